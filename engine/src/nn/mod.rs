@@ -1,0 +1,14 @@
+//! What networks are made of: pure functions of parameters and inputs.
+
+mod activation;
+pub mod init;
+mod layers;
+mod loss;
+mod norm;
+
+pub use activation::{dropout, gelu, log_softmax, softmax};
+pub use layers::{conv2d, linear};
+pub use loss::{
+    CrossEntropy, accuracy, binary_cross_entropy_with_logits, cross_entropy, dice_loss,
+};
+pub use norm::{BatchStats, batch_norm, batch_norm_train};

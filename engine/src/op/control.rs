@@ -1,0 +1,20 @@
+//! Operations that change what a transform sees, not the values.
+
+use std::sync::Arc;
+
+use super::Op;
+use crate::Tensor;
+use crate::tensor::Trace;
+
+impl Tensor {
+    /// The same values, through which no derivative flows.
+    pub fn stop_gradient(&self) -> Tensor {
+        Tensor::apply(Op::Detach, &[self], self.shape(), self.dtype())
+    }
+
+    /// A new node with the same value: what a transform differentiates with respect to. Because only what is
+    /// made from the alias depends on it, nested transforms cannot confuse their variables.
+    pub(crate) fn alias(&self, trace: Option<Arc<Trace>>) -> Tensor {
+        Tensor::record(Op::Alias, vec![self.clone()], self.shape(), self.dtype(), self.device().clone(), trace)
+    }
+}

@@ -1,0 +1,332 @@
+//! Choosing and naming devices.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use burn_backend::cubecl::Device as CubeDevice;
+
+use super::adapters;
+use super::memory::{MemoryUse, Meter};
+use crate::{DType, Error, Result};
+
+/// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
+///
+/// Clones name the same device; opening one twice gives the same one.
+#[derive(Clone)]
+pub struct Device(Arc<Inner>);
+
+struct Inner {
+    info: DeviceInfo,
+    kind: DeviceKind,
+    meter: Arc<Meter>,
+}
+
+#[doc(hidden)]
+pub enum DeviceKind {
+    Cpu,
+    Gpu(Gpu),
+}
+
+#[doc(hidden)]
+pub struct Gpu {
+    pub(crate) burn: CubeDevice,
+}
+
+/// What is known of a device without opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// What `--device` and [`Device::select`] take: `cpu`, `gpu:0`, …
+    pub selector: String,
+    /// The adapter's or processor's name.
+    pub name: String,
+    /// The graphics API, or `burn-flex` for the CPU.
+    pub backend: String,
+    /// Driver name and version; empty for the CPU.
+    pub driver: String,
+    /// Whether it is a GPU that a CPU pretends to be (lavapipe, WARP, SwiftShader).
+    pub software: bool,
+    /// Bytes of memory, where the system tells.
+    pub memory: Option<u64>,
+    /// Bytes of the largest tensor, where there is a limit.
+    pub largest_buffer: Option<u64>,
+    /// Whether shaders may compute in 16-bit floats.
+    pub f16: bool,
+    /// Shapes and types of the matrix units that shaders may use.
+    pub cooperative_matrices: Vec<String>,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.selector, self.name, self.backend)
+    }
+}
+
+/// A device and the reason for choosing it.
+#[derive(Clone)]
+pub struct Selection {
+    /// The device.
+    pub device: Device,
+    /// One line: which, and why.
+    pub reason: String,
+}
+
+/// The environment variable that overrides [`Device::auto`].
+const VARIABLE: &str = "PROSPR_DEVICE";
+
+impl Device {
+    /// The CPU.
+    pub fn cpu() -> Device {
+        static CPU: OnceLock<Device> = OnceLock::new();
+        CPU.get_or_init(|| Device::of(cpu_info(), DeviceKind::Cpu)).clone()
+    }
+
+    /// The best GPU, software rasterizers last.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDevice`] if wgpu finds none; [`Error::Device`] if it cannot be opened.
+    pub fn gpu() -> Result<Device> {
+        Device::select("gpu")
+    }
+
+    /// The device that a program should use if nobody chose one: what `PROSPR_DEVICE` names, else the best
+    /// GPU, else the CPU. Software rasterizers are slower than the CPU and are never chosen by themselves.
+    ///
+    /// # Errors
+    /// As [`Device::select`].
+    pub fn auto() -> Result<Device> {
+        Device::auto_explained().map(|selection| selection.device)
+    }
+
+    /// [`Device::auto`], with the reason in one line.
+    ///
+    /// # Errors
+    /// As [`Device::select`].
+    pub fn auto_explained() -> Result<Selection> {
+        if let Some(wish) = std::env::var(VARIABLE).ok().filter(|wish| !wish.is_empty()) {
+            let device = Device::select(&wish)?;
+            let reason = format!("using {device}: {VARIABLE}={wish}");
+            return Ok(Selection { device, reason });
+        }
+        let infos = gpu_infos();
+        let Some(index) = infos.iter().position(|info| !info.software) else {
+            let device = Device::cpu();
+            let why = match infos.first() {
+                Some(info) => format!("the only GPU is a software rasterizer ({})", info.name),
+                None => "no GPU was found".into(),
+            };
+            return Ok(Selection { reason: format!("using {device}: {why}"), device });
+        };
+        let device = Device::open(index)?;
+        let why = if infos.len() == 1 { "the only GPU" } else { "the best GPU" };
+        Ok(Selection { reason: format!("using {device}: {why}"), device })
+    }
+
+    /// The device of a selector: `auto`, `cpu`, `gpu`, `gpu:INDEX`, or `gpu:NAME` with any part of its name.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDevice`] lists the devices that there are; [`Error::Device`] if it cannot be opened.
+    pub fn select(selector: &str) -> Result<Device> {
+        let missing = |reason: &str| {
+            let lines: Vec<String> = Device::list().iter().map(|info| format!("  {info}")).collect();
+            Err(Error::NoSuchDevice {
+                requested: selector.into(),
+                reason: reason.into(),
+                available: lines.join("\n"),
+            })
+        };
+        let infos = gpu_infos();
+        match selector.split_once(':') {
+            None if selector == "auto" => Device::auto(),
+            None if selector == "cpu" => Ok(Device::cpu()),
+            None if selector == "gpu" && infos.is_empty() => {
+                missing("wgpu found no GPU; on Linux, install a Vulkan driver (Debian: mesa-vulkan-drivers).")
+            }
+            None if selector == "gpu" => Device::open(0),
+            Some(("gpu", which)) => {
+                let found = match which.parse::<usize>() {
+                    Ok(index) => (index < infos.len()).then_some(index),
+                    Err(_) => {
+                        let wanted = which.to_lowercase();
+                        infos.iter().position(|info| info.name.to_lowercase().contains(&wanted))
+                    }
+                };
+                match found {
+                    Some(index) => Device::open(index),
+                    None => missing("No GPU has that index or name."),
+                }
+            }
+            _ => missing("Write `auto`, `cpu`, `gpu`, `gpu:INDEX` or `gpu:NAME`."),
+        }
+    }
+
+    /// Every device of this machine, GPUs first.
+    pub fn list() -> Vec<DeviceInfo> {
+        let mut infos = gpu_infos();
+        infos.push(cpu_info());
+        infos
+    }
+
+    fn of(info: DeviceInfo, kind: DeviceKind) -> Device {
+        Device(Arc::new(Inner { info, kind, meter: Arc::default() }))
+    }
+
+    fn open(index: usize) -> Result<Device> {
+        let mut open = Opened::lock();
+        if let Some(device) = open.by_index.get(&index) {
+            return Ok(device.clone());
+        }
+        let adapter = &adapters::adapters()[index];
+        let burn = adapters::open(adapter)?;
+        let info = adapters::describe(index, adapter);
+        let device = Device::of(info, DeviceKind::Gpu(Gpu { burn: burn.clone() }));
+        open.by_index.insert(index, device.clone());
+        open.by_burn.insert(burn, device.clone());
+        Ok(device)
+    }
+
+    /// The engine's name for a device that Burn opened.
+    pub(crate) fn of_burn(burn: &CubeDevice) -> Device {
+        let open = &mut Opened::lock().by_burn;
+        let device = open.entry(burn.clone()).or_insert_with(|| {
+            let info = DeviceInfo {
+                selector: "burn".into(),
+                name: format!("{burn:?}"),
+                backend: "burn-wgpu".into(),
+                driver: String::new(),
+                software: false,
+                memory: None,
+                largest_buffer: None,
+                f16: false,
+                cooperative_matrices: Vec::new(),
+            };
+            Device::of(info, DeviceKind::Gpu(Gpu { burn: burn.clone() }))
+        });
+        device.clone()
+    }
+
+    /// Burn's name for this device, if it is a GPU: Burn tensors made on it can be
+    /// [imported](crate::bridge::Shared::import) beside the engine's own.
+    pub fn to_burn(&self) -> Option<CubeDevice> {
+        match &self.0.kind {
+            DeviceKind::Cpu => None,
+            DeviceKind::Gpu(gpu) => Some(gpu.burn.clone()),
+        }
+    }
+
+    /// What is known of it.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.0.info
+    }
+
+    /// Whether it is the CPU (a software rasterizer is not).
+    pub fn is_cpu(&self) -> bool {
+        matches!(self.0.kind, DeviceKind::Cpu)
+    }
+
+    /// Whether tensors of this type can live here.
+    pub fn supports(&self, dtype: DType) -> bool {
+        self.is_cpu() || dtype != DType::F64
+    }
+
+    /// Tensor memory in use.
+    pub fn memory(&self) -> MemoryUse {
+        self.0.meter.read()
+    }
+
+    /// Sets the peak back to what is live now.
+    pub fn reset_peak_memory(&self) {
+        self.0.meter.reset_peak();
+    }
+
+    #[doc(hidden)]
+    pub fn kind(&self) -> &DeviceKind {
+        &self.0.kind
+    }
+
+    pub(super) fn meter(&self) -> &Arc<Meter> {
+        &self.0.meter
+    }
+
+    pub(super) fn require(&self, dtype: DType) -> Result<()> {
+        if self.supports(dtype) {
+            return Ok(());
+        }
+        Err(Error::Device {
+            device: self.to_string(),
+            during: format!("making a {dtype} tensor"),
+            reason: "GPUs have no 64-bit floats here; use F32, or `Device::cpu()`".into(),
+        })
+    }
+
+    /// # Panics
+    /// If the device cannot hold the type.
+    #[track_caller]
+    pub(crate) fn check_dtype(&self, dtype: DType) {
+        if let Err(e) = self.require(dtype) {
+            panic!("{e}");
+        }
+    }
+}
+
+/// The GPUs that are open, for the life of the process.
+#[derive(Default)]
+struct Opened {
+    by_index: HashMap<usize, Device>,
+    by_burn: HashMap<CubeDevice, Device>,
+}
+
+impl Opened {
+    fn lock() -> MutexGuard<'static, Opened> {
+        static OPENED: OnceLock<Mutex<Opened>> = OnceLock::new();
+        OPENED.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn gpu_infos() -> Vec<DeviceInfo> {
+    adapters::adapters().iter().enumerate().map(|(i, adapter)| adapters::describe(i, adapter)).collect()
+}
+
+fn cpu_info() -> DeviceInfo {
+    let read = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_once(':')?.1.trim().to_string())
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let name = read("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
+    let memory = read("/proc/meminfo", "MemTotal")
+        .and_then(|kib| kib.trim_end_matches(" kB").parse::<u64>().ok())
+        .map(|kib| kib * 1024);
+    DeviceInfo {
+        selector: "cpu".into(),
+        name: format!("{name}, {cores} threads"),
+        backend: "burn-flex".into(),
+        driver: String::new(),
+        software: false,
+        memory,
+        largest_buffer: None,
+        f16: false,
+        cooperative_matrices: Vec::new(),
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Device {}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.info.fmt(f)
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({self})")
+    }
+}

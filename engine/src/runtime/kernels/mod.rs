@@ -1,0 +1,144 @@
+//! How each operation is computed, generic over Burn's backends. One file a family, as in `op/`.
+
+mod elementwise;
+mod layout;
+mod order;
+
+use burn_backend::ops::ConvOptions as BurnConv;
+use burn_backend::{Shape, TensorMetadata};
+
+use super::backend::{Backed, Value, float_dtype};
+use crate::DType;
+use crate::op::{Conv, ConvKind, Op};
+
+/// One input: its value and what it stands for. Shapes are physical: a scalar has shape `[1]`.
+pub(super) struct Arg<B: Backed> {
+    pub value: Value<B>,
+    pub shape: Vec<usize>,
+    pub dtype: DType,
+    pub device: B::Device,
+}
+
+/// What the output must be.
+pub(super) struct Out<B: Backed> {
+    pub shape: Vec<usize>,
+    pub dtype: DType,
+    pub device: B::Device,
+}
+
+impl<B: Backed> Arg<B> {
+    /// The single value, if it is a constant and `shape` is the other operand's: then no spreading is needed.
+    fn fill(&self) -> Option<f64> {
+        match self.value {
+            Value::Fill(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Spreads a constant out.
+    fn dense(self) -> Value<B> {
+        let Value::Fill(value) = self.value else {
+            return self.value;
+        };
+        let shape = Shape::from(self.shape);
+        match self.dtype {
+            DType::F32 | DType::F64 => {
+                Value::Float(B::float_full(shape, value.into(), &self.device, float_dtype(self.dtype)))
+            }
+            DType::I32 | DType::U8 => {
+                Value::Int(B::int_full(shape, (value as i64).into(), &self.device, B::int_dtype(self.dtype)))
+            }
+            DType::Bool => {
+                let dtype = B::bool_dtype(&self.device);
+                Value::Bool(if value != 0.0 {
+                    B::bool_ones(shape, &self.device, dtype)
+                } else {
+                    B::bool_zeros(shape, &self.device, dtype)
+                })
+            }
+        }
+    }
+
+    fn float(self) -> B::FloatTensorPrimitive {
+        match self.dense() {
+            Value::Float(t) => t,
+            _ => panic!("a float tensor is needed"),
+        }
+    }
+
+    fn int(self) -> B::IntTensorPrimitive {
+        match self.dense() {
+            Value::Int(t) => t,
+            _ => panic!("an integer tensor is needed"),
+        }
+    }
+
+    fn bool(self) -> B::BoolTensorPrimitive {
+        match self.dense() {
+            Value::Bool(t) => t,
+            _ => panic!("a Bool tensor is needed"),
+        }
+    }
+}
+
+/// Computes one operation.
+pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result<Value<B>, String> {
+    let mut args = args.into_iter();
+    let mut next = || args.next().expect("the operation has this input");
+    Ok(match op {
+        Op::Data | Op::Full(_) | Op::Call { .. } => unreachable!("{} is not computed by a kernel", op.name()),
+        Op::Iota => {
+            Value::Int(B::int_arange(0..out.shape[0] as i64, &out.device, B::int_dtype(out.dtype)))
+        }
+        Op::Random(draw) => {
+            let values = B::random(*draw, &out.shape, &out.device);
+            Value::Float(if out.dtype == DType::F64 { B::float_cast(values, float_dtype(out.dtype)) } else { values })
+        }
+        Op::Alias | Op::Detach => next().dense(),
+        Op::Unary(op) => elementwise::unary(*op, next()),
+        Op::Binary(op) => elementwise::binary(*op, next(), next(), out),
+        Op::Compare(op) => Value::Bool(elementwise::compare::<B>(*op, next(), next(), out)),
+        Op::Logic(op) => Value::Bool(elementwise::logic::<B>(*op, next(), args.next())),
+        Op::Select => elementwise::select(next(), next(), next()),
+        Op::Cast => elementwise::cast(next(), out),
+        Op::Sum(axes) => order::sum(next(), axes),
+        Op::ArgMax(axis) => Value::Int(B::float_argmax(next().float(), *axis, B::int_dtype(DType::I32))),
+        Op::ArgSort { axis, descending } => Value::Int(order::argsort::<B>(next(), *axis, *descending)?),
+        Op::Reshape => layout::reshape(next(), out),
+        Op::Broadcast => layout::expand(next(), out),
+        Op::Permute(axes) => layout::permute(next(), axes),
+        Op::Slice(axes) => layout::slice(next(), axes),
+        Op::Pad(axes) => layout::pad(next(), axes, out),
+        Op::Concat(axis) => layout::concat(args.collect(), *axis),
+        Op::Gather(axis) => layout::gather(next(), next(), *axis),
+        Op::ScatterAdd(axis) => {
+            let (values, indices) = (next().float(), next().int());
+            Value::Float(B::scatter_add(*axis, values, indices, out.shape[*axis]))
+        }
+        Op::MatMul => Value::Float(B::float_matmul(next().float(), next().float())),
+        Op::Conv(conv) => Value::Float(convolve::<B>(conv, next().float(), next().float())),
+        Op::MaxPoolIndex(window) => Value::Int(B::max_pool_index(next().float(), window)),
+    })
+}
+
+fn convolve<B: Backed>(
+    conv: &Conv,
+    a: B::FloatTensorPrimitive,
+    b: B::FloatTensorPrimitive,
+) -> B::FloatTensorPrimitive {
+    let o = conv.options;
+    let options = BurnConv::new(o.stride, o.padding, o.dilation, o.groups);
+    // Burn's gradients want the tensor that they are the gradient of, for its shape alone.
+    let shaped = |like: &B::FloatTensorPrimitive, shape: [usize; 4]| {
+        let one = B::float_zeros(Shape::new([1; 4]), &like.device(), like.dtype().into());
+        B::float_expand(one, Shape::new(shape))
+    };
+    match conv.kind {
+        ConvKind::Forward => B::conv2d(a, b, None, options),
+        ConvKind::InputGrad => B::conv2d_x_backward(shaped(&a, conv.x), b, a, options),
+        ConvKind::WeightGrad => {
+            let weight = shaped(&a, conv.w);
+            B::conv2d_weight_backward(a, weight, b, options)
+        }
+    }
+}

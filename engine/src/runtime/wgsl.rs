@@ -1,0 +1,81 @@
+//! Launching our own WGSL kernels on Burn's tensors.
+
+use burn_backend::cubecl::Device as CubeDevice;
+use burn_backend::{DType, Shape, TensorMetadata};
+use burn_wgpu::{CubeDim, CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
+use cubecl::client::Client;
+use cubecl::prelude::{CubeCount, KernelId};
+use cubecl::server::{Handle, KernelArguments};
+use prospr_shaders::Shader;
+
+use crate::op::Window;
+
+struct Source(Shader);
+
+impl KernelSource for Source {
+    fn source(&self) -> SourceTemplate {
+        SourceTemplate::new(self.0.source)
+    }
+    fn id(&self) -> KernelId {
+        KernelId::new::<Self>().info(self.0.name)
+    }
+    fn lang(&self) -> &'static str {
+        "wgsl"
+    }
+}
+
+/// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.
+fn launch(client: &Client, shader: Shader, invocations: u64, buffers: &[&Handle], params: &[u32]) {
+    let params = client.create_from_slice(bytemuck::cast_slice(params));
+    let bindings = buffers.iter().copied().chain([&params]).map(|h| h.clone().binding()).collect();
+    let (x, y) = shader.dispatch(invocations);
+    let kernel = SourceKernel::new(Source(shader), CubeDim::new_1d(shader.workgroup));
+    client.launch(Box::new(kernel), CubeCount::Static(x, y, 1), KernelArguments::new().with_buffers(bindings));
+}
+
+fn output(client: &Client, device: &CubeDevice, shape: &[usize], dtype: DType) -> CubeTensor {
+    let shape = Shape::from(shape.to_vec());
+    let handle = client.empty(shape.num_elements() * dtype.size());
+    CubeTensor::new_contiguous(client.clone(), device.clone(), shape, handle, dtype)
+}
+
+/// `shaders/wgsl/threefry.wgsl`
+pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> CubeTensor {
+    let client = device.client();
+    let out = output(&client, device, shape, DType::F32);
+    let count = crate::shape::numel(shape) as u32;
+    let params = [key[0], key[1], count, 0];
+    launch(&client, prospr_shaders::THREEFRY, u64::from(count.div_ceil(2)), &[&out.handle], &params);
+    out
+}
+
+/// `shaders/wgsl/scatter_add.wgsl`
+pub(super) fn scatter_add(axis: usize, values: CubeTensor, indices: CubeTensor, size: usize) -> CubeTensor {
+    let (values, indices) = (into_contiguous(values), into_contiguous(indices));
+    let mut shape: Vec<usize> = values.shape().to_vec();
+    let outer: usize = shape[..axis].iter().product();
+    let inner: usize = shape[axis + 1..].iter().product();
+    let len = shape[axis];
+    shape[axis] = size;
+    let out = output(&values.client, &values.device, &shape, DType::F32);
+    let params = [outer, len, inner, size].map(|n| n as u32);
+    let buffers = [&values.handle, &indices.handle, &out.handle];
+    launch(&values.client, prospr_shaders::SCATTER_ADD, (outer * inner) as u64, &buffers, &params);
+    out
+}
+
+/// `shaders/wgsl/max_pool_index.wgsl`
+pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
+    let x = into_contiguous(x);
+    let [n, c, h, w]: [usize; 4] = x.shape().dims();
+    let [oh, ow] = window.output;
+    let out = output(&x.client, &x.device, &[n, c, oh, ow], DType::I32);
+    let o = window.options;
+    let params = [
+        n * c, 0, h, w, oh, ow, o.kernel[0], o.kernel[1], o.stride[0], o.stride[1], o.padding[0], o.padding[1],
+    ]
+    .map(|v| v as u32);
+    let invocations = (n * c * oh * ow) as u64;
+    launch(&x.client, prospr_shaders::MAX_POOL_INDEX, invocations, &[&x.handle, &out.handle], &params);
+    out
+}

@@ -1,0 +1,75 @@
+//! Every hand-written WGSL kernel of prospr, as text. Each source opens with its formula, bindings,
+//! workgroup and dispatch sizes, limits, and the function that is its reference.
+
+/// One compute kernel: entry point `main`, all bindings in group 0 and `read_write`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shader {
+    /// Its name, unique in [`ALL`].
+    pub name: &'static str,
+    /// WGSL.
+    pub source: &'static str,
+    /// Invocations of a workgroup along x; y and z are 1.
+    pub workgroup: u32,
+}
+
+macro_rules! shaders {
+    ($($constant:ident = $name:literal, $workgroup:literal;)*) => {
+        $(
+            #[doc = concat!("`wgsl/", $name, ".wgsl`; its head says what it computes.")]
+            pub const $constant: Shader = Shader {
+                name: $name,
+                source: include_str!(concat!("../wgsl/", $name, ".wgsl")),
+                workgroup: $workgroup,
+            };
+        )*
+        /// Every kernel.
+        pub const ALL: &[Shader] = &[$($constant),*];
+    };
+}
+
+shaders! {
+    THREEFRY = "threefry", 64;
+    SCATTER_ADD = "scatter_add", 64;
+    MAX_POOL_INDEX = "max_pool_index", 64;
+}
+
+impl Shader {
+    /// Workgroups along x and y that give at least `invocations`, within the portable 65,535 a dimension.
+    pub fn dispatch(&self, invocations: u64) -> (u32, u32) {
+        let groups = invocations.div_ceil(u64::from(self.workgroup)).max(1);
+        let x = groups.min(65_535);
+        let y = groups.div_ceil(x);
+        assert!(y <= 65_535, "{}: {invocations} invocations exceed one dispatch", self.name);
+        (x as u32, y as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_valid() {
+        for shader in ALL {
+            let module = naga::front::wgsl::parse_str(shader.source)
+                .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(shader.source)));
+            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::default())
+                .validate(&module)
+                .unwrap_or_else(|e| panic!("{}: {e:?}", shader.name));
+            let entry = &module.entry_points[0];
+            assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [shader.workgroup, 1, 1]));
+            for line in ["bindings", "workgroup", "dispatch", "limits", "reference"] {
+                let head = format!("// {line}");
+                assert!(shader.source.contains(&head), "{} lacks `{head}`", shader.name);
+            }
+        }
+    }
+
+    #[test]
+    fn dispatch_covers_everything() {
+        for n in [1, 63, 64, 65, 65_535 * 64, 65_535 * 64 + 1, 1 << 31] {
+            let (x, y) = THREEFRY.dispatch(n);
+            assert!(u64::from(x) * u64::from(y) * 64 >= n && x <= 65_535 && y <= 65_535);
+        }
+    }
+}

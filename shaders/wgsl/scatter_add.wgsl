@@ -1,0 +1,44 @@
+// Scatter-add along one axis into zeros, in a fixed order.
+//
+//   out[o, indices[o, i, k], k] = Σᵢ values[o, i, k]      (i ascending)
+//
+// bindings   0 values: f32[outer, len, inner]   1 indices: i32[outer, len, inner]
+//            2 out: f32[outer, size, inner]     3 params
+// workgroup  64 × 1 × 1, one line (o, k) an invocation, which alone writes it: no atomics
+// dispatch   x · y workgroups of which x·y·64 ≥ outer·inner; rows are x workgroups long
+// limits     indices must lie in 0..size
+// reference  Flex's scatter with IndexingUpdateOp::Add
+
+struct Params {
+    outer: u32,
+    len: u32,
+    inner: u32,
+    size: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> values: array<f32>;
+@group(0) @binding(1) var<storage, read_write> indices: array<i32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read_write> params: Params;
+
+@compute @workgroup_size(64, 1, 1)
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let line = id.y * groups.x * 64u + id.x;
+    if line >= params.outer * params.inner {
+        return;
+    }
+    let outer = line / params.inner;
+    let inner = line % params.inner;
+    let to = outer * params.size * params.inner + inner;
+    for (var i = 0u; i < params.size; i++) {
+        out[to + i * params.inner] = 0.0;
+    }
+    let start = outer * params.len * params.inner + inner;
+    for (var i = 0u; i < params.len; i++) {
+        let at = start + i * params.inner;
+        out[to + u32(indices[at]) * params.inner] += values[at];
+    }
+}

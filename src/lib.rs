@@ -1,1 +1,14 @@
-//! x
+//! Prune neural networks before training, by differentiating through training: ProsPr (Alizadeh et al., ICLR
+//! 2022) on every GPU that wgpu reaches and on the CPU.
+//!
+//! The whole public API is on this page. [`prelude`] has what most programs need.
+
+pub use prospr_engine::*;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{
+        ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Role, Tensor, Tree, checkpoint,
+        custom_vjp, grad, hvp, jvp, try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
+    };
+}

@@ -1,0 +1,41 @@
+//! The binary, as a user runs it.
+
+use std::process::{Command, Output};
+
+fn prospr(args: &[&str], variable: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
+    command.args(args).env_remove("PROSPR_DEVICE");
+    if let Some(value) = variable {
+        command.env("PROSPR_DEVICE", value);
+    }
+    command.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn devices_are_listed_with_the_choice() {
+    let output = prospr(&["devices"], None);
+    let stdout = text(&output.stdout);
+    println!("{stdout}");
+    assert!(output.status.success());
+    for part in ["gpu:0", "cpu: ", "driver", "memory", "16-bit floats", "cooperative matrices", "using "] {
+        assert!(stdout.contains(part), "`{part}` is missing in:\n{stdout}");
+    }
+    let forced = text(&prospr(&["devices"], Some("cpu")).stdout);
+    assert!(forced.contains("using cpu: ") && forced.contains("PROSPR_DEVICE=cpu"), "{forced}");
+}
+
+#[test]
+fn a_device_that_does_not_exist_is_an_error_that_lists_those_that_do() {
+    for (args, variable) in [(&["devices", "--device", "gpu:97"][..], None), (&["devices"], Some("gpu:97"))] {
+        let output = prospr(args, variable);
+        let stderr = text(&output.stderr);
+        assert!(!output.status.success());
+        for part in ["gpu:97", "gpu:0: ", "cpu: "] {
+            assert!(stderr.contains(part), "`{part}` is missing in:\n{stderr}");
+        }
+    }
+}

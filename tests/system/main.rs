@@ -1,0 +1,13 @@
+//! Whole-system tests, in one binary so that Burn is linked once.
+
+mod bridge;
+mod cli;
+mod devices;
+mod golden;
+mod networks;
+mod optimizers;
+mod oracle;
+mod reproducible;
+mod support;
+mod transforms;
+mod unroll;

@@ -8,7 +8,8 @@ pub use prospr_engine::*;
 /// What most programs need.
 pub mod prelude {
     pub use crate::{
-        ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Role, Tensor, Tree, checkpoint,
-        custom_vjp, grad, hvp, jvp, try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
+        ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Role, Tensor, Tree,
+        checkpoint, custom_vjp, grad, hvp, jvp, try_value_and_grad, unroll, value_and_grad,
+        value_and_grad_aux, vjp,
     };
 }

@@ -43,7 +43,11 @@ impl Shared for Flex {
         import::<Flex>(tensor, &Device::cpu())
     }
     fn export(tensor: &Tensor) -> Result<FloatTensor<Self>> {
-        assert!(tensor.device().is_cpu(), "export: the tensor is on {}, not on the CPU", tensor.device());
+        assert!(
+            tensor.device().is_cpu(),
+            "export: the tensor is on {}, not on the CPU",
+            tensor.device()
+        );
         export::<Flex>(tensor)
     }
 }
@@ -54,7 +58,10 @@ impl Shared for Wgpu {
         import::<Wgpu>(tensor, &device)
     }
     fn export(tensor: &Tensor) -> Result<FloatTensor<Self>> {
-        assert!(!tensor.device().is_cpu(), "export: the tensor is on the CPU, not on a GPU");
+        assert!(
+            !tensor.device().is_cpu(),
+            "export: the tensor is on the CPU, not on a GPU"
+        );
         export::<Wgpu>(tensor)
     }
 }
@@ -71,7 +78,11 @@ fn import<B: Backed>(tensor: FloatTensor<B>, device: &Device) -> Tensor {
 }
 
 fn export<B: Backed>(tensor: &Tensor) -> Result<FloatTensor<B>> {
-    assert!(tensor.dtype().is_float(), "export: a float tensor is needed, found {}", tensor.dtype());
+    assert!(
+        tensor.dtype().is_float(),
+        "export: a float tensor is needed, found {}",
+        tensor.dtype()
+    );
     match crate::runtime::primitive::<B>(tensor)? {
         Value::Float(primitive) => Ok(primitive),
         _ => unreachable!("a float tensor has a float primitive"),
@@ -126,7 +137,9 @@ struct EngineOp;
 
 /// The pullback of one application.
 #[derive(Clone)]
-struct Pull(Arc<dyn Fn(&Tensor) -> Vec<Tensor> + Send + Sync>);
+struct Pull(Arc<PullFn>);
+
+type PullFn = dyn Fn(&Tensor) -> Vec<Tensor> + Send + Sync;
 
 impl fmt::Debug for Pull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

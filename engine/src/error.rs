@@ -30,7 +30,9 @@ pub enum Error {
         reason: String,
     },
     /// Data was read as another type than it has.
-    #[error("a {found} tensor was read as {expected}; convert it first with `to_dtype(DType::{expected})`")]
+    #[error(
+        "a {found} tensor was read as {expected}; convert it first with `to_dtype(DType::{expected})`"
+    )]
     DType {
         /// The type asked for.
         expected: crate::DType,

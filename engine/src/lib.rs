@@ -20,8 +20,6 @@
 //! A program is an ordinary closure over [`Tensor`]s and [`Tree`]s of them. It has no hidden state: parameters,
 //! statistics, optimiser state and random [`Key`]s come in as arguments and go out as results.
 
-#![warn(missing_docs)]
-
 mod dtype;
 mod error;
 mod graph;
@@ -50,7 +48,7 @@ pub use random::Key;
 pub use runtime::{Device, DeviceInfo, MemoryUse, Selection};
 pub use tensor::Tensor;
 pub use transform::{
-    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jvp, try_value_and_grad, unroll,
-    value_and_grad, value_and_grad_aux, vjp,
+    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jvp, try_value_and_grad,
+    unroll, value_and_grad, value_and_grad_aux, vjp,
 };
 pub use tree::{Tree, tree_dot};

@@ -49,17 +49,25 @@ impl Params {
 
     /// The parameter of this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.entries.iter().find(|(n, ..)| **n == *name).map(|(.., t)| t)
+        self.entries
+            .iter()
+            .find(|(n, ..)| **n == *name)
+            .map(|(.., t)| t)
     }
 
     /// The role of the parameter of this name.
     pub fn role(&self, name: &str) -> Option<Role> {
-        self.entries.iter().find(|(n, ..)| **n == *name).map(|&(_, role, _)| role)
+        self.entries
+            .iter()
+            .find(|(n, ..)| **n == *name)
+            .map(|&(_, role, _)| role)
     }
 
     /// Name, role and value of each, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Role, &Tensor)> {
-        self.entries.iter().map(|(name, role, value)| (&**name, *role, value))
+        self.entries
+            .iter()
+            .map(|(name, role, value)| (&**name, *role, value))
     }
 
     /// How many there are.
@@ -74,16 +82,27 @@ impl Params {
 
     /// Those that `keep` says yes to, in order.
     pub fn filter(&self, mut keep: impl FnMut(&str, Role) -> bool) -> Params {
-        let entries = self.entries.iter().filter(|(name, role, _)| keep(name, *role)).cloned().collect();
+        let entries = self
+            .entries
+            .iter()
+            .filter(|(name, role, _)| keep(name, *role))
+            .cloned()
+            .collect();
         Params { entries }
     }
 
     /// These parameters with the values of `other` where it has the name.
     pub fn with(&self, other: &Params) -> Params {
         let pick = |(name, role, value): &(Arc<str>, Role, Tensor)| {
-            (name.clone(), *role, other.get(name).unwrap_or(value).clone())
+            (
+                name.clone(),
+                *role,
+                other.get(name).unwrap_or(value).clone(),
+            )
         };
-        Params { entries: self.entries.iter().map(pick).collect() }
+        Params {
+            entries: self.entries.iter().map(pick).collect(),
+        }
     }
 
     /// The number of scalars in all.
@@ -101,7 +120,10 @@ impl std::ops::Index<&str> for Params {
     fn index(&self, name: &str) -> &Tensor {
         self.get(name).unwrap_or_else(|| {
             let names: Vec<&str> = self.iter().map(|(n, ..)| n).collect();
-            panic!("no parameter is called `{name}`; there are: {}", names.join(", "))
+            panic!(
+                "no parameter is called `{name}`; there are: {}",
+                names.join(", ")
+            )
         })
     }
 }
@@ -111,7 +133,11 @@ impl Tree for Params {
         out.extend(self.entries.iter().map(|(.., t)| t.clone()));
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        let entries = self.entries.iter().map(|(name, role, _)| (name.clone(), *role, next())).collect();
+        let entries = self
+            .entries
+            .iter()
+            .map(|(name, role, _)| (name.clone(), *role, next()))
+            .collect();
         Params { entries }
     }
 }

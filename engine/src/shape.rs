@@ -53,7 +53,10 @@ pub(crate) fn axes(op: &str, axes: &[isize], shape: &[usize]) -> Vec<usize> {
     list.sort_unstable();
     let before = list.len();
     list.dedup();
-    assert!(before == list.len(), "{op}: an axis is named twice in {axes:?}");
+    assert!(
+        before == list.len(),
+        "{op}: an axis is named twice in {axes:?}"
+    );
     list
 }
 
@@ -68,7 +71,11 @@ pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
 
 /// The rank-free form that storage uses: a scalar is stored with shape `[1]`.
 pub(crate) fn physical(shape: &[usize]) -> Vec<usize> {
-    if shape.is_empty() { vec![1] } else { shape.to_vec() }
+    if shape.is_empty() {
+        vec![1]
+    } else {
+        shape.to_vec()
+    }
 }
 
 #[cfg(test)]

@@ -94,7 +94,10 @@ impl Tensor {
                 }
             }
         }
-        let body = Body { inputs, ..Body::default() };
+        let body = Body {
+            inputs,
+            ..Body::default()
+        };
         Tensor::with_body(op, body, shape, dtype, device, traces)
     }
 
@@ -122,7 +125,12 @@ impl Tensor {
     /// # Panics
     /// If the inputs live on different devices.
     #[track_caller]
-    pub(crate) fn apply(op: Op, inputs: &[&Tensor], shape: impl Into<Box<[usize]>>, dtype: DType) -> Tensor {
+    pub(crate) fn apply(
+        op: Op,
+        inputs: &[&Tensor],
+        shape: impl Into<Box<[usize]>>,
+        dtype: DType,
+    ) -> Tensor {
         let device = inputs[0].device().clone();
         for input in &inputs[1..] {
             assert!(
@@ -142,7 +150,10 @@ impl Tensor {
     }
 
     pub(crate) fn body(&self) -> MutexGuard<'_, Body> {
-        self.0.body.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .body
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(crate) fn inputs(&self) -> Vec<Tensor> {
@@ -154,8 +165,16 @@ impl Tensor {
         self.0.traces.iter().any(|t| t.is_open())
     }
 
-    pub(crate) fn from_buffer(value: Buffer, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
-        let body = Body { value: Some(value), ..Body::default() };
+    pub(crate) fn from_buffer(
+        value: Buffer,
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Tensor {
+        let body = Body {
+            value: Some(value),
+            ..Body::default()
+        };
         Tensor::with_body(Op::Data, body, shape, dtype, device.clone(), Vec::new())
     }
 
@@ -174,10 +193,19 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::new`].
-    pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+    pub fn from_bytes(
+        bytes: &[u8],
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
         let (expected, found) = (numel(shape), bytes.len() / dtype.size());
-        if expected != found || bytes.len() % dtype.size() != 0 {
-            return Err(Error::Length { shape: shape.to_vec(), expected, found });
+        if expected != found || !bytes.len().is_multiple_of(dtype.size()) {
+            return Err(Error::Length {
+                shape: shape.to_vec(),
+                expected,
+                found,
+            });
         }
         let value = runtime::upload(bytes, &physical(shape), dtype, device)?;
         Ok(Tensor::from_buffer(value, shape, dtype, device))
@@ -191,7 +219,14 @@ impl Tensor {
     /// A tensor filled with one value. It takes no memory until an operation needs it spread out.
     pub fn full(value: f64, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         device.check_dtype(dtype);
-        Tensor::record(Op::Full(value), Vec::new(), shape, dtype, device.clone(), None)
+        Tensor::record(
+            Op::Full(value),
+            Vec::new(),
+            shape,
+            dtype,
+            device.clone(),
+            None,
+        )
     }
 
     /// Zeros.
@@ -221,7 +256,14 @@ impl Tensor {
 
     /// The integers `0..n` as I32.
     pub fn arange(n: usize, device: &Device) -> Tensor {
-        Tensor::record(Op::Iota, Vec::new(), vec![n], DType::I32, device.clone(), None)
+        Tensor::record(
+            Op::Iota,
+            Vec::new(),
+            vec![n],
+            DType::I32,
+            device.clone(),
+            None,
+        )
     }
 
     // ---- asking ----
@@ -292,7 +334,10 @@ impl Tensor {
     /// [`Error::DType`] if `T` is another type than the tensor's; [`Error::Device`] if the device fails.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         if T::DTYPE != self.dtype() {
-            return Err(Error::DType { expected: T::DTYPE, found: self.dtype() });
+            return Err(Error::DType {
+                expected: T::DTYPE,
+                found: self.dtype(),
+            });
         }
         Ok(T::from_bytes(&self.to_bytes()?))
     }
@@ -318,7 +363,11 @@ impl Tensor {
     pub fn item(&self) -> Result<f64> {
         match self.to_f64s()?.as_slice() {
             [value] => Ok(*value),
-            values => Err(Error::Length { shape: vec![], expected: 1, found: values.len() }),
+            values => Err(Error::Length {
+                shape: vec![],
+                expected: 1,
+                found: values.len(),
+            }),
         }
     }
 
@@ -336,7 +385,8 @@ impl Tensor {
     /// Moves the computed value to host memory; it returns to the device when it is next used.
     pub(crate) fn offload(&self) -> Result<()> {
         let value = self.value()?;
-        let offloaded = runtime::offload(&value, &physical(self.shape()), self.dtype(), self.device())?;
+        let offloaded =
+            runtime::offload(&value, &physical(self.shape()), self.dtype(), self.device())?;
         self.body().value = Some(offloaded);
         Ok(())
     }
@@ -345,11 +395,17 @@ impl Tensor {
 impl Drop for Node {
     /// Iterative: a chain of a million nodes must not overflow the stack.
     fn drop(&mut self) {
-        let body = self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let body = self
+            .body
+            .get_mut()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut pending = std::mem::take(&mut body.inputs);
         while let Some(tensor) = pending.pop() {
             if let Some(mut node) = Arc::into_inner(tensor.0) {
-                let body = node.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let body = node
+                    .body
+                    .get_mut()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
                 pending.append(&mut body.inputs);
             }
         }
@@ -359,7 +415,18 @@ impl Drop for Node {
 impl fmt::Debug for Tensor {
     /// Shape, type, device and operation; never the values, so that printing does not compute.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = if self.body().value.is_some() { "evaluated" } else { "lazy" };
-        write!(f, "Tensor({} {:?} on {}, {}, {state})", self.dtype(), self.shape(), self.device(), self.0.op.name())
+        let state = if self.body().value.is_some() {
+            "evaluated"
+        } else {
+            "lazy"
+        };
+        write!(
+            f,
+            "Tensor({} {:?} on {}, {}, {state})",
+            self.dtype(),
+            self.shape(),
+            self.device(),
+            self.0.op.name()
+        )
     }
 }

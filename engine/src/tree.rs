@@ -37,7 +37,11 @@ pub trait Tree: Clone + Send + Sync + 'static {
     {
         let leaves = self.leaves();
         let mut rest = leaves.iter();
-        self.rebuild(&mut || f(rest.next().expect("rebuild takes as many tensors as there are leaves")))
+        self.rebuild(&mut || {
+            f(rest
+                .next()
+                .expect("rebuild takes as many tensors as there are leaves"))
+        })
     }
 
     /// The same structure with every tensor combined with its counterpart in `other`.
@@ -51,7 +55,11 @@ pub trait Tree: Clone + Send + Sync + 'static {
     {
         let others = other.leaves();
         let count = self.leaves().len();
-        assert!(count == others.len(), "trees differ: {count} tensors here, {} there", others.len());
+        assert!(
+            count == others.len(),
+            "trees differ: {count} tensors here, {} there",
+            others.len()
+        );
         let mut rest = others.iter();
         self.map_leaves(|leaf| f(leaf, rest.next().expect("counted")))
     }
@@ -72,8 +80,17 @@ pub trait Tree: Clone + Send + Sync + 'static {
 #[track_caller]
 pub fn tree_dot<T: Tree>(a: &T, b: &T) -> Tensor {
     let (a, b) = (a.leaves(), b.leaves());
-    assert!(a.len() == b.len(), "tree_dot: {} tensors here, {} there", a.len(), b.len());
-    a.iter().zip(&b).map(|(x, y)| (x * y).sum()).reduce(|x, y| x + y).expect("a tree with tensors")
+    assert!(
+        a.len() == b.len(),
+        "tree_dot: {} tensors here, {} there",
+        a.len(),
+        b.len()
+    );
+    a.iter()
+        .zip(&b)
+        .map(|(x, y)| (x * y).sum())
+        .reduce(|x, y| x + y)
+        .expect("a tree with tensors")
 }
 
 impl Tree for Tensor {
@@ -117,7 +134,9 @@ impl<K: Ord + Clone + Send + Sync + 'static, T: Tree> Tree for BTreeMap<K, T> {
         self.values().for_each(|t| t.collect_leaves(out));
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        self.iter().map(|(k, t)| (k.clone(), t.rebuild(next))).collect()
+        self.iter()
+            .map(|(k, t)| (k.clone(), t.rebuild(next)))
+            .collect()
     }
 }
 

@@ -39,7 +39,11 @@ impl Shader {
         let groups = invocations.div_ceil(u64::from(self.workgroup)).max(1);
         let x = groups.min(65_535);
         let y = groups.div_ceil(x);
-        assert!(y <= 65_535, "{}: {invocations} invocations exceed one dispatch", self.name);
+        assert!(
+            y <= 65_535,
+            "{}: {invocations} invocations exceed one dispatch",
+            self.name
+        );
         (x as u32, y as u32)
     }
 }
@@ -53,14 +57,24 @@ mod tests {
         for shader in ALL {
             let module = naga::front::wgsl::parse_str(shader.source)
                 .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(shader.source)));
-            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::default())
-                .validate(&module)
-                .unwrap_or_else(|e| panic!("{}: {e:?}", shader.name));
+            naga::valid::Validator::new(
+                naga::valid::ValidationFlags::all(),
+                naga::valid::Capabilities::default(),
+            )
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {e:?}", shader.name));
             let entry = &module.entry_points[0];
-            assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [shader.workgroup, 1, 1]));
+            assert_eq!(
+                (entry.name.as_str(), entry.workgroup_size),
+                ("main", [shader.workgroup, 1, 1])
+            );
             for line in ["bindings", "workgroup", "dispatch", "limits", "reference"] {
                 let head = format!("// {line}");
-                assert!(shader.source.contains(&head), "{} lacks `{head}`", shader.name);
+                assert!(
+                    shader.source.contains(&head),
+                    "{} lacks `{head}`",
+                    shader.name
+                );
             }
         }
     }

@@ -15,17 +15,31 @@ pub enum Kinks {
 
 impl Kinks {
     fn activate(self, x: &Tensor) -> Tensor {
-        if self == Kinks::Kept { x.relu() } else { x.softplus() }
+        if self == Kinks::Kept {
+            x.relu()
+        } else {
+            x.softplus()
+        }
     }
 
     fn pool(self, x: &Tensor) -> Tensor {
         let window = PoolOptions::new(2);
-        if self == Kinks::Kept { x.max_pool2d(window) } else { x.avg_pool2d(window) }
+        if self == Kinks::Kept {
+            x.max_pool2d(window)
+        } else {
+            x.avg_pool2d(window)
+        }
     }
 }
 
 fn norm(params: &Params, name: &str, x: &Tensor) -> Tensor {
-    batch_norm_train(x, &params[&format!("{name}.weight")], &params[&format!("{name}.bias")], 1e-5).0
+    batch_norm_train(
+        x,
+        &params[&format!("{name}.weight")],
+        &params[&format!("{name}.bias")],
+        1e-5,
+    )
+    .0
 }
 
 /// VGG-like, read off the parameters' names: a `Sequential` of convolution, norm and ReLU, with a 2×2 max
@@ -34,7 +48,12 @@ pub fn vgg(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
     let mut convs: Vec<usize> = params
         .iter()
         .filter(|(.., t)| t.rank() == 4)
-        .filter_map(|(name, ..)| name.strip_prefix("features.")?.strip_suffix(".weight")?.parse().ok())
+        .filter_map(|(name, ..)| {
+            name.strip_prefix("features.")?
+                .strip_suffix(".weight")?
+                .parse()
+                .ok()
+        })
         .collect();
     convs.sort_unstable();
     let mut x = x.clone();
@@ -44,28 +63,46 @@ pub fn vgg(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
             x = kinks.pool(&x);
         }
         let name = format!("features.{at}");
-        let (weight, bias) = (&params[&format!("{name}.weight")], &params[&format!("{name}.bias")]);
+        let (weight, bias) = (
+            &params[&format!("{name}.weight")],
+            &params[&format!("{name}.bias")],
+        );
         x = nn::conv2d(&x, weight, Some(bias), ConvOptions::default().padding(1));
         x = kinks.activate(&norm(params, &format!("features.{}", at + 1), &x));
         next = at + 3;
     }
     let pooled = kinks.pool(&x).adaptive_avg_pool2d(1, 1).flatten_from(1);
-    nn::linear(&pooled, &params["classifier.weight"], Some(&params["classifier.bias"]))
+    nn::linear(
+        &pooled,
+        &params["classifier.weight"],
+        Some(&params["classifier.bias"]),
+    )
 }
 
 /// ResNet-20 with parameter-free (option A) shortcuts (He et al., 2016, section 4.2).
 pub fn resnet20(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
     let conv = |name: &str, x: &Tensor, stride: usize| {
-        x.conv2d(&params[&format!("{name}.weight")], ConvOptions::default().stride(stride).padding(1))
+        x.conv2d(
+            &params[&format!("{name}.weight")],
+            ConvOptions::default().stride(stride).padding(1),
+        )
     };
     let mut x = kinks.activate(&norm(params, "bn1", &conv("conv1", x, 1)));
     for stage in 1..=3 {
         for block in 0..3 {
             let name = format!("layer{stage}.{block}");
             let stride = if stage > 1 && block == 0 { 2 } else { 1 };
-            let y = norm(params, &format!("{name}.bn1"), &conv(&format!("{name}.conv1"), &x, stride));
+            let y = norm(
+                params,
+                &format!("{name}.bn1"),
+                &conv(&format!("{name}.conv1"), &x, stride),
+            );
             let y = kinks.activate(&y);
-            let y = norm(params, &format!("{name}.bn2"), &conv(&format!("{name}.conv2"), &y, 1));
+            let y = norm(
+                params,
+                &format!("{name}.bn2"),
+                &conv(&format!("{name}.conv2"), &y, 1),
+            );
             let shortcut = if stride == 1 {
                 x
             } else {
@@ -78,5 +115,9 @@ pub fn resnet20(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
         }
     }
     let pooled = x.adaptive_avg_pool2d(1, 1).flatten_from(1);
-    nn::linear(&pooled, &params["linear.weight"], Some(&params["linear.bias"]))
+    nn::linear(
+        &pooled,
+        &params["linear.weight"],
+        Some(&params["linear.bias"]),
+    )
 }

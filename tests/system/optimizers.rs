@@ -17,9 +17,18 @@ fn after_five_steps<O: Optimizer>(optimizer: O, w: &Tensor, a: &Tensor) -> Tenso
 
 #[test]
 fn five_steps_are_pytorchs_and_differentiable() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/optimizers.json");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/optimizers.json"
+    );
     let fixture: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let list = |v: &serde_json::Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
+    let list = |v: &serde_json::Value| -> Vec<f64> {
+        v.as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap())
+            .collect()
+    };
     let sgd = Sgd::new(0.1);
     each_device(|device, dtype| {
         let tensor = |name: &str| {
@@ -37,19 +46,36 @@ fn five_steps_are_pytorchs_and_differentiable() {
             ("sgd_dampening", run(sgd.momentum(0.9).dampening(0.5))),
             ("sgd_nesterov", run(sgd.momentum(0.9).nesterov())),
             ("adam", run(Adam::new(0.05))),
-            ("adam_decay", run(Adam { weight_decay: 0.1, ..Adam::new(0.05) })),
+            (
+                "adam_decay",
+                run(Adam {
+                    weight_decay: 0.1,
+                    ..Adam::new(0.05)
+                }),
+            ),
             ("adamw", run(Adam::w(0.05, 0.1))),
         ];
-        assert_eq!(cases.len(), fixture["after_five_steps"].as_object().unwrap().len());
+        assert_eq!(
+            cases.len(),
+            fixture["after_five_steps"].as_object().unwrap().len()
+        );
         for (name, run) in cases {
             let expected = list(&fixture["after_five_steps"][name]);
             // 0.3 and -0.2 are not f32 numbers, and the fixture's are f64.
             for (found, expected) in run(&w, &a).to_f64s().unwrap().iter().zip(&expected) {
-                assert!((found - expected).abs() < 1e-6, "{name} on {device}: {found} against {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-6,
+                    "{name} on {device}: {found} against {expected}"
+                );
             }
             if dtype == DType::F64 {
-                check_grads(&|(w, a): &(Tensor, Tensor)| run(w, a), &(w.clone(), a.clone()), 2, Tolerance::of(dtype))
-                    .unwrap_or_else(|report| panic!("{name}: {report}"));
+                check_grads(
+                    &|(w, a): &(Tensor, Tensor)| run(w, a),
+                    &(w.clone(), a.clone()),
+                    2,
+                    Tolerance::of(dtype),
+                )
+                .unwrap_or_else(|report| panic!("{name}: {report}"));
             }
         }
     });

@@ -11,7 +11,11 @@ pub fn gpu() -> Device {
 
 /// The CPU in both precisions and the GPU.
 pub fn each_device(mut test: impl FnMut(&Device, DType)) {
-    for (device, dtype) in [(Device::cpu(), DType::F64), (Device::cpu(), DType::F32), (gpu(), DType::F32)] {
+    for (device, dtype) in [
+        (Device::cpu(), DType::F64),
+        (Device::cpu(), DType::F32),
+        (gpu(), DType::F32),
+    ] {
         println!("running on {device} in {dtype}");
         test(&device, dtype);
     }
@@ -25,29 +29,44 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn load(name: &str) -> Fixture {
-        let path = format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/tests/fixtures/{name}.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-        let case = metadata.metadata().as_ref().and_then(|m| m.get("case")).map(|s| serde_json::from_str(s).unwrap());
+        let case = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get("case"))
+            .map(|s| serde_json::from_str(s).unwrap());
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let read = |view: &safetensors::tensor::TensorView<'_>| -> Vec<f64> {
             let data = view.data();
             match view.dtype() {
-                safetensors::Dtype::F32 => {
-                    data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
-                }
-                safetensors::Dtype::I32 => {
-                    data.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()).into()).collect()
-                }
-                safetensors::Dtype::I64 => {
-                    data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect()
-                }
+                safetensors::Dtype::F32 => data
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes(b.try_into().unwrap()).into())
+                    .collect(),
+                safetensors::Dtype::I32 => data
+                    .chunks_exact(4)
+                    .map(|b| i32::from_le_bytes(b.try_into().unwrap()).into())
+                    .collect(),
+                safetensors::Dtype::I64 => data
+                    .chunks_exact(8)
+                    .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
+                    .collect(),
                 other => panic!("{path}: unexpected type {other:?}"),
             }
         };
-        let tensors =
-            file.iter().map(|(name, view)| (name.to_string(), (view.shape().to_vec(), read(&view)))).collect();
-        Fixture { tensors, case: case.unwrap_or_default() }
+        let tensors = file
+            .iter()
+            .map(|(name, view)| (name.to_string(), (view.shape().to_vec(), read(&view))))
+            .collect();
+        Fixture {
+            tensors,
+            case: case.unwrap_or_default(),
+        }
     }
 
     pub fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Tensor {
@@ -62,16 +81,25 @@ impl Fixture {
     /// Inputs and labels of one batch.
     pub fn batch(&self, index: usize, dtype: DType, device: &Device) -> (Tensor, Tensor) {
         let x = self.tensor(&format!("batch.{index}.x"), dtype, device);
-        (x, self.tensor(&format!("batch.{index}.y"), DType::I32, device))
+        (
+            x,
+            self.tensor(&format!("batch.{index}.y"), DType::I32, device),
+        )
     }
 
     /// The trainable parameters under `init.`, in the order of their names.
     pub fn params(&self, dtype: DType, device: &Device) -> Params {
-        let mut names: Vec<&str> = self.tensors.keys().filter_map(|k| k.strip_prefix("init.")).collect();
+        let mut names: Vec<&str> = self
+            .tensors
+            .keys()
+            .filter_map(|k| k.strip_prefix("init."))
+            .collect();
         names.sort_unstable();
         let mut params = Params::new();
         for name in names {
-            let buffer = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|s| name.ends_with(s));
+            let buffer = ["running_mean", "running_var", "num_batches_tracked"]
+                .iter()
+                .any(|s| name.ends_with(s));
             if buffer {
                 continue;
             }

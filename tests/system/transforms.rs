@@ -19,15 +19,19 @@ fn item(t: &Tensor) -> f64 {
 fn perturbations_are_not_confused() {
     each_device(|device, dtype| {
         let one = scalar(1.0, device, dtype);
-        let reverse = grad(|x: &Tensor| x * grad(|y: &Tensor| x + y)(&scalar(1.0, device, dtype)))(&one);
+        let reverse =
+            grad(|x: &Tensor| x * grad(|y: &Tensor| x + y)(&scalar(1.0, device, dtype)))(&one);
         assert_eq!(item(&reverse), 1.0);
-        let slope = |f: &dyn Fn(&Tensor) -> Tensor, at: &Tensor| jvp(|x: &Tensor| f(x), at, &at.ones_like()).1;
+        let slope = |f: &dyn Fn(&Tensor) -> Tensor, at: &Tensor| {
+            jvp(|x: &Tensor| f(x), at, &at.ones_like()).1
+        };
         let forward = slope(&|x| x * slope(&|y| x + y, &one), &one);
         assert_eq!(item(&forward), 1.0);
         let mixed = grad(|x: &Tensor| x * slope(&|y| x * y, &one))(&scalar(3.0, device, dtype));
         assert_eq!(item(&mixed), 6.0);
         // The same tensor inside and outside: d/dx [x · d/dy (y · x) at y = x] = d/dx x² = 2x.
-        let shared = grad(|x: &Tensor| x * grad(|y: &Tensor| y * x)(x))(&scalar(3.0, device, dtype));
+        let shared =
+            grad(|x: &Tensor| x * grad(|y: &Tensor| y * x)(x))(&scalar(3.0, device, dtype));
         assert_eq!(item(&shared), 6.0);
     });
 }
@@ -42,7 +46,10 @@ fn orders_one_to_five_of_a_power() {
     }
     each_device(|device, dtype| {
         let x = scalar(2.0, device, dtype);
-        for (n, expected) in [32.0, 80.0, 160.0, 240.0, 240.0, 120.0].into_iter().enumerate() {
+        for (n, expected) in [32.0, 80.0, 160.0, 240.0, 240.0, 120.0]
+            .into_iter()
+            .enumerate()
+        {
             assert_eq!(item(&nth(n, &x)), expected, "order {n}");
         }
     });
@@ -53,7 +60,8 @@ fn hessians_are_the_same_three_ways() {
     each_device(|device, dtype| {
         let x = Key::new(1).normal(&[2, 1, 4, 4], dtype, device);
         let v = Key::new(2).normal(&[2, 1, 4, 4], dtype, device);
-        let f = |x: &Tensor| x.tanh().max_pool2d(PoolOptions::new(2)).square().sum() * x.exp().mean();
+        let f =
+            |x: &Tensor| x.tanh().max_pool2d(PoolOptions::new(2)).square().sum() * x.exp().mean();
         let forward_over_reverse = hvp(f, &x, &v);
         let reverse_over_reverse = grad(|x: &Tensor| (grad(f)(x) * &v).sum())(&x);
         let reverse_over_forward = grad(|x: &Tensor| jvp(f, x, &v).1)(&x);
@@ -77,28 +85,55 @@ fn trees_and_auxiliary_outputs() {
     prospr::impl_tree!(Layer { weight, bias; stride });
     each_device(|device, dtype| {
         let two = scalar(2.0, device, dtype);
-        let layer = Layer { weight: two.clone(), bias: scalar(5.0, device, dtype), stride: 3 };
+        let layer = Layer {
+            weight: two.clone(),
+            bias: scalar(5.0, device, dtype),
+            stride: 3,
+        };
         let input = (vec![layer.clone(), layer], [two.clone(), two.clone()]);
         let f = |(layers, xs): &(Vec<Layer>, [Tensor; 2])| {
-            let ys: Vec<Tensor> = layers.iter().zip(xs).map(|(l, x)| &l.weight * x + &l.bias).collect();
+            let ys: Vec<Tensor> = layers
+                .iter()
+                .zip(xs)
+                .map(|(l, x)| &l.weight * x + &l.bias)
+                .collect();
             ((&ys[0] * &ys[1]).sum(), ys)
         };
         let ((loss, ys), (layers, xs)) = value_and_grad_aux(f)(&input);
         assert_eq!((item(&loss), item(&ys[0])), (81.0, 9.0));
-        assert_eq!((item(&layers[0].weight), item(&layers[1].bias), layers[1].stride), (18.0, 9.0, 3));
+        assert_eq!(
+            (
+                item(&layers[0].weight),
+                item(&layers[1].bias),
+                layers[1].stride
+            ),
+            (18.0, 9.0, 3)
+        );
         assert_eq!(item(&xs[1]), 18.0);
 
         let mut params = Params::new();
         params.insert("used", Role::Weight, two.clone());
         params.insert("unused", Role::Bias, Tensor::ones(&[3], dtype, device));
         let gradient = grad(|p: &Params| p["used"].square())(&params);
-        assert_eq!((item(&gradient["used"]), gradient["unused"].to_f64s().unwrap()), (4.0, vec![0.0; 3]));
+        assert_eq!(
+            (
+                item(&gradient["used"]),
+                gradient["unused"].to_f64s().unwrap()
+            ),
+            (4.0, vec![0.0; 3])
+        );
 
-        let (y, pullback) = vjp(|(a, b): &(Tensor, Tensor)| (a * b, a + b), &(two.clone(), two.clone()));
+        let (y, pullback) = vjp(
+            |(a, b): &(Tensor, Tensor)| (a * b, a + b),
+            &(two.clone(), two.clone()),
+        );
         let (one, zero) = (two.ones_like(), two.zeros_like());
         let first = pullback.call(&(one.clone(), zero.clone()));
         let second = pullback.call(&(zero, one));
-        assert_eq!((item(&y.0), item(&first.0), item(&second.1)), (4.0, 2.0, 1.0));
+        assert_eq!(
+            (item(&y.0), item(&first.0), item(&second.1)),
+            (4.0, 2.0, 1.0)
+        );
     });
 }
 
@@ -107,7 +142,10 @@ fn stop_gradient_stops() {
     each_device(|device, dtype| {
         let x = scalar(3.0, device, dtype);
         assert_eq!(item(&grad(|x: &Tensor| x * x.stop_gradient())(&x)), 3.0);
-        assert_eq!(item(&jvp(|x: &Tensor| x * x.stop_gradient(), &x, &x.ones_like()).1), 3.0);
+        assert_eq!(
+            item(&jvp(|x: &Tensor| x * x.stop_gradient(), &x, &x.ones_like()).1),
+            3.0
+        );
     });
 }
 
@@ -142,7 +180,9 @@ fn checkpoint_computes_the_same() {
         let input = (x, w);
         let close = |a: &(Tensor, Tensor), b: &(Tensor, Tensor)| {
             let difference = a.zip_leaves(b, |a, b| a - b);
-            assert!(item(&tree_dot(&difference, &difference)) < 1e-8 * (1.0 + item(&tree_dot(a, a))));
+            assert!(
+                item(&tree_dot(&difference, &difference)) < 1e-8 * (1.0 + item(&tree_dot(a, a)))
+            );
         };
         close(&grad(saved)(&input), &grad(plain)(&input));
         let v = input.map_leaves(|t| t * 0.5 + 0.1);
@@ -176,7 +216,9 @@ fn checkpoint_saves_memory() {
             device.memory().peak - before
         };
         // Other tests run at the same time and share the account: take the best of some runs.
-        let best = |chain: &dyn Fn(&Tensor) -> Tensor| (0..5).map(|_| peak(chain)).min().unwrap() / x.bytes();
+        let best = |chain: &dyn Fn(&Tensor) -> Tensor| {
+            (0..5).map(|_| peak(chain)).min().unwrap() / x.bytes()
+        };
         let keep = best(&|x| (0..10).fold(x.clone(), |x, _| block(&x)));
         let saved = best(&|x| (0..10).fold(x.clone(), |x, _| checkpoint(block)(&x)));
         println!("on {device}: {keep} vectors kept, {saved} with checkpoints");
@@ -193,14 +235,18 @@ fn custom_rules_hold_in_all_modes() {
             |x: &Tensor| x.powf(3.0),
             |x: &Tensor, y: &Tensor, ct: &Tensor| ct * (y / x) * 3.0,
         );
-        let close = |a: &Tensor, b: f64| assert!((item(a) - b).abs() < 1e-5, "{} against {b}", item(a));
+        let close =
+            |a: &Tensor, b: f64| assert!((item(a) - b).abs() < 1e-5, "{} against {b}", item(a));
         close(&cube(&x), 0.343);
         close(&grad(&cube)(&x), 1.47);
         close(&jvp(&cube, &x, &x.ones_like()).1, 1.47);
         close(&grad(|x: &Tensor| grad(&cube)(x))(&x), 4.2);
         close(&hvp(&cube, &x, &x.ones_like()), 4.2);
         // A straight-through sign.
-        let sign = custom_vjp(|x: &Tensor| x.sign(), |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone());
+        let sign = custom_vjp(
+            |x: &Tensor| x.sign(),
+            |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone(),
+        );
         close(&grad(|x: &Tensor| sign(x) * 5.0)(&x), 5.0);
     });
 }
@@ -211,7 +257,10 @@ fn custom_rules_refuse_captured_variables() {
     let x = scalar(2.0, &Device::cpu(), DType::F32);
     let f = |x: &Tensor| {
         let captured = x.clone();
-        custom_vjp(move |y: &Tensor| y * &captured, |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone())(x)
+        custom_vjp(
+            move |y: &Tensor| y * &captured,
+            |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone(),
+        )(x)
     };
     grad(f)(&x).eval().unwrap();
 }

@@ -27,7 +27,13 @@ fn loss(params: &Params, x: &Tensor) -> Tensor {
 }
 
 fn batches(count: usize, dtype: DType, device: &Device) -> Vec<Tensor> {
-    (0..count).map(|i| Key::new(99).fold_in(i as u64).normal(&[4, 8], dtype, device)).collect()
+    (0..count)
+        .map(|i| {
+            Key::new(99)
+                .fold_in(i as u64)
+                .normal(&[4, 8], dtype, device)
+        })
+        .collect()
 }
 
 /// The gradient of the last loss with respect to the first parameters.
@@ -53,7 +59,10 @@ where
 }
 
 fn flat(tree: &Params) -> Vec<f64> {
-    tree.leaves().iter().flat_map(|t| t.to_f64s().unwrap()).collect()
+    tree.leaves()
+        .iter()
+        .flat_map(|t| t.to_f64s().unwrap())
+        .collect()
 }
 
 #[test]
@@ -63,7 +72,12 @@ fn all_policies_agree() {
         let params = init(5, dtype, device);
         let xs = batches(7, dtype, device);
         let tolerance = if dtype == DType::F64 { 1e-12 } else { 1e-5 };
-        fn with<O: Optimizer + Copy + Send + Sync + 'static>(o: O, p: &Params, xs: &[Tensor], tolerance: f64) {
+        fn with<O: Optimizer + Copy + Send + Sync + 'static>(
+            o: O,
+            p: &Params,
+            xs: &[Tensor],
+            tolerance: f64,
+        ) {
             let keep = flat(&meta_gradient(o, p, xs, Policy::Keep).unwrap());
             let options: [UnrollOptions; 7] = [
                 Policy::PerStep.into(),
@@ -80,8 +94,18 @@ fn all_policies_agree() {
             }
         }
         with(Sgd::new(0.1), &params, &xs, tolerance);
-        with(Sgd::new(0.1).momentum(0.9).weight_decay(0.01), &params, &xs, tolerance);
-        with(Sgd::new(0.1).momentum(0.9).nesterov(), &params, &xs, tolerance);
+        with(
+            Sgd::new(0.1).momentum(0.9).weight_decay(0.01),
+            &params,
+            &xs,
+            tolerance,
+        );
+        with(
+            Sgd::new(0.1).momentum(0.9).nesterov(),
+            &params,
+            &xs,
+            tolerance,
+        );
         with(Adam::new(0.05), &params, &xs, tolerance);
     });
 }
@@ -106,7 +130,10 @@ fn the_meta_gradient_is_the_derivative() {
     let difference = (along(1e-5) - along(-1e-5)) / 2e-5;
     let gradient = meta_gradient(sgd, &params, &xs, Policy::PerStep).unwrap();
     let product = tree_dot(&gradient, &v).item().unwrap();
-    assert!((product - difference).abs() < 1e-8, "{product} against {difference}");
+    assert!(
+        (product - difference).abs() < 1e-8,
+        "{product} against {difference}"
+    );
 }
 
 /// A meta-gradient with respect to what the step captures, and a derivative of that in its turn.
@@ -119,7 +146,8 @@ fn captured_hyperparameters_and_higher_orders() {
             let steps = steps.clone();
             move |rate: &Tensor| {
                 let captured = rate.clone();
-                let step = move |w: &Tensor, _: &Tensor| (w - grad(Tensor::square)(w) * &captured, ());
+                let step =
+                    move |w: &Tensor, _: &Tensor| (w - grad(Tensor::square)(w) * &captured, ());
                 let (w, _) = unroll(step, &rate.ones_like(), &steps, policy).unwrap();
                 w.square()
             }
@@ -128,12 +156,24 @@ fn captured_hyperparameters_and_higher_orders() {
         for policy in [Policy::Keep, Policy::PerStep, Policy::Every(2)] {
             let close = |a: Tensor, b: f64| {
                 let a = a.item().unwrap();
-                assert!((a - b).abs() < 1e-4 * b.abs(), "{policy:?}: {a} against {b}");
+                assert!(
+                    (a - b).abs() < 1e-4 * b.abs(),
+                    "{policy:?}: {a} against {b}"
+                );
             };
             close(grad(f(policy))(&rate), -12.0 * 0.8f64.powi(5));
-            close(grad(|r: &Tensor| grad(f(policy))(r))(&rate), 120.0 * 0.8f64.powi(4));
-            close(hvp(f(policy), &rate, &rate.ones_like()), 120.0 * 0.8f64.powi(4));
-            close(jvp(f(policy), &rate, &rate.ones_like()).1, -12.0 * 0.8f64.powi(5));
+            close(
+                grad(|r: &Tensor| grad(f(policy))(r))(&rate),
+                120.0 * 0.8f64.powi(4),
+            );
+            close(
+                hvp(f(policy), &rate, &rate.ones_like()),
+                120.0 * 0.8f64.powi(4),
+            );
+            close(
+                jvp(f(policy), &rate, &rate.ones_like()).1,
+                -12.0 * 0.8f64.powi(5),
+            );
         }
     });
 }
@@ -156,13 +196,20 @@ fn per_step_memory_is_one_graph_and_the_states() {
                 let grads = grad(|w: &Params| loss(w, x))(w);
                 (w.zip_leaves(&grads, |w, g| w - g * 0.01), ())
             };
-            let meta = |w: &Params| Ok::<_, Error>((loss(&unroll(step, w, &xs, options)?.0, &xs[0]), ()));
-            try_value_and_grad(meta)(&params).unwrap().1.eval_leaves().unwrap();
+            let meta =
+                |w: &Params| Ok::<_, Error>((loss(&unroll(step, w, &xs, options)?.0, &xs[0]), ()));
+            try_value_and_grad(meta)(&params)
+                .unwrap()
+                .1
+                .eval_leaves()
+                .unwrap();
             device.memory().peak - before
         };
         let grown = |options: UnrollOptions| {
             let (three, many) = (peak(3, options), peak(64, options));
-            println!("{options:?} on {device} in {dtype}: {three} bytes at M = 3, {many} at M = 64; state {state}");
+            println!(
+                "{options:?} on {device} in {dtype}: {three} bytes at M = 3, {many} at M = 64; state {state}"
+            );
             (many.saturating_sub(three)) as f64 / state as f64
         };
         let per_step = grown(Policy::PerStep.into());
@@ -170,10 +217,16 @@ fn per_step_memory_is_one_graph_and_the_states() {
         let every = grown(Policy::Every(8).into());
         assert!(every <= 20.0, "Every(8) grew by {every:.1} states");
         let keep = grown(Policy::Keep.into());
-        assert!(keep > 2.0 * 61.0, "Keep grew by {keep:.1} states: the account misses something");
+        assert!(
+            keep > 2.0 * 61.0,
+            "Keep grew by {keep:.1} states: the account misses something"
+        );
         if !device.is_cpu() {
             let offloaded = grown(Policy::PerStep.host_offload());
-            assert!(offloaded <= 5.0, "host_offload grew by {offloaded:.1} states on the device");
+            assert!(
+                offloaded <= 5.0,
+                "host_offload grew by {offloaded:.1} states on the device"
+            );
         }
     });
 }
@@ -187,15 +240,22 @@ fn time_is_linear_in_the_steps() {
     let time = |steps: usize| {
         let xs = vec![x.clone(); steps];
         let start = Instant::now();
-        meta_gradient(Sgd::new(0.01), &params, &xs, Policy::PerStep).unwrap().eval_leaves().unwrap();
+        meta_gradient(Sgd::new(0.01), &params, &xs, Policy::PerStep)
+            .unwrap()
+            .eval_leaves()
+            .unwrap();
         start.elapsed().as_secs_f64()
     };
     time(10);
     // The best of some runs: other tests share the machine.
-    let best = |steps: usize, runs: usize| (0..runs).map(|_| time(steps)).fold(f64::INFINITY, f64::min);
+    let best =
+        |steps: usize, runs: usize| (0..runs).map(|_| time(steps)).fold(f64::INFINITY, f64::min);
     let (hundred, thousand) = (best(100, 5), best(1000, 2));
     println!("PerStep: {hundred:.3} s for 100 steps, {thousand:.3} s for 1,000");
-    assert!(thousand <= 12.0 * hundred, "{thousand:.3} s against {hundred:.3} s");
+    assert!(
+        thousand <= 12.0 * hundred,
+        "{thousand:.3} s against {hundred:.3} s"
+    );
 }
 
 #[test]
@@ -220,20 +280,39 @@ fn automatic_policies_keep_to_their_budget() {
         meta_gradient(Sgd::new(0.01), &params, &xs, Policy::Auto(budget)).unwrap();
     }
     let error = meta_gradient(Sgd::new(0.01), &params, &xs, Policy::Auto(5 * state)).unwrap_err();
-    let Error::Budget { needed, budget, .. } = &error else { panic!("{error}") };
-    assert!(*needed > *budget && error.to_string().contains("host_offload"), "{error}");
+    let Error::Budget { needed, budget, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(
+        *needed > *budget && error.to_string().contains("host_offload"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_loss_that_is_not_finite_names_its_step() {
     each_device(|device, dtype| {
         let step = |w: &Tensor, x: &Tensor| (w * x, (w * x).log());
-        let xs: Vec<Tensor> = [2.0, 1.0, -1.0, 1.0].map(|v| Tensor::scalar(v, dtype, device)).to_vec();
-        for policy in [Policy::Keep, Policy::PerStep, Policy::Every(2), Policy::Every(3)] {
+        let xs: Vec<Tensor> = [2.0, 1.0, -1.0, 1.0]
+            .map(|v| Tensor::scalar(v, dtype, device))
+            .to_vec();
+        for policy in [
+            Policy::Keep,
+            Policy::PerStep,
+            Policy::Every(2),
+            Policy::Every(3),
+        ] {
             let one = Tensor::scalar(1.0, dtype, device);
             let f = |w: &Tensor| Ok::<_, Error>((unroll(step, w, &xs, policy)?.0, ()));
-            let error = try_value_and_grad(f)(&one).err().expect("ln of a negative number");
-            assert_eq!(error, Error::NonFinite { step: 2, what: "loss".into() }, "{policy:?}");
+            let error = try_value_and_grad(f)(&one).expect_err("ln of a negative number");
+            assert_eq!(
+                error,
+                Error::NonFinite {
+                    step: 2,
+                    what: "loss".into()
+                },
+                "{policy:?}"
+            );
         }
     });
 }

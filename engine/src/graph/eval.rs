@@ -20,7 +20,9 @@ pub struct EvalStats {
 
 /// How much has been evaluated since the process started.
 pub fn eval_stats() -> EvalStats {
-    EvalStats { nodes: NODES.load(Ordering::Relaxed) }
+    EvalStats {
+        nodes: NODES.load(Ordering::Relaxed),
+    }
 }
 
 /// Computes the given tensors and all that they need, once each.
@@ -76,7 +78,11 @@ fn compute(tensor: &Tensor, keep: bool) -> Result<()> {
         if body.value.is_some() {
             return Ok(()); // another thread was faster
         }
-        if keep { (body.inputs.clone(), None) } else { (std::mem::take(&mut body.inputs), body.call.take()) }
+        if keep {
+            (body.inputs.clone(), None)
+        } else {
+            (std::mem::take(&mut body.inputs), body.call.take())
+        }
     };
     if let Op::Call { .. } = tensor.0.op {
         // The last input is the primal result; the others are there for the derivative.
@@ -90,11 +96,18 @@ fn compute(tensor: &Tensor, keep: bool) -> Result<()> {
         drop((inputs, call, primal));
         return Ok(());
     }
-    let buffers: Vec<Buffer> = inputs.iter().map(|input| take_or_share(input, keep)).collect();
+    let buffers: Vec<Buffer> = inputs
+        .iter()
+        .map(|input| take_or_share(input, keep))
+        .collect();
     NODES.fetch_add(1, Ordering::Relaxed);
     let value = runtime::execute(&tensor.0, &inputs, buffers).map_err(|reason| Error::Device {
         device: tensor.device().to_string(),
-        during: format!("computing {} of shape {:?}", tensor.0.op.name(), tensor.shape()),
+        during: format!(
+            "computing {} of shape {:?}",
+            tensor.0.op.name(),
+            tensor.shape()
+        ),
         reason,
     })?;
     tensor.body().value = Some(value);
@@ -105,6 +118,10 @@ fn compute(tensor: &Tensor, keep: bool) -> Result<()> {
 fn take_or_share(input: &Tensor, keep: bool) -> Buffer {
     let last_use = !keep && Arc::strong_count(&input.0) == 1;
     let mut body = input.body();
-    let value = if last_use { body.value.take() } else { body.value.clone() };
+    let value = if last_use {
+        body.value.take()
+    } else {
+        body.value.clone()
+    };
     value.expect("inputs are computed before their users")
 }

@@ -2,5 +2,5 @@
 
 mod eval;
 
-pub use eval::{EvalStats, eval, eval_stats};
 pub(crate) use eval::eval_scratch;
+pub use eval::{EvalStats, eval, eval_stats};

@@ -44,7 +44,9 @@ impl CrossEntropy {
         // Classes last.
         let mut order: Vec<usize> = (0..logits.rank()).filter(|&a| a != 1).collect();
         order.push(1);
-        let log_p = log_softmax(logits, 1).permute(&order).reshape(&[labels.numel(), classes]);
+        let log_p = log_softmax(logits, 1)
+            .permute(&order)
+            .reshape(&[labels.numel(), classes]);
         let column = labels.reshape(&[labels.numel(), 1]);
         let hard = -log_p.gather(1, &column);
         let smooth = self.label_smoothing;
@@ -52,8 +54,13 @@ impl CrossEntropy {
             None if smooth == 0.0 => hard.mean(),
             None => hard.mean() * (1.0 - smooth) - log_p.mean() * smooth,
             Some(weights) => {
-                assert!(weights.shape() == [classes], "cross_entropy: {classes} class weights are needed");
-                let weight = weights.take(0, &labels.reshape(&[labels.numel()])).reshape(column.shape());
+                assert!(
+                    weights.shape() == [classes],
+                    "cross_entropy: {classes} class weights are needed"
+                );
+                let weight = weights
+                    .take(0, &labels.reshape(&[labels.numel()]))
+                    .reshape(column.shape());
                 let spread = -(&log_p * weights).sum() * (smooth / classes as f64);
                 ((hard * &weight).sum() * (1.0 - smooth) + spread) / weight.sum()
             }
@@ -87,7 +94,11 @@ pub fn dice_loss(probabilities: &Tensor, targets: &Tensor, smooth: f64) -> Tenso
 /// The share of rows whose largest logit is at the label, as an F32 scalar.
 #[track_caller]
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    logits.argmax(-1, false).eq(labels).to_dtype(DType::F32).mean()
+    logits
+        .argmax(-1, false)
+        .eq(labels)
+        .to_dtype(DType::F32)
+        .mean()
 }
 
 #[cfg(test)]
@@ -103,21 +114,35 @@ mod tests {
 
     #[test]
     fn gradients_of_losses() {
-        gradients("cross_entropy", &[&[3, 4]], 3, |x| cross_entropy(&x[0], &labels(&x[0], &[0, 3, 1], &[3])));
+        gradients("cross_entropy", &[&[3, 4]], 3, |x| {
+            cross_entropy(&x[0], &labels(&x[0], &[0, 3, 1], &[3]))
+        });
         gradients("smoothed and weighted", &[&[3, 4], &[4]], 3, |x| {
             let weights = x[1].square() + 0.5;
-            let options = CrossEntropy { label_smoothing: 0.1, class_weights: Some(weights) };
+            let options = CrossEntropy {
+                label_smoothing: 0.1,
+                class_weights: Some(weights),
+            };
             options.loss(&x[0], &labels(&x[0], &[0, 3, 1], &[3]))
         });
         gradients("pixels", &[&[1, 3, 2, 2]], 2, |x| {
-            let options = CrossEntropy { label_smoothing: 0.2, class_weights: None };
+            let options = CrossEntropy {
+                label_smoothing: 0.2,
+                class_weights: None,
+            };
             options.loss(&x[0], &labels(&x[0], &[0, 2, 1, 1], &[1, 2, 2]))
         });
-        gradients("bce", &[&[2, 3], &[2, 3]], 2, |x| binary_cross_entropy_with_logits(&x[0], &x[1].sigmoid()));
-        gradients("dice", &[&[2, 1, 2, 2], &[2, 1, 2, 2]], 2, |x| dice_loss(&x[0].sigmoid(), &x[1].sigmoid(), 1.0));
+        gradients("bce", &[&[2, 3], &[2, 3]], 2, |x| {
+            binary_cross_entropy_with_logits(&x[0], &x[1].sigmoid())
+        });
+        gradients("dice", &[&[2, 1, 2, 2], &[2, 1, 2, 2]], 2, |x| {
+            dice_loss(&x[0].sigmoid(), &x[1].sigmoid(), 1.0)
+        });
         gradients("softmax", &[&[2, 3]], 2, |x| softmax(&x[0], 1));
         gradients("gelu", &[&[5]], 2, |x| gelu(&x[0]));
-        gradients("dropout", &[&[4, 4]], 2, |x| dropout(&x[0], 0.5, Key::new(1)).square());
+        gradients("dropout", &[&[4, 4]], 2, |x| {
+            dropout(&x[0], 0.5, Key::new(1)).square()
+        });
     }
 
     /// `F.cross_entropy` of `z = [[1, 2, 3], [1, 0, -1]]`, `y = [2, 2]` in PyTorch 2.2; the second with
@@ -128,19 +153,34 @@ mod tests {
     #[test]
     fn values_are_pytorchs() {
         each_device(|device, dtype| {
-            let z = Tensor::new(&[1.0f32, 2.0, 3.0, 1.0, 0.0, -1.0], &[2, 3], device).unwrap().to_dtype(dtype);
+            let z = Tensor::new(&[1.0f32, 2.0, 3.0, 1.0, 0.0, -1.0], &[2, 3], device)
+                .unwrap()
+                .to_dtype(dtype);
             let y = Tensor::new(&[2, 2], &[2], device).unwrap();
             let close = |t: Tensor, expected: f64| {
                 let found = t.item().unwrap();
-                assert!((found - expected).abs() < 1e-5, "{found} against {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-5,
+                    "{found} against {expected}"
+                );
             };
             close(cross_entropy(&z, &y), PLAIN);
-            let weights = Tensor::new(&[1.0f32, 2.0, 0.5], &[3], device).unwrap().to_dtype(dtype);
-            let options = CrossEntropy { label_smoothing: 0.1, class_weights: Some(weights) };
+            let weights = Tensor::new(&[1.0f32, 2.0, 0.5], &[3], device)
+                .unwrap()
+                .to_dtype(dtype);
+            let options = CrossEntropy {
+                label_smoothing: 0.1,
+                class_weights: Some(weights),
+            };
             close(options.loss(&z, &y), WEIGHTED);
             close(accuracy(&z, &y), 0.5);
-            let large = Tensor::new(&[1000.0f32, -1000.0], &[1, 2], device).unwrap().to_dtype(dtype);
-            close(cross_entropy(&large, &Tensor::new(&[1], &[1], device).unwrap()), 2000.0);
+            let large = Tensor::new(&[1000.0f32, -1000.0], &[1, 2], device)
+                .unwrap()
+                .to_dtype(dtype);
+            close(
+                cross_entropy(&large, &Tensor::new(&[1], &[1], device).unwrap()),
+                2000.0,
+            );
         });
     }
 }

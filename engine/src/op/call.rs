@@ -12,10 +12,20 @@ use crate::{DType, Device, Result};
 /// How a call is differentiated. Cotangents and tangents that are zero are `None`.
 pub(crate) trait Rule: Send + Sync {
     /// The inputs' cotangents from the outputs'.
-    fn vjp(&self, inputs: &[Tensor], outputs: &[Tensor], cts: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+    fn vjp(
+        &self,
+        inputs: &[Tensor],
+        outputs: &[Tensor],
+        cts: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>>;
 
     /// The outputs' tangents from the inputs'.
-    fn jvp(&self, inputs: &[Tensor], outputs: &[Tensor], tangents: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+    fn jvp(
+        &self,
+        inputs: &[Tensor],
+        outputs: &[Tensor],
+        tangents: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>>;
 }
 
 /// What the outputs of one call share. It holds no tensors, so dropping it frees no graph.
@@ -30,7 +40,10 @@ pub(crate) struct Call {
 /// The nodes' ids follow each other, so that a walk meets all outputs of a call together.
 pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor]) -> Vec<Tensor> {
     let meta = |t: &Tensor| (t.shape().to_vec(), t.dtype(), t.device().clone());
-    let call = Arc::new(Call { rule, outputs: primals.iter().map(meta).collect() });
+    let call = Arc::new(Call {
+        rule,
+        outputs: primals.iter().map(meta).collect(),
+    });
     let mut traces = Vec::new();
     for input in inputs {
         for trace in &input.0.traces {
@@ -45,9 +58,20 @@ pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor])
         if value.is_none() {
             inputs.push(primal.clone());
         }
-        let body = Body { inputs, call: Some(call.clone()), value };
+        let body = Body {
+            inputs,
+            call: Some(call.clone()),
+            value,
+        };
         let shape = primal.shape().to_vec();
-        Tensor::with_body(Op::Call { output }, body, shape, primal.dtype(), primal.device().clone(), traces.clone())
+        Tensor::with_body(
+            Op::Call { output },
+            body,
+            shape,
+            primal.dtype(),
+            primal.device().clone(),
+            traces.clone(),
+        )
     };
     primals.iter().enumerate().map(node).collect()
 }

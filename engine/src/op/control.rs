@@ -8,6 +8,14 @@ use crate::tensor::Trace;
 
 impl Tensor {
     /// The same values, through which no derivative flows.
+    ///
+    /// ```
+    /// use prospr_engine::{Device, Tensor, grad};
+    /// let x = Tensor::new(&[3.0], &[1], &Device::cpu())?;
+    /// let f = |x: &Tensor| (x * x.stop_gradient()).sum();
+    /// assert_eq!(grad(f)(&x).item()?, 3.0);
+    /// # Ok::<(), prospr_engine::Error>(())
+    /// ```
     pub fn stop_gradient(&self) -> Tensor {
         Tensor::apply(Op::Detach, &[self], self.shape(), self.dtype())
     }
@@ -15,6 +23,13 @@ impl Tensor {
     /// A new node with the same value: what a transform differentiates with respect to. Because only what is
     /// made from the alias depends on it, nested transforms cannot confuse their variables.
     pub(crate) fn alias(&self, trace: Option<Arc<Trace>>) -> Tensor {
-        Tensor::record(Op::Alias, vec![self.clone()], self.shape(), self.dtype(), self.device().clone(), trace)
+        Tensor::record(
+            Op::Alias,
+            vec![self.clone()],
+            self.shape(),
+            self.dtype(),
+            self.device().clone(),
+            trace,
+        )
     }
 }

@@ -21,22 +21,36 @@ pub struct ConvOptions {
 
 impl Default for ConvOptions {
     fn default() -> Self {
-        ConvOptions { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+        ConvOptions {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
     }
 }
 
 impl ConvOptions {
     /// The same stride both ways.
     pub fn stride(self, stride: usize) -> Self {
-        ConvOptions { stride: [stride; 2], ..self }
+        ConvOptions {
+            stride: [stride; 2],
+            ..self
+        }
     }
     /// The same padding both ways.
     pub fn padding(self, padding: usize) -> Self {
-        ConvOptions { padding: [padding; 2], ..self }
+        ConvOptions {
+            padding: [padding; 2],
+            ..self
+        }
     }
     /// The same dilation both ways.
     pub fn dilation(self, dilation: usize) -> Self {
-        ConvOptions { dilation: [dilation; 2], ..self }
+        ConvOptions {
+            dilation: [dilation; 2],
+            ..self
+        }
     }
     /// The number of groups.
     pub fn groups(self, groups: usize) -> Self {
@@ -45,7 +59,9 @@ impl ConvOptions {
 
     fn output_size(&self, input: usize, kernel: usize, axis: usize) -> Option<usize> {
         let span = self.dilation[axis] * (kernel - 1) + 1;
-        (input + 2 * self.padding[axis]).checked_sub(span).map(|room| room / self.stride[axis] + 1)
+        (input + 2 * self.padding[axis])
+            .checked_sub(span)
+            .map(|room| room / self.stride[axis] + 1)
     }
 }
 
@@ -83,7 +99,10 @@ impl Conv {
     }
 
     fn with(&self, kind: ConvKind) -> Conv {
-        Conv { kind, ..self.clone() }
+        Conv {
+            kind,
+            ..self.clone()
+        }
     }
 
     fn apply(&self, a: &Tensor, b: &Tensor) -> Tensor {
@@ -99,9 +118,18 @@ impl Conv {
         use ConvKind::*;
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self.kind {
-            Forward => (self.with(InputGrad).apply(ct, b), self.with(WeightGrad).apply(a, ct)),
-            InputGrad => (self.with(Forward).apply(ct, b), self.with(WeightGrad).apply(ct, a)),
-            WeightGrad => (self.with(InputGrad).apply(b, ct), self.with(Forward).apply(a, ct)),
+            Forward => (
+                self.with(InputGrad).apply(ct, b),
+                self.with(WeightGrad).apply(a, ct),
+            ),
+            InputGrad => (
+                self.with(Forward).apply(ct, b),
+                self.with(WeightGrad).apply(ct, a),
+            ),
+            WeightGrad => (
+                self.with(InputGrad).apply(b, ct),
+                self.with(Forward).apply(a, ct),
+            ),
         };
         vec![Some(da), Some(db)]
     }
@@ -115,7 +143,9 @@ impl Conv {
 
 #[track_caller]
 fn four(op: &str, what: &str, t: &Tensor) -> [usize; 4] {
-    t.shape().try_into().unwrap_or_else(|_| panic!("{op}: {what} must have 4 axes, found shape {:?}", t.shape()))
+    t.shape()
+        .try_into()
+        .unwrap_or_else(|_| panic!("{op}: {what} must have 4 axes, found shape {:?}", t.shape()))
 }
 
 impl Tensor {
@@ -123,25 +153,52 @@ impl Tensor {
     /// `[c_out, c_in/groups, kh, kw]`, giving `[n, c_out, oh, ow]`.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, options: ConvOptions) -> Tensor {
-        let (x, w) = (four("conv2d", "the input", self), four("conv2d", "the weight", weight));
+        let (x, w) = (
+            four("conv2d", "the input", self),
+            four("conv2d", "the weight", weight),
+        );
         let oh = options.output_size(x[2], w[2], 0);
         let ow = options.output_size(x[3], w[3], 1);
-        let (Some(oh), Some(ow), true) = (oh, ow, x[1] == w[1] * options.groups && w[0] % options.groups == 0) else {
+        let (Some(oh), Some(ow), true) = (
+            oh,
+            ow,
+            x[1] == w[1] * options.groups && w[0] % options.groups == 0,
+        ) else {
             panic!("conv2d: input {x:?} and weight {w:?} do not fit with {options:?}");
         };
-        assert!(self.dtype() == weight.dtype(), "conv2d: types {} and {} differ", self.dtype(), weight.dtype());
-        Conv { kind: ConvKind::Forward, options, x, w, y: [x[0], w[0], oh, ow] }.apply(self, weight)
+        assert!(
+            self.dtype() == weight.dtype(),
+            "conv2d: types {} and {} differ",
+            self.dtype(),
+            weight.dtype()
+        );
+        Conv {
+            kind: ConvKind::Forward,
+            options,
+            x,
+            w,
+            y: [x[0], w[0], oh, ow],
+        }
+        .apply(self, weight)
     }
 
     /// Transposed convolution of `[n, c_in, h, w]` with a weight `[c_in, c_out/groups, kh, kw]`: the input
     /// gradient of the convolution that has these options. `output_padding` adds rows and columns at the end,
     /// where several input sizes share one output size. PyTorch's `ConvTranspose2d`.
     #[track_caller]
-    pub fn conv_transpose2d(&self, weight: &Tensor, options: ConvOptions, output_padding: [usize; 2]) -> Tensor {
+    pub fn conv_transpose2d(
+        &self,
+        weight: &Tensor,
+        options: ConvOptions,
+        output_padding: [usize; 2],
+    ) -> Tensor {
         let y = four("conv_transpose2d", "the input", self);
         let w = four("conv_transpose2d", "the weight", weight);
         let size = |i: usize| {
-            ((y[2 + i] - 1) * options.stride[i] + options.dilation[i] * (w[2 + i] - 1) + 1 + output_padding[i])
+            ((y[2 + i] - 1) * options.stride[i]
+                + options.dilation[i] * (w[2 + i] - 1)
+                + 1
+                + output_padding[i])
                 .checked_sub(2 * options.padding[i])
                 .filter(|&n| n > 0)
         };
@@ -149,13 +206,23 @@ impl Tensor {
             panic!("conv_transpose2d: input {y:?} and weight {w:?} do not fit with {options:?}");
         };
         let x = [y[0], w[1] * options.groups, h, width];
-        let back = (options.output_size(h, w[2], 0), options.output_size(width, w[3], 1));
+        let back = (
+            options.output_size(h, w[2], 0),
+            options.output_size(width, w[3], 1),
+        );
         assert!(
             back == (Some(y[2]), Some(y[3])),
             "conv_transpose2d: output_padding {output_padding:?} must be smaller than the stride {:?}",
             options.stride
         );
-        Conv { kind: ConvKind::InputGrad, options, x, w, y }.apply(self, weight)
+        Conv {
+            kind: ConvKind::InputGrad,
+            options,
+            x,
+            w,
+            y,
+        }
+        .apply(self, weight)
     }
 }
 
@@ -167,7 +234,12 @@ mod tests {
 
     fn geometries() -> Vec<([usize; 4], [usize; 4], ConvOptions)> {
         let o = ConvOptions::default();
-        let mixed = ConvOptions { stride: [2, 1], padding: [0, 2], dilation: [1, 2], groups: 1 };
+        let mixed = ConvOptions {
+            stride: [2, 1],
+            padding: [0, 2],
+            dilation: [1, 2],
+            groups: 1,
+        };
         vec![
             ([2, 3, 5, 5], [4, 3, 3, 3], o.padding(1)),
             ([1, 2, 6, 7], [3, 2, 3, 3], o.stride(2).padding(1)),
@@ -187,20 +259,38 @@ mod tests {
             gradients("conv2d", &[&x, &w], 2, |t| t[0].conv2d(&t[1], options));
         }
         let up = ConvOptions::default().stride(2).padding(1);
-        gradients("conv_transpose2d", &[&[1, 3, 3, 4], &[3, 2, 3, 3]], 2, |t| {
-            t[0].conv_transpose2d(&t[1], up, [1, 1])
-        });
-        gradients("conv_transpose2d groups", &[&[1, 4, 3, 3], &[4, 1, 2, 2]], 2, |t| {
-            t[0].conv_transpose2d(&t[1], ConvOptions::default().stride(2).groups(2), [0, 0])
-        });
+        gradients(
+            "conv_transpose2d",
+            &[&[1, 3, 3, 4], &[3, 2, 3, 3]],
+            2,
+            |t| t[0].conv_transpose2d(&t[1], up, [1, 1]),
+        );
+        gradients(
+            "conv_transpose2d groups",
+            &[&[1, 4, 3, 3], &[4, 1, 2, 2]],
+            2,
+            |t| t[0].conv_transpose2d(&t[1], ConvOptions::default().stride(2).groups(2), [0, 0]),
+        );
     }
 
     /// A direct sum, against which every geometry is held.
-    fn direct(x: &[f64], w: &[f64], xs: [usize; 4], ws: [usize; 4], ys: &[usize], o: ConvOptions) -> Vec<f64> {
+    fn direct(
+        x: &[f64],
+        w: &[f64],
+        xs: [usize; 4],
+        ws: [usize; 4],
+        ys: &[usize],
+        o: ConvOptions,
+    ) -> Vec<f64> {
         let mut y = vec![0.0; ys.iter().product()];
         let per_group = ws[0] / o.groups;
         for (i, out) in y.iter_mut().enumerate() {
-            let (n, c, h, v) = (i / (ys[1] * ys[2] * ys[3]), i / (ys[2] * ys[3]) % ys[1], i / ys[3] % ys[2], i % ys[3]);
+            let (n, c, h, v) = (
+                i / (ys[1] * ys[2] * ys[3]),
+                i / (ys[2] * ys[3]) % ys[1],
+                i / ys[3] % ys[2],
+                i % ys[3],
+            );
             for ci in 0..ws[1] {
                 for kh in 0..ws[2] {
                     for kw in 0..ws[3] {
@@ -225,7 +315,14 @@ mod tests {
                 let [kx, kw] = Key::new(5).split();
                 let (x, w) = (kx.normal(&xs, dtype, device), kw.normal(&ws, dtype, device));
                 let y = x.conv2d(&w, options);
-                let expected = direct(&x.to_f64s().unwrap(), &w.to_f64s().unwrap(), xs, ws, y.shape(), options);
+                let expected = direct(
+                    &x.to_f64s().unwrap(),
+                    &w.to_f64s().unwrap(),
+                    xs,
+                    ws,
+                    y.shape(),
+                    options,
+                );
                 for (a, b) in y.to_f64s().unwrap().iter().zip(expected) {
                     assert!((a - b).abs() < 1e-4, "{options:?}: {a} against {b}");
                 }

@@ -126,7 +126,12 @@ impl Binary {
         vec![Some(da.sum_to(a.shape())), Some(db.sum_to(b.shape()))]
     }
 
-    pub fn jvp(self, out: &Tensor, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
+    pub fn jvp(
+        self,
+        out: &Tensor,
+        inputs: &[Tensor],
+        tangents: &[Option<Tensor>],
+    ) -> Option<Tensor> {
         let (a, b) = (&inputs[0], &inputs[1]);
         let (ta, tb) = (tangents[0].as_ref(), tangents[1].as_ref());
         let (da, db) = match self {
@@ -164,10 +169,18 @@ impl Logic {
 /// `where(c, a, b)`: the cotangent goes to the side that was taken.
 pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let (cond, zero) = (&inputs[0], ct.zeros_like());
-    vec![None, Some(cond.where_(ct, &zero)), Some(cond.where_(&zero, ct))]
+    vec![
+        None,
+        Some(cond.where_(ct, &zero)),
+        Some(cond.where_(&zero, ct)),
+    ]
 }
 
-pub(super) fn select_jvp(out: &Tensor, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
+pub(super) fn select_jvp(
+    out: &Tensor,
+    inputs: &[Tensor],
+    tangents: &[Option<Tensor>],
+) -> Option<Tensor> {
     let side = |t: &Option<Tensor>| t.clone().unwrap_or_else(|| out.zeros_like());
     if tangents[1].is_none() && tangents[2].is_none() {
         return None;
@@ -179,7 +192,11 @@ pub(super) fn select_jvp(out: &Tensor, inputs: &[Tensor], tangents: &[Option<Ten
 #[track_caller]
 fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
     let Some(shape) = broadcast(a.shape(), b.shape()) else {
-        panic!("{op}: shapes {:?} and {:?} do not broadcast", a.shape(), b.shape());
+        panic!(
+            "{op}: shapes {:?} and {:?} do not broadcast",
+            a.shape(),
+            b.shape()
+        );
     };
     assert!(
         a.dtype() == b.dtype(),
@@ -190,7 +207,11 @@ fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
         b.shape()
     );
     let rank = shape.len();
-    (a.reshape(&lift(a.shape(), rank)), b.reshape(&lift(b.shape(), rank)), shape)
+    (
+        a.reshape(&lift(a.shape(), rank)),
+        b.reshape(&lift(b.shape(), rank)),
+        shape,
+    )
 }
 
 impl Tensor {
@@ -229,16 +250,33 @@ impl Tensor {
         let mut shape = self.shape().to_vec();
         for other in others {
             let Some(joint) = broadcast(&shape, other.shape()) else {
-                panic!("{}: shapes {:?} and {:?} do not broadcast", op.name(), shape, other.shape());
+                panic!(
+                    "{}: shapes {:?} and {:?} do not broadcast",
+                    op.name(),
+                    shape,
+                    other.shape()
+                );
             };
             shape = joint;
         }
-        let spread: Vec<Tensor> =
-            std::iter::once(&self).chain(others).map(|t| t.broadcast_to(&shape)).collect();
+        let spread: Vec<Tensor> = std::iter::once(&self)
+            .chain(others)
+            .map(|t| t.broadcast_to(&shape))
+            .collect();
         for tensor in &spread {
-            assert!(tensor.dtype() == DType::Bool, "{}: needs Bool, found {}", op.name(), tensor.dtype());
+            assert!(
+                tensor.dtype() == DType::Bool,
+                "{}: needs Bool, found {}",
+                op.name(),
+                tensor.dtype()
+            );
         }
-        Tensor::apply(Op::Logic(op), &spread.iter().collect::<Vec<_>>(), shape, DType::Bool)
+        Tensor::apply(
+            Op::Logic(op),
+            &spread.iter().collect::<Vec<_>>(),
+            shape,
+            DType::Bool,
+        )
     }
 
     /// `-x`
@@ -352,7 +390,8 @@ impl Tensor {
     /// `x` limited to `[low, high]`; the derivative is 1 inside and on the bounds, else 0.
     pub fn clamp(&self, low: f64, high: f64) -> Tensor {
         let (low, high) = (self.full_like(low), self.full_like(high));
-        self.lt(&low).where_(&low, &self.gt(&high).where_(&high, self))
+        self.lt(&low)
+            .where_(&low, &self.gt(&high).where_(&high, self))
     }
 
     /// `x = y`, elementwise.
@@ -399,13 +438,31 @@ impl Tensor {
     /// `self ? a : b`, elementwise; `self` is Bool. All three broadcast.
     #[track_caller]
     pub fn where_(&self, a: &Tensor, b: &Tensor) -> Tensor {
-        assert!(self.dtype() == DType::Bool, "where: the condition must be Bool, found {}", self.dtype());
-        assert!(a.dtype() == b.dtype(), "where: types {} and {} differ", a.dtype(), b.dtype());
+        assert!(
+            self.dtype() == DType::Bool,
+            "where: the condition must be Bool, found {}",
+            self.dtype()
+        );
+        assert!(
+            a.dtype() == b.dtype(),
+            "where: types {} and {} differ",
+            a.dtype(),
+            b.dtype()
+        );
         let joint = broadcast(a.shape(), b.shape()).and_then(|s| broadcast(self.shape(), &s));
         let Some(shape) = joint else {
-            panic!("where: shapes {:?}, {:?} and {:?} do not broadcast", self.shape(), a.shape(), b.shape());
+            panic!(
+                "where: shapes {:?}, {:?} and {:?} do not broadcast",
+                self.shape(),
+                a.shape(),
+                b.shape()
+            );
         };
-        let (c, x, y) = (self.broadcast_to(&shape), a.broadcast_to(&shape), b.broadcast_to(&shape));
+        let (c, x, y) = (
+            self.broadcast_to(&shape),
+            a.broadcast_to(&shape),
+            b.broadcast_to(&shape),
+        );
         Tensor::apply(Op::Select, &[&c, &x, &y], shape, a.dtype())
     }
 
@@ -538,23 +595,33 @@ mod tests {
 
     #[test]
     fn functions_of_two_arguments_broadcast() {
-        for (a, b) in [(&[2, 3][..], &[2, 3][..]), (&[2, 1], &[3]), (&[], &[2, 2]), (&[1, 3, 1], &[2, 1, 2])] {
+        for (a, b) in [
+            (&[2, 3][..], &[2, 3][..]),
+            (&[2, 1], &[3]),
+            (&[], &[2, 2]),
+            (&[1, 3, 1], &[2, 1, 2]),
+        ] {
             gradients("add", &[a, b], 2, |x| (&x[0] + &x[1]).square());
             gradients("sub", &[a, b], 2, |x| (&x[0] - &x[1]).square());
             gradients("mul", &[a, b], 2, |x| &x[0] * &x[1]);
             gradients("div", &[a, b], 2, |x| &x[0] / &(x[1].square() + 0.7));
             gradients("maximum", &[a, b], 2, |x| x[0].maximum(&x[1]).square());
             gradients("minimum", &[a, b], 2, |x| x[0].minimum(&x[1]).square());
-            gradients("where", &[a, b], 2, |x| x[0].gt(&x[1]).where_(&x[0].sin(), &(&x[1] * &x[0])));
+            gradients("where", &[a, b], 2, |x| {
+                x[0].gt(&x[1]).where_(&x[0].sin(), &(&x[1] * &x[0]))
+            });
         }
-        gradients("scalars", &[&[3]], 2, |x| (2.0 - &x[0]) * (1.0 / &(x[0].square() + 1.0)) + 3.0 - &x[0] / 2.0);
+        gradients("scalars", &[&[3]], 2, |x| {
+            (2.0 - &x[0]) * (1.0 / &(x[0].square() + 1.0)) + 3.0 - &x[0] / 2.0
+        });
     }
 
     #[test]
     fn kinks_follow_the_convention() {
         each_device(|device, dtype| {
             let x = Tensor::zeros(&[1], dtype, device) + Tensor::zeros(&[1], dtype, device);
-            let slope = |f: fn(&Tensor) -> Tensor| grad(move |x: &Tensor| f(x).sum())(&x).item().unwrap();
+            let slope =
+                |f: fn(&Tensor) -> Tensor| grad(move |x: &Tensor| f(x).sum())(&x).item().unwrap();
             assert_eq!(slope(Tensor::relu), 0.0);
             assert_eq!(slope(Tensor::abs), 0.0);
             assert_eq!(slope(Tensor::softplus), 0.5);
@@ -586,7 +653,10 @@ mod tests {
     fn types_convert() {
         each_device(|device, dtype| {
             let bytes = Tensor::new(&[0u8, 128, 255], &[3], device).unwrap();
-            assert_eq!(bytes.to_dtype(dtype).to_f64s().unwrap(), [0.0, 128.0, 255.0]);
+            assert_eq!(
+                bytes.to_dtype(dtype).to_f64s().unwrap(),
+                [0.0, 128.0, 255.0]
+            );
             assert_eq!(bytes.to_vec::<u8>().unwrap(), [0, 128, 255]);
             let x = Tensor::new(&[-1.7f32, 0.0, 2.7], &[3], device).unwrap();
             assert_eq!(x.to_dtype(DType::I32).to_vec::<i32>().unwrap(), [-1, 0, 2]);
@@ -602,6 +672,7 @@ mod tests {
     #[should_panic(expected = "add: shapes [2, 3] and [4] do not broadcast")]
     fn wrong_shapes_name_the_operation() {
         let device = crate::Device::cpu();
-        let _ = Tensor::ones(&[2, 3], DType::F32, &device) + Tensor::ones(&[4], DType::F32, &device);
+        let _ =
+            Tensor::ones(&[2, 3], DType::F32, &device) + Tensor::ones(&[4], DType::F32, &device);
     }
 }

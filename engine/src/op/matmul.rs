@@ -33,7 +33,11 @@ impl Tensor {
         );
         let (ra, rb) = (self.rank() - 2, other.rank() - 2);
         let Some(mut shape) = broadcast(&self.shape()[..ra], &other.shape()[..rb]) else {
-            panic!("matmul: leading axes of {:?} and {:?} do not broadcast", self.shape(), other.shape());
+            panic!(
+                "matmul: leading axes of {:?} and {:?} do not broadcast",
+                self.shape(),
+                other.shape()
+            );
         };
         let rank = shape.len() + 2;
         shape.extend([self.size(-2), other.size(-1)]);
@@ -50,7 +54,12 @@ mod tests {
 
     #[test]
     fn gradients_of_products() {
-        for (a, b) in [(&[2, 3][..], &[3, 4][..]), (&[2, 2, 3], &[3, 2]), (&[2, 3], &[2, 1, 3, 2]), (&[2, 2, 3], &[2, 3, 1])] {
+        for (a, b) in [
+            (&[2, 3][..], &[3, 4][..]),
+            (&[2, 2, 3], &[3, 2]),
+            (&[2, 3], &[2, 1, 3, 2]),
+            (&[2, 2, 3], &[2, 3, 1]),
+        ] {
             gradients("matmul", &[a, b], 2, |x| x[0].matmul(&x[1]).square());
         }
     }
@@ -58,7 +67,9 @@ mod tests {
     #[test]
     fn values() {
         each_device(|device, dtype| {
-            let range = |n: usize, shape: &[usize]| Tensor::arange(n, device).to_dtype(dtype).reshape(shape);
+            let range = |n: usize, shape: &[usize]| {
+                Tensor::arange(n, device).to_dtype(dtype).reshape(shape)
+            };
             let (a, b) = (range(12, &[2, 2, 3]), range(6, &[3, 2]));
             let expected = [10.0, 13.0, 28.0, 40.0, 46.0, 67.0, 64.0, 94.0];
             assert_eq!(a.matmul(&b).to_f64s().unwrap(), expected);

@@ -19,8 +19,8 @@ pub use conv::ConvOptions;
 pub(crate) use conv::{Conv, ConvKind};
 pub(crate) use elementwise::{Binary, Compare, Logic, Unary};
 pub(crate) use layout::{PadAxis, SliceAxis};
-pub use pool::PoolOptions;
 pub use pool::Interpolation;
+pub use pool::PoolOptions;
 pub(crate) use pool::Window;
 
 use crate::Tensor;
@@ -135,7 +135,12 @@ impl Op {
             Op::Unary(op) => vec![op.scale_by_derivative(&inputs[0], out, ct)],
             Op::Binary(op) => op.vjp(out, inputs, ct),
             Op::Select => elementwise::select_vjp(inputs, ct),
-            Op::Cast => vec![inputs[0].dtype().is_float().then(|| ct.to_dtype(inputs[0].dtype()))],
+            Op::Cast => vec![
+                inputs[0]
+                    .dtype()
+                    .is_float()
+                    .then(|| ct.to_dtype(inputs[0].dtype())),
+            ],
             Op::Sum(_) => vec![Some(ct.broadcast_to(inputs[0].shape()))],
             Op::Reshape => vec![Some(ct.reshape(inputs[0].shape()))],
             Op::Broadcast => vec![Some(ct.sum_to(inputs[0].shape()))],
@@ -143,7 +148,10 @@ impl Op {
             Op::Slice(axes) => vec![Some(layout::slice_transpose(axes, inputs[0].shape(), ct))],
             Op::Pad(axes) => vec![Some(layout::pad_transpose(axes, inputs[0].shape(), ct))],
             Op::Concat(axis) => layout::concat_vjp(*axis, inputs, ct),
-            Op::Gather(axis) => vec![Some(ct.scatter_add(*axis as isize, &inputs[1], inputs[0].shape()[*axis])), None],
+            Op::Gather(axis) => vec![
+                Some(ct.scatter_add(*axis as isize, &inputs[1], inputs[0].shape()[*axis])),
+                None,
+            ],
             Op::ScatterAdd(axis) => vec![Some(ct.gather(*axis as isize, &inputs[1])), None],
             Op::MatMul => matmul::vjp(inputs, ct),
             Op::Conv(conv) => conv.vjp(inputs, ct),
@@ -151,7 +159,12 @@ impl Op {
     }
 
     /// Forward rule: the output's tangent from the inputs' tangents (`None` is zero).
-    pub fn jvp(&self, out: &Tensor, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
+    pub fn jvp(
+        &self,
+        out: &Tensor,
+        inputs: &[Tensor],
+        tangents: &[Option<Tensor>],
+    ) -> Option<Tensor> {
         let first = || tangents[0].as_ref();
         match self {
             Op::Data
@@ -169,7 +182,9 @@ impl Op {
             Op::Unary(op) => first().and_then(|t| op.scale_by_derivative(&inputs[0], out, t)),
             Op::Binary(op) => op.jvp(out, inputs, tangents),
             Op::Select => elementwise::select_jvp(out, inputs, tangents),
-            Op::Cast => first().filter(|_| out.dtype().is_float()).map(|t| t.to_dtype(out.dtype())),
+            Op::Cast => first()
+                .filter(|_| out.dtype().is_float())
+                .map(|t| t.to_dtype(out.dtype())),
             Op::Sum(axes) => first().map(|t| t.sum_keep(axes)),
             Op::Reshape => first().map(|t| t.reshape(out.shape())),
             Op::Broadcast => first().map(|t| t.broadcast_to(out.shape())),
@@ -178,7 +193,9 @@ impl Op {
             Op::Pad(axes) => first().map(|t| layout::pad(axes, t)),
             Op::Concat(axis) => layout::concat_jvp(*axis, inputs, tangents),
             Op::Gather(axis) => first().map(|t| t.gather(*axis as isize, &inputs[1])),
-            Op::ScatterAdd(axis) => first().map(|t| t.scatter_add(*axis as isize, &inputs[1], out.shape()[*axis])),
+            Op::ScatterAdd(axis) => {
+                first().map(|t| t.scatter_add(*axis as isize, &inputs[1], out.shape()[*axis]))
+            }
             Op::MatMul => matmul::jvp(inputs, tangents),
             Op::Conv(conv) => conv.jvp(inputs, tangents),
         }

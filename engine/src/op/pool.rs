@@ -21,21 +21,34 @@ pub struct PoolOptions {
 impl PoolOptions {
     /// A square window that does not overlap.
     pub fn new(kernel: usize) -> Self {
-        PoolOptions { kernel: [kernel; 2], stride: [kernel; 2], padding: [0, 0] }
+        PoolOptions {
+            kernel: [kernel; 2],
+            stride: [kernel; 2],
+            padding: [0, 0],
+        }
     }
     /// The same stride both ways.
     pub fn stride(self, stride: usize) -> Self {
-        PoolOptions { stride: [stride; 2], ..self }
+        PoolOptions {
+            stride: [stride; 2],
+            ..self
+        }
     }
     /// The same border both ways.
     pub fn padding(self, padding: usize) -> Self {
-        PoolOptions { padding: [padding; 2], ..self }
+        PoolOptions {
+            padding: [padding; 2],
+            ..self
+        }
     }
 
     #[track_caller]
     fn output(&self, op: &str, x: &Tensor) -> [usize; 2] {
         let shape = x.shape();
-        assert!(shape.len() == 4, "{op}: the input must have 4 axes, found shape {shape:?}");
+        assert!(
+            shape.len() == 4,
+            "{op}: the input must have 4 axes, found shape {shape:?}"
+        );
         [0, 1].map(|i| {
             let room = (shape[2 + i] + 2 * self.padding[i]).checked_sub(self.kernel[i]);
             match room {
@@ -70,20 +83,32 @@ impl Tensor {
     pub fn max_pool2d(&self, options: PoolOptions) -> Tensor {
         let [oh, ow] = options.output("max_pool2d", self);
         let (n, c) = (self.shape()[0], self.shape()[1]);
-        let op = Op::MaxPoolIndex(Window { options, output: [oh, ow] });
+        let op = Op::MaxPoolIndex(Window {
+            options,
+            output: [oh, ow],
+        });
         let index = Tensor::apply(op, &[&self.stop_gradient()], vec![n, c, oh, ow], DType::I32);
-        self.flatten_from(2).gather(2, &index.flatten_from(2)).reshape(&[n, c, oh, ow])
+        self.flatten_from(2)
+            .gather(2, &index.flatten_from(2))
+            .reshape(&[n, c, oh, ow])
     }
 
     /// The mean of each window; zeros of the border count as values, as PyTorch's default.
     #[track_caller]
     pub fn avg_pool2d(&self, options: PoolOptions) -> Tensor {
         let output = options.output("avg_pool2d", self);
-        let (n, c, h, w) = (self.shape()[0], self.shape()[1], self.shape()[2], self.shape()[3]);
+        let (n, c, h, w) = (
+            self.shape()[0],
+            self.shape()[1],
+            self.shape()[2],
+            self.shape()[3],
+        );
         let [kh, kw] = options.kernel;
         let tiles = options.stride == options.kernel && options.padding == [0, 0];
         if tiles && output[0] * kh == h && output[1] * kw == w {
-            return self.reshape(&[n, c, output[0], kh, output[1], kw]).mean_axes(&[3, 5], false);
+            return self
+                .reshape(&[n, c, output[0], kh, output[1], kw])
+                .mean_axes(&[3, 5], false);
         }
         let matrix = |i: usize, size: usize| {
             let (k, s, p) = (options.kernel[i], options.stride[i], options.padding[i]);
@@ -99,7 +124,11 @@ impl Tensor {
     /// Mean over windows that divide the image into `oh × ow` parts (PyTorch's `AdaptiveAvgPool2d`).
     #[track_caller]
     pub fn adaptive_avg_pool2d(&self, oh: usize, ow: usize) -> Tensor {
-        assert!(self.rank() == 4, "adaptive_avg_pool2d: needs 4 axes, found shape {:?}", self.shape());
+        assert!(
+            self.rank() == 4,
+            "adaptive_avg_pool2d: needs 4 axes, found shape {:?}",
+            self.shape()
+        );
         if (oh, ow) == (1, 1) {
             return self.mean_axes(&[2, 3], true);
         }
@@ -118,7 +147,11 @@ impl Tensor {
     /// The image at another size.
     #[track_caller]
     pub fn resize2d(&self, oh: usize, ow: usize, how: Interpolation) -> Tensor {
-        assert!(self.rank() == 4, "resize2d: needs 4 axes, found shape {:?}", self.shape());
+        assert!(
+            self.rank() == 4,
+            "resize2d: needs 4 axes, found shape {:?}",
+            self.shape()
+        );
         let matrix = |out: usize, size: usize| {
             rows(out, size, |o, put| match how {
                 Interpolation::Nearest => put(o * size / out, 1.0),
@@ -170,18 +203,36 @@ mod tests {
     #[test]
     fn gradients_of_pooling() {
         let overlap = PoolOptions::new(3).stride(2).padding(1);
-        gradients("max_pool2d", &[&[2, 2, 4, 6]], 3, |x| x[0].max_pool2d(PoolOptions::new(2)).powf(3.0));
-        gradients("max_pool2d overlapping", &[&[1, 2, 5, 6]], 3, |x| x[0].max_pool2d(overlap).powf(3.0));
-        gradients("avg_pool2d", &[&[1, 2, 4, 6]], 3, |x| x[0].avg_pool2d(PoolOptions::new(2)).powf(3.0));
-        gradients("avg_pool2d overlapping", &[&[1, 2, 5, 6]], 3, |x| x[0].avg_pool2d(overlap).powf(3.0));
-        gradients("adaptive_avg_pool2d", &[&[1, 2, 5, 7]], 3, |x| x[0].adaptive_avg_pool2d(2, 3).powf(3.0));
-        gradients("global average", &[&[1, 2, 5, 7]], 3, |x| x[0].adaptive_avg_pool2d(1, 1).powf(3.0));
-        gradients("nearest", &[&[1, 1, 3, 4]], 2, |x| x[0].resize2d(6, 5, Interpolation::Nearest).square());
-        gradients("bilinear", &[&[1, 1, 3, 4]], 2, |x| x[0].resize2d(6, 5, Interpolation::Bilinear).square());
+        gradients("max_pool2d", &[&[2, 2, 4, 6]], 3, |x| {
+            x[0].max_pool2d(PoolOptions::new(2)).powf(3.0)
+        });
+        gradients("max_pool2d overlapping", &[&[1, 2, 5, 6]], 3, |x| {
+            x[0].max_pool2d(overlap).powf(3.0)
+        });
+        gradients("avg_pool2d", &[&[1, 2, 4, 6]], 3, |x| {
+            x[0].avg_pool2d(PoolOptions::new(2)).powf(3.0)
+        });
+        gradients("avg_pool2d overlapping", &[&[1, 2, 5, 6]], 3, |x| {
+            x[0].avg_pool2d(overlap).powf(3.0)
+        });
+        gradients("adaptive_avg_pool2d", &[&[1, 2, 5, 7]], 3, |x| {
+            x[0].adaptive_avg_pool2d(2, 3).powf(3.0)
+        });
+        gradients("global average", &[&[1, 2, 5, 7]], 3, |x| {
+            x[0].adaptive_avg_pool2d(1, 1).powf(3.0)
+        });
+        gradients("nearest", &[&[1, 1, 3, 4]], 2, |x| {
+            x[0].resize2d(6, 5, Interpolation::Nearest).square()
+        });
+        gradients("bilinear", &[&[1, 1, 3, 4]], 2, |x| {
+            x[0].resize2d(6, 5, Interpolation::Bilinear).square()
+        });
     }
 
     fn image(values: &[f32], h: usize, w: usize, like: (&crate::Device, crate::DType)) -> Tensor {
-        Tensor::new(values, &[1, 1, h, w], like.0).unwrap().to_dtype(like.1)
+        Tensor::new(values, &[1, 1, h, w], like.0)
+            .unwrap()
+            .to_dtype(like.1)
     }
 
     #[test]
@@ -189,13 +240,19 @@ mod tests {
         each_device(|device, dtype| {
             let x = image(&[1.0; 16], 4, 4, (device, dtype));
             let slope = |options| {
-                grad(move |x: &Tensor| x.max_pool2d(options).sum())(&x).to_f64s().unwrap()
+                grad(move |x: &Tensor| x.max_pool2d(options).sum())(&x)
+                    .to_f64s()
+                    .unwrap()
             };
-            let expected = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            let expected = [
+                1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+            ];
             assert_eq!(slope(PoolOptions::new(2)), expected);
             // Windows at -1 and 1 with kernel 3; rows and columns 0 and 1 hold their first pixels.
             let overlapping = slope(PoolOptions::new(3).stride(2).padding(1));
-            let expected = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            let expected = [
+                1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+            ];
             assert_eq!(overlapping, expected);
         });
     }
@@ -203,19 +260,39 @@ mod tests {
     #[test]
     fn values() {
         each_device(|device, dtype| {
-            let x = Tensor::arange(16, device).to_dtype(dtype).reshape(&[1, 1, 4, 4]);
+            let x = Tensor::arange(16, device)
+                .to_dtype(dtype)
+                .reshape(&[1, 1, 4, 4]);
             let read = |t: Tensor| t.to_f64s().unwrap();
-            assert_eq!(read(x.max_pool2d(PoolOptions::new(2))), [5.0, 7.0, 13.0, 15.0]);
-            assert_eq!(read(x.avg_pool2d(PoolOptions::new(2))), [2.5, 4.5, 10.5, 12.5]);
+            assert_eq!(
+                read(x.max_pool2d(PoolOptions::new(2))),
+                [5.0, 7.0, 13.0, 15.0]
+            );
+            assert_eq!(
+                read(x.avg_pool2d(PoolOptions::new(2))),
+                [2.5, 4.5, 10.5, 12.5]
+            );
             // Zeros of the border count.
             let padded = x.avg_pool2d(PoolOptions::new(2).padding(1));
-            assert_eq!(read(padded), [0.0, 0.75, 0.75, 3.0, 7.5, 4.5, 3.0, 6.75, 3.75]);
+            assert_eq!(
+                read(padded),
+                [0.0, 0.75, 0.75, 3.0, 7.5, 4.5, 3.0, 6.75, 3.75]
+            );
             assert_eq!(read(x.adaptive_avg_pool2d(1, 1)), [7.5]);
             let negative = -(x.clone() + 1.0);
-            assert_eq!(read(negative.max_pool2d(PoolOptions::new(3).stride(2).padding(1))), [-1.0, -2.0, -5.0, -6.0]);
+            assert_eq!(
+                read(negative.max_pool2d(PoolOptions::new(3).stride(2).padding(1))),
+                [-1.0, -2.0, -5.0, -6.0]
+            );
             let two = image(&[0.0, 1.0], 1, 2, (device, dtype));
-            assert_eq!(read(two.resize2d(1, 4, Interpolation::Nearest)), [0.0, 0.0, 1.0, 1.0]);
-            assert_eq!(read(two.resize2d(1, 4, Interpolation::Bilinear)), [0.0, 0.25, 0.75, 1.0]);
+            assert_eq!(
+                read(two.resize2d(1, 4, Interpolation::Nearest)),
+                [0.0, 0.0, 1.0, 1.0]
+            );
+            assert_eq!(
+                read(two.resize2d(1, 4, Interpolation::Bilinear)),
+                [0.0, 0.25, 0.75, 1.0]
+            );
         });
     }
 }

@@ -26,8 +26,10 @@ impl Tensor {
         if keep {
             return self.clone();
         }
-        let kept: Vec<usize> =
-            (0..self.rank()).filter(|a| !axes.contains(a)).map(|a| self.shape()[a]).collect();
+        let kept: Vec<usize> = (0..self.rank())
+            .filter(|a| !axes.contains(a))
+            .map(|a| self.shape()[a])
+            .collect();
         self.reshape(&kept)
     }
 
@@ -50,7 +52,9 @@ impl Tensor {
             return self.clone();
         }
         let lifted = crate::shape::lift(shape, self.rank());
-        let over: Vec<usize> = (0..self.rank()).filter(|&a| lifted[a] == 1 && self.shape()[a] != 1).collect();
+        let over: Vec<usize> = (0..self.rank())
+            .filter(|&a| lifted[a] == 1 && self.shape()[a] != 1)
+            .collect();
         let summed = self.sum_keep(&over);
         assert!(
             *summed.shape() == *lifted,
@@ -80,9 +84,13 @@ impl Tensor {
     pub fn var_axes(&self, over: &[isize], correction: usize, keep: bool) -> Tensor {
         let list = axes("var", over, self.shape());
         let count: usize = list.iter().map(|&a| self.shape()[a]).product();
-        assert!(count > correction, "var: {count} values cannot be corrected by {correction}");
+        assert!(
+            count > correction,
+            "var: {count} values cannot be corrected by {correction}"
+        );
         let centred = self - self.mean_axes(over, true);
-        (centred.square().sum_keep(&list) * (1.0 / (count - correction) as f64)).drop_axes(&list, keep)
+        (centred.square().sum_keep(&list) * (1.0 / (count - correction) as f64))
+            .drop_axes(&list, keep)
     }
 
     /// The index of the largest value along an axis (the first, if several are equal), as I32.
@@ -98,7 +106,37 @@ impl Tensor {
     #[track_caller]
     pub fn max_axis(&self, along: isize, keep: bool) -> Tensor {
         let a = axis("max", along, self.shape());
-        self.gather(along, &self.argmax(along, true)).drop_axes(&[a], keep)
+        self.gather(along, &self.argmax(along, true))
+            .drop_axes(&[a], keep)
+    }
+
+    /// The largest value over the given axes (all, if none is named); where several are equal, the derivative
+    /// goes to the first in row-major order.
+    #[track_caller]
+    pub fn max_axes(&self, over: &[isize], keep: bool) -> Tensor {
+        let over = axes("max", over, self.shape());
+        let kept: Vec<usize> = (0..self.rank()).filter(|a| !over.contains(a)).collect();
+        let order: Vec<usize> = kept.iter().chain(&over).copied().collect();
+        let rows: usize = kept.iter().map(|&a| self.shape()[a]).product();
+        let best = self
+            .permute(&order)
+            .reshape(&[rows, self.numel() / rows])
+            .max_axis(1, false);
+        let size = |a: usize| {
+            if over.contains(&a) {
+                1
+            } else {
+                self.shape()[a]
+            }
+        };
+        best.reshape(&(0..self.rank()).map(size).collect::<Vec<_>>())
+            .drop_axes(&over, keep)
+    }
+
+    /// The smallest value over the given axes; see [`Tensor::max_axes`].
+    #[track_caller]
+    pub fn min_axes(&self, over: &[isize], keep: bool) -> Tensor {
+        -(-self).max_axes(over, keep)
     }
 
     /// The smallest value along an axis; where several are equal, the derivative goes to the first.
@@ -109,19 +147,29 @@ impl Tensor {
 
     /// The largest of all elements, as a scalar.
     pub fn max(&self) -> Tensor {
-        self.reshape(&[self.numel()]).max_axis(0, false)
+        self.max_axes(&[], false)
     }
 
     /// The smallest of all elements, as a scalar.
     pub fn min(&self) -> Tensor {
-        self.reshape(&[self.numel()]).min_axis(0, false)
+        self.min_axes(&[], false)
     }
 
     /// Whether every element is finite, as a Bool scalar.
     pub fn all_finite(&self) -> Tensor {
-        // x − x is 0 for finite x and NaN otherwise.
-        let residue = (self - self).sum();
-        residue.eq(&residue.zeros_like())
+        let largest = if self.dtype() == DType::F64 {
+            f64::MAX
+        } else {
+            f64::from(f32::MAX)
+        };
+        // Comparisons with NaN are false.
+        let others = self
+            .abs()
+            .le(&self.full_like(largest))
+            .not()
+            .to_dtype(DType::F32)
+            .sum();
+        others.eq(&others.zeros_like())
     }
 }
 
@@ -132,19 +180,30 @@ mod tests {
 
     #[test]
     fn gradients_of_reductions() {
-        gradients("sum", &[&[2, 3, 4]], 2, |x| x[0].square().sum_axes(&[0, -1], false));
+        gradients("sum", &[&[2, 3, 4]], 2, |x| {
+            x[0].square().sum_axes(&[0, -1], false)
+        });
         gradients("sum all", &[&[2, 3]], 2, |x| x[0].sin().sum());
-        gradients("sum_to", &[&[2, 3, 4]], 2, |x| x[0].square().sum_to(&[3, 1]));
-        gradients("mean", &[&[2, 3, 4]], 2, |x| x[0].square().mean_axes(&[1], true));
+        gradients("sum_to", &[&[2, 3, 4]], 2, |x| {
+            x[0].square().sum_to(&[3, 1])
+        });
+        gradients("mean", &[&[2, 3, 4]], 2, |x| {
+            x[0].square().mean_axes(&[1], true)
+        });
         gradients("var", &[&[3, 4]], 2, |x| x[0].var_axes(&[0], 1, false));
         gradients("max", &[&[3, 4]], 2, |x| x[0].max_axis(1, false).square());
+        gradients("max over two", &[&[2, 3, 4]], 2, |x| {
+            x[0].max_axes(&[0, 2], false).square()
+        });
         gradients("min", &[&[3, 4]], 2, |x| x[0].min_axis(0, true).square());
     }
 
     #[test]
     fn values_and_ties() {
         each_device(|device, dtype| {
-            let x = Tensor::new(&[1.0f32, 3.0, 3.0, -2.0, -5.0, -2.0], &[2, 3], device).unwrap().to_dtype(dtype);
+            let x = Tensor::new(&[1.0f32, 3.0, 3.0, -2.0, -5.0, -2.0], &[2, 3], device)
+                .unwrap()
+                .to_dtype(dtype);
             assert_eq!(x.argmax(1, false).to_vec::<i32>().unwrap(), [1, 0]);
             assert_eq!(x.sum_axes(&[1], false).to_f64s().unwrap(), [7.0, -9.0]);
             assert_eq!(x.max().item().unwrap(), 3.0);
@@ -165,10 +224,17 @@ mod tests {
     fn argmax_takes_the_first_of_equals_in_long_rows() {
         each_device(|device, dtype| {
             for n in [1000, 5000] {
-                let values: Vec<f32> = (0..n).map(|i| if i % 7 == 5 { 9.0 } else { (i % 5) as f32 }).collect();
-                let x = Tensor::new(&values, &[1, n], device).unwrap().to_dtype(dtype);
+                let values: Vec<f32> = (0..n)
+                    .map(|i| if i % 7 == 5 { 9.0 } else { (i % 5) as f32 })
+                    .collect();
+                let x = Tensor::new(&values, &[1, n], device)
+                    .unwrap()
+                    .to_dtype(dtype);
                 assert_eq!(x.argmax(1, false).to_vec::<i32>().unwrap(), [5]);
-                assert_eq!(x.transpose(0, 1).argmax(0, false).to_vec::<i32>().unwrap(), [5]);
+                assert_eq!(
+                    x.transpose(0, 1).argmax(0, false).to_vec::<i32>().unwrap(),
+                    [5]
+                );
             }
         });
     }

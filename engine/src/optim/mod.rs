@@ -20,7 +20,8 @@ pub trait Optimizer {
     fn init<T: Tree>(&self, params: &T) -> Self::State<T>;
 
     /// One step: new parameters and state from gradients of the same structure.
-    fn update<T: Tree>(&self, params: &T, grads: &T, state: &Self::State<T>) -> (T, Self::State<T>);
+    fn update<T: Tree>(&self, params: &T, grads: &T, state: &Self::State<T>)
+    -> (T, Self::State<T>);
 
     /// The same rule with another learning rate.
     fn with_lr(&self, lr: f64) -> Self;

@@ -38,7 +38,14 @@ pub struct Sgd {
 impl Sgd {
     /// Plain gradient descent.
     pub fn new(lr: f64) -> Sgd {
-        Sgd { lr, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, detach_first_buffer: false }
+        Sgd {
+            lr,
+            momentum: 0.0,
+            dampening: 0.0,
+            weight_decay: 0.0,
+            nesterov: false,
+            detach_first_buffer: false,
+        }
     }
     /// With momentum μ.
     pub fn momentum(self, momentum: f64) -> Sgd {
@@ -50,15 +57,24 @@ impl Sgd {
     }
     /// With weight decay λ.
     pub fn weight_decay(self, weight_decay: f64) -> Sgd {
-        Sgd { weight_decay, ..self }
+        Sgd {
+            weight_decay,
+            ..self
+        }
     }
     /// With Nesterov's look-ahead.
     pub fn nesterov(self) -> Sgd {
-        Sgd { nesterov: true, ..self }
+        Sgd {
+            nesterov: true,
+            ..self
+        }
     }
     /// Without a derivative through the first momentum buffer.
     pub fn detach_first_buffer(self) -> Sgd {
-        Sgd { detach_first_buffer: true, ..self }
+        Sgd {
+            detach_first_buffer: true,
+            ..self
+        }
     }
 }
 
@@ -74,7 +90,9 @@ impl<T: Tree> Tree for SgdState<T> {
         self.buffers.collect_leaves(out);
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        SgdState { buffers: self.buffers.rebuild(next) }
+        SgdState {
+            buffers: self.buffers.rebuild(next),
+        }
     }
 }
 
@@ -95,9 +113,9 @@ impl Optimizer for Sgd {
             return (next, SgdState { buffers: None });
         }
         let buffers = match &state.buffers {
-            Some(buffers) => {
-                buffers.zip_leaves(&direction, |b, d| b * self.momentum + d * (1.0 - self.dampening))
-            }
+            Some(buffers) => buffers.zip_leaves(&direction, |b, d| {
+                b * self.momentum + d * (1.0 - self.dampening)
+            }),
             None if self.detach_first_buffer => direction.map_leaves(Tensor::stop_gradient),
             None => direction.clone(),
         };
@@ -106,7 +124,12 @@ impl Optimizer for Sgd {
             false => buffers.clone(),
         };
         let next = params.zip_leaves(&step, |w, s| w - s * self.lr);
-        (next, SgdState { buffers: Some(buffers) })
+        (
+            next,
+            SgdState {
+                buffers: Some(buffers),
+            },
+        )
     }
 
     fn with_lr(&self, lr: f64) -> Sgd {

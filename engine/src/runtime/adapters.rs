@@ -22,7 +22,8 @@ fn instance() -> &'static wgpu::Instance {
 pub(super) fn adapters() -> &'static [wgpu::Adapter] {
     static ADAPTERS: OnceLock<Vec<wgpu::Adapter>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
-        let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
+        let mut adapters =
+            pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
         adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
             wgpu::DeviceType::DiscreteGpu => 0,
             wgpu::DeviceType::IntegratedGpu => 1,
@@ -40,9 +41,16 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
     let limits = adapter.limits();
     let matrices = if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
         let shape = |p: &wgpu::CooperativeMatrixProperties| {
-            format!("{}×{}×{} {:?}→{:?}", p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type)
+            format!(
+                "{}×{}×{} {:?}→{:?}",
+                p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type
+            )
         };
-        adapter.cooperative_matrix_properties().iter().map(shape).collect()
+        adapter
+            .cooperative_matrix_properties()
+            .iter()
+            .map(shape)
+            .collect()
     } else {
         Vec::new()
     };
@@ -54,7 +62,11 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
         driver: driver.trim().to_string(),
         software: info.device_type == wgpu::DeviceType::Cpu,
         memory: device_memory(adapter),
-        largest_buffer: Some(limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)),
+        largest_buffer: Some(
+            limits
+                .max_buffer_size
+                .min(limits.max_storage_buffer_binding_size),
+        ),
         f16: features.contains(wgpu::Features::SHADER_F16),
         cooperative_matrices: matrices,
     }
@@ -71,7 +83,11 @@ fn device_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     };
     const DEVICE_LOCAL: u32 = 1; // VK_MEMORY_HEAP_DEVICE_LOCAL_BIT
     let heaps = &properties.memory_heaps[..properties.memory_heap_count as usize];
-    heaps.iter().filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
+    heaps
+        .iter()
+        .filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0)
+        .map(|heap| heap.size)
+        .max()
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "windows")))]
@@ -82,10 +98,16 @@ fn device_memory(_: &wgpu::Adapter) -> Option<u64> {
 /// Opens an adapter with all that it offers and hands it to Burn.
 pub(super) fn open(adapter: &wgpu::Adapter) -> Result<burn_backend::cubecl::Device> {
     let info = adapter.get_info();
-    let failed = |reason: String| Error::Device { device: info.name.clone(), during: "opening it".into(), reason };
+    let failed = |reason: String| Error::Device {
+        device: info.name.clone(),
+        during: "opening it".into(),
+        reason,
+    };
     let request = adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("prospr"),
-        required_features: adapter.features().difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
+        required_features: adapter
+            .features()
+            .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
         required_limits: adapter.limits(),
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         trace: wgpu::Trace::Off,
@@ -101,5 +123,7 @@ pub(super) fn open(adapter: &wgpu::Adapter) -> Result<burn_backend::cubecl::Devi
         backend: info.backend,
     };
     let options = burn_wgpu::RuntimeOptions::try_default().map_err(|e| failed(e.to_string()))?;
-    burn_wgpu::try_init_device(setup, options).map(Into::into).map_err(|e| failed(e.to_string()))
+    burn_wgpu::try_init_device(setup, options)
+        .map(Into::into)
+        .map_err(|e| failed(e.to_string()))
 }

@@ -39,7 +39,12 @@ pub(crate) trait Backed: Backend {
     /// For each window, the flat index of its first largest pixel.
     fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
     /// Zeros of length `size` along `axis`, plus the values at the indices, in order.
-    fn scatter_add(axis: usize, values: FloatTensor<Self>, indices: IntTensor<Self>, size: usize) -> FloatTensor<Self>;
+    fn scatter_add(
+        axis: usize,
+        values: FloatTensor<Self>,
+        indices: IntTensor<Self>,
+        size: usize,
+    ) -> FloatTensor<Self>;
     /// Draws in f32.
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FloatTensor<Self>;
 
@@ -48,19 +53,40 @@ pub(crate) trait Backed: Backend {
     }
 
     /// A primitive from row-major bytes.
-    fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType, device: &Self::Device) -> Value<Self> {
+    fn from_bytes(
+        bytes: &[u8],
+        shape: &[usize],
+        dtype: DType,
+        device: &Self::Device,
+    ) -> Value<Self> {
         use crate::Element;
         let shape = shape.to_vec();
         match dtype {
-            DType::F64 => Value::Float(Self::float_from_data(TensorData::new(f64::from_bytes(bytes), shape), device)),
-            DType::F32 => Value::Float(Self::float_from_data(TensorData::new(f32::from_bytes(bytes), shape), device)),
-            DType::I32 => Value::Int(Self::int_from_data(TensorData::new(i32::from_bytes(bytes), shape), device)),
+            DType::F64 => Value::Float(Self::float_from_data(
+                TensorData::new(f64::from_bytes(bytes), shape),
+                device,
+            )),
+            DType::F32 => Value::Float(Self::float_from_data(
+                TensorData::new(f32::from_bytes(bytes), shape),
+                device,
+            )),
+            DType::I32 => Value::Int(Self::int_from_data(
+                TensorData::new(i32::from_bytes(bytes), shape),
+                device,
+            )),
             DType::U8 => {
-                let data = TensorData::new(bytes.iter().map(|&b| i32::from(b)).collect::<Vec<_>>(), shape);
-                Value::Int(Self::int_cast(Self::int_from_data(data, device), Self::int_dtype(DType::U8)))
+                let data = TensorData::new(
+                    bytes.iter().map(|&b| i32::from(b)).collect::<Vec<_>>(),
+                    shape,
+                );
+                Value::Int(Self::int_cast(
+                    Self::int_from_data(data, device),
+                    Self::int_dtype(DType::U8),
+                ))
             }
             DType::Bool => {
-                let data = TensorData::new(bool::from_bytes(bytes), shape).convert_dtype(Self::bool_dtype(device).into());
+                let data = TensorData::new(bool::from_bytes(bytes), shape)
+                    .convert_dtype(Self::bool_dtype(device).into());
                 Value::Bool(Self::bool_from_data(data, device))
             }
         }
@@ -87,7 +113,9 @@ impl<B: Backed> Value<B> {
 
     /// Bytes that the elements take on the device.
     pub fn bytes(&self) -> u64 {
-        let of = |shape: burn_backend::Shape, dtype: burn_backend::DType| (shape.num_elements() * dtype.size()) as u64;
+        let of = |shape: burn_backend::Shape, dtype: burn_backend::DType| {
+            (shape.num_elements() * dtype.size()) as u64
+        };
         match self {
             Value::Float(t) => of(t.shape(), t.dtype()),
             Value::Int(t) => of(t.shape(), t.dtype()),
@@ -122,7 +150,7 @@ fn same_flex(a: &FlexTensor, b: &FlexTensor) -> bool {
 
 impl Backed for Flex {
     fn wrap(value: Value<Self>) -> Storage {
-        Storage::Cpu(value)
+        Storage::Cpu(Box::new(value))
     }
     fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
         match storage {
@@ -132,12 +160,16 @@ impl Backed for Flex {
     }
     fn take(storage: Storage) -> Option<Value<Self>> {
         match storage {
-            Storage::Cpu(value) => Some(value),
+            Storage::Cpu(value) => Some(*value),
             _ => None,
         }
     }
     fn int_dtype(dtype: DType) -> IntDType {
-        if dtype == DType::U8 { IntDType::U8 } else { IntDType::I32 }
+        if dtype == DType::U8 {
+            IntDType::U8
+        } else {
+            IntDType::I32
+        }
     }
     fn same_float_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
         same_flex(a, b)
@@ -152,18 +184,38 @@ impl Backed for Flex {
         let o = window.options;
         let int = IntDType::I32;
         <Flex as burn_backend::ops::ModuleOps<Flex>>::max_pool2d_with_indices(
-            x, o.kernel, o.stride, o.padding, [1, 1], false, int,
+            x,
+            o.kernel,
+            o.stride,
+            o.padding,
+            [1, 1],
+            false,
+            int,
         )
         .indices
     }
-    fn scatter_add(axis: usize, values: FlexTensor, indices: FlexTensor, size: usize) -> FlexTensor {
+    fn scatter_add(
+        axis: usize,
+        values: FlexTensor,
+        indices: FlexTensor,
+        size: usize,
+    ) -> FlexTensor {
         let mut shape = values.shape();
         shape[axis] = size;
         let zeros = FlexTensor::zeros(shape, values.dtype());
-        Flex::float_scatter(axis, zeros, indices, values, burn_backend::tensor::IndexingUpdateOp::Add)
+        Flex::float_scatter(
+            axis,
+            zeros,
+            indices,
+            values,
+            burn_backend::tensor::IndexingUpdateOp::Add,
+        )
     }
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FlexTensor {
-        Flex::float_from_data(TensorData::new(random::values(draw, numel(shape)), shape.to_vec()), device)
+        Flex::float_from_data(
+            TensorData::new(random::values(draw, numel(shape)), shape.to_vec()),
+            device,
+        )
     }
 }
 
@@ -173,7 +225,7 @@ fn same_cube(a: &CubeTensor, b: &CubeTensor) -> bool {
 
 impl Backed for Wgpu {
     fn wrap(value: Value<Self>) -> Storage {
-        Storage::Gpu(value)
+        Storage::Gpu(Box::new(value))
     }
     fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
         match storage {
@@ -183,7 +235,7 @@ impl Backed for Wgpu {
     }
     fn take(storage: Storage) -> Option<Value<Self>> {
         match storage {
-            Storage::Gpu(value) => Some(value),
+            Storage::Gpu(value) => Some(*value),
             _ => None,
         }
     }
@@ -202,16 +254,22 @@ impl Backed for Wgpu {
     fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
         wgsl::max_pool_index(x, window)
     }
-    fn scatter_add(axis: usize, values: CubeTensor, indices: CubeTensor, size: usize) -> CubeTensor {
+    fn scatter_add(
+        axis: usize,
+        values: CubeTensor,
+        indices: CubeTensor,
+        size: usize,
+    ) -> CubeTensor {
         wgsl::scatter_add(axis, values, indices, size)
     }
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
         match draw.law {
             Law::Uniform => wgsl::uniform(draw.key, shape, device),
             // Logarithms and cosines differ between drivers; the host's do not.
-            Law::Normal => {
-                Wgpu::float_from_data(TensorData::new(random::values(draw, numel(shape)), shape.to_vec()), device)
-            }
+            Law::Normal => Wgpu::float_from_data(
+                TensorData::new(random::values(draw, numel(shape)), shape.to_vec()),
+                device,
+            ),
         }
     }
 }

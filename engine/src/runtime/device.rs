@@ -22,14 +22,12 @@ struct Inner {
     meter: Arc<Meter>,
 }
 
-#[doc(hidden)]
-pub enum DeviceKind {
+pub(crate) enum DeviceKind {
     Cpu,
     Gpu(Gpu),
 }
 
-#[doc(hidden)]
-pub struct Gpu {
+pub(crate) struct Gpu {
     pub(crate) burn: CubeDevice,
 }
 
@@ -78,7 +76,8 @@ impl Device {
     /// The CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
-        CPU.get_or_init(|| Device::of(cpu_info(), DeviceKind::Cpu)).clone()
+        CPU.get_or_init(|| Device::of(cpu_info(), DeviceKind::Cpu))
+            .clone()
     }
 
     /// The best GPU, software rasterizers last.
@@ -115,11 +114,21 @@ impl Device {
                 Some(info) => format!("the only GPU is a software rasterizer ({})", info.name),
                 None => "no GPU was found".into(),
             };
-            return Ok(Selection { reason: format!("using {device}: {why}"), device });
+            return Ok(Selection {
+                reason: format!("using {device}: {why}"),
+                device,
+            });
         };
         let device = Device::open(index)?;
-        let why = if infos.len() == 1 { "the only GPU" } else { "the best GPU" };
-        Ok(Selection { reason: format!("using {device}: {why}"), device })
+        let why = if infos.len() == 1 {
+            "the only GPU"
+        } else {
+            "the best GPU"
+        };
+        Ok(Selection {
+            reason: format!("using {device}: {why}"),
+            device,
+        })
     }
 
     /// The device of a selector: `auto`, `cpu`, `gpu`, `gpu:INDEX`, or `gpu:NAME` with any part of its name.
@@ -128,7 +137,10 @@ impl Device {
     /// [`Error::NoSuchDevice`] lists the devices that there are; [`Error::Device`] if it cannot be opened.
     pub fn select(selector: &str) -> Result<Device> {
         let missing = |reason: &str| {
-            let lines: Vec<String> = Device::list().iter().map(|info| format!("  {info}")).collect();
+            let lines: Vec<String> = Device::list()
+                .iter()
+                .map(|info| format!("  {info}"))
+                .collect();
             Err(Error::NoSuchDevice {
                 requested: selector.into(),
                 reason: reason.into(),
@@ -139,16 +151,18 @@ impl Device {
         match selector.split_once(':') {
             None if selector == "auto" => Device::auto(),
             None if selector == "cpu" => Ok(Device::cpu()),
-            None if selector == "gpu" && infos.is_empty() => {
-                missing("wgpu found no GPU; on Linux, install a Vulkan driver (Debian: mesa-vulkan-drivers).")
-            }
+            None if selector == "gpu" && infos.is_empty() => missing(
+                "wgpu found no GPU; on Linux, install a Vulkan driver (Debian: mesa-vulkan-drivers).",
+            ),
             None if selector == "gpu" => Device::open(0),
             Some(("gpu", which)) => {
                 let found = match which.parse::<usize>() {
                     Ok(index) => (index < infos.len()).then_some(index),
                     Err(_) => {
                         let wanted = which.to_lowercase();
-                        infos.iter().position(|info| info.name.to_lowercase().contains(&wanted))
+                        infos
+                            .iter()
+                            .position(|info| info.name.to_lowercase().contains(&wanted))
                     }
                 };
                 match found {
@@ -168,7 +182,11 @@ impl Device {
     }
 
     fn of(info: DeviceInfo, kind: DeviceKind) -> Device {
-        Device(Arc::new(Inner { info, kind, meter: Arc::default() }))
+        Device(Arc::new(Inner {
+            info,
+            kind,
+            meter: Arc::default(),
+        }))
     }
 
     fn open(index: usize) -> Result<Device> {
@@ -239,8 +257,7 @@ impl Device {
         self.0.meter.reset_peak();
     }
 
-    #[doc(hidden)]
-    pub fn kind(&self) -> &DeviceKind {
+    pub(crate) fn kind(&self) -> &DeviceKind {
         &self.0.kind
     }
 
@@ -279,12 +296,19 @@ struct Opened {
 impl Opened {
     fn lock() -> MutexGuard<'static, Opened> {
         static OPENED: OnceLock<Mutex<Opened>> = OnceLock::new();
-        OPENED.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        OPENED
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 fn gpu_infos() -> Vec<DeviceInfo> {
-    adapters::adapters().iter().enumerate().map(|(i, adapter)| adapters::describe(i, adapter)).collect()
+    adapters::adapters()
+        .iter()
+        .enumerate()
+        .map(|(i, adapter)| adapters::describe(i, adapter))
+        .collect()
 }
 
 fn cpu_info() -> DeviceInfo {
@@ -294,7 +318,8 @@ fn cpu_info() -> DeviceInfo {
         Some(line.split_once(':')?.1.trim().to_string())
     };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let name = read("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
+    let name =
+        read("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
     let memory = read("/proc/meminfo", "MemTotal")
         .and_then(|kib| kib.trim_end_matches(" kB").parse::<u64>().ok())
         .map(|kib| kib * 1024);

@@ -20,11 +20,15 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub fn read(&self) -> MemoryUse {
-        MemoryUse { live: self.live.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
+        MemoryUse {
+            live: self.live.load(Ordering::Relaxed),
+            peak: self.peak.load(Ordering::Relaxed),
+        }
     }
 
     pub fn reset_peak(&self) {
-        self.peak.store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.peak
+            .store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -45,7 +49,10 @@ impl Charge {
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
-        Charge(Some(Arc::new(Entry { meter: meter.clone(), bytes })))
+        Charge(Some(Arc::new(Entry {
+            meter: meter.clone(),
+            bytes,
+        })))
     }
 }
 

@@ -10,7 +10,8 @@ mod wgsl;
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 
-pub use device::{Device, DeviceInfo, DeviceKind, Selection};
+pub(crate) use device::DeviceKind;
+pub use device::{Device, DeviceInfo, Selection};
 pub use memory::MemoryUse;
 
 pub(crate) use backend::{Backed, Value};
@@ -31,8 +32,9 @@ pub(crate) struct Buffer {
 
 #[derive(Clone)]
 pub(crate) enum Storage {
-    Cpu(Value<Flex>),
-    Gpu(Value<Wgpu>),
+    // Boxed: Burn's tensors are large, and every node has room for one.
+    Cpu(Box<Value<Flex>>),
+    Gpu(Box<Value<Wgpu>>),
     /// One value for all elements, not spread out.
     Fill(f64),
     /// Bytes in host memory, waiting to be used again.
@@ -41,7 +43,10 @@ pub(crate) enum Storage {
 
 impl Buffer {
     fn fill(value: f64) -> Buffer {
-        Buffer { storage: Storage::Fill(value), charge: Charge::none() }
+        Buffer {
+            storage: Storage::Fill(value),
+            charge: Charge::none(),
+        }
     }
 
     /// Puts a backend's primitive tensor on the account; views of inputs cost nothing more.
@@ -49,23 +54,56 @@ impl Buffer {
         let charge = views
             .iter()
             .find(|b| B::unwrap(&b.storage).is_some_and(|other| value.shares_memory(other)))
-            .map_or_else(|| Charge::new(device.meter(), value.bytes()), |b| b.charge.clone());
-        Buffer { storage: B::wrap(value), charge }
+            .map_or_else(
+                || Charge::new(device.meter(), value.bytes()),
+                |b| b.charge.clone(),
+            );
+        Buffer {
+            storage: B::wrap(value),
+            charge,
+        }
     }
 }
 
 /// Computes one node. The message of an error is the backend's.
-pub(crate) fn execute(node: &Node, inputs: &[Tensor], buffers: Vec<Buffer>) -> Result<Buffer, String> {
+pub(crate) fn execute(
+    node: &Node,
+    inputs: &[Tensor],
+    buffers: Vec<Buffer>,
+) -> Result<Buffer, String> {
     match (&node.op, buffers.as_slice()) {
         (Op::Full(value), _) => return Ok(Buffer::fill(*value)),
         // Layout changes of a constant are constants.
         (
-            Op::Alias | Op::Detach | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_) | Op::Cast,
-            [Buffer { storage: Storage::Fill(value), .. }],
+            Op::Alias
+            | Op::Detach
+            | Op::Reshape
+            | Op::Broadcast
+            | Op::Permute(_)
+            | Op::Slice(_)
+            | Op::Cast,
+            [
+                Buffer {
+                    storage: Storage::Fill(value),
+                    ..
+                },
+            ],
         ) => {
-            return Ok(Buffer::fill(if node.dtype.is_float() { *value } else { value.trunc() }));
+            return Ok(Buffer::fill(if node.dtype.is_float() {
+                *value
+            } else {
+                value.trunc()
+            }));
         }
-        (Op::Alias | Op::Detach, [Buffer { storage: Storage::Cpu(_) | Storage::Gpu(_), .. }]) => {
+        (
+            Op::Alias | Op::Detach,
+            [
+                Buffer {
+                    storage: Storage::Cpu(_) | Storage::Gpu(_),
+                    ..
+                },
+            ],
+        ) => {
             return Ok(buffers.into_iter().next().expect("matched"));
         }
         _ => {}
@@ -82,10 +120,16 @@ fn execute_on<B: Backed>(
     buffers: Vec<Buffer>,
     device: &B::Device,
 ) -> Result<Buffer, String> {
-    let shapes: Vec<(Vec<usize>, DType)> = inputs.iter().map(|t| (physical(t.shape()), t.dtype())).collect();
+    let shapes: Vec<(Vec<usize>, DType)> = inputs
+        .iter()
+        .map(|t| (physical(t.shape()), t.dtype()))
+        .collect();
     // The inputs stay on the account until the output is on it too: that is the honest peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
-    let is_view = matches!(node.op, Op::Alias | Op::Detach | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_));
+    let is_view = matches!(
+        node.op,
+        Op::Alias | Op::Detach | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
+    );
     let mut sources = Vec::new();
     let mut args = Vec::new();
     for (buffer, (shape, dtype)) in buffers.into_iter().zip(shapes) {
@@ -97,9 +141,18 @@ fn execute_on<B: Backed>(
             Storage::Host(bytes) => B::from_bytes(&bytes, &shape, dtype, device),
             storage => B::take(storage).expect("inputs live on the node's device"),
         };
-        args.push(Arg { value, shape, dtype, device: device.clone() });
+        args.push(Arg {
+            value,
+            shape,
+            dtype,
+            device: device.clone(),
+        });
     }
-    let out = kernels::Out { shape: physical(&node.shape), dtype: node.dtype, device: device.clone() };
+    let out = kernels::Out {
+        shape: physical(&node.shape),
+        dtype: node.dtype,
+        device: device.clone(),
+    };
     let value = kernels::run::<B>(&node.op, args, &out)?;
     let buffer = Buffer::track(value, &node.device, &sources);
     drop(charged);
@@ -107,18 +160,34 @@ fn execute_on<B: Backed>(
 }
 
 /// Bytes in row-major order to a device.
-pub(crate) fn upload(bytes: &[u8], shape: &[usize], dtype: DType, device: &Device) -> crate::Result<Buffer> {
+pub(crate) fn upload(
+    bytes: &[u8],
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> crate::Result<Buffer> {
     device.require(dtype)?;
     Ok(match device.kind() {
-        DeviceKind::Cpu => Buffer::track::<Flex>(Flex::from_bytes(bytes, shape, dtype, &FlexDevice), device, &[]),
-        DeviceKind::Gpu(gpu) => {
-            Buffer::track::<Wgpu>(Wgpu::from_bytes(bytes, shape, dtype, &gpu.burn), device, &[])
-        }
+        DeviceKind::Cpu => Buffer::track::<Flex>(
+            Flex::from_bytes(bytes, shape, dtype, &FlexDevice),
+            device,
+            &[],
+        ),
+        DeviceKind::Gpu(gpu) => Buffer::track::<Wgpu>(
+            Wgpu::from_bytes(bytes, shape, dtype, &gpu.burn),
+            device,
+            &[],
+        ),
     })
 }
 
 /// A value's bytes in row-major order.
-pub(crate) fn download(buffer: &Buffer, shape: &[usize], dtype: DType, device: &Device) -> crate::Result<Vec<u8>> {
+pub(crate) fn download(
+    buffer: &Buffer,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> crate::Result<Vec<u8>> {
     let bytes = match &buffer.storage {
         Storage::Fill(value) => Ok(fill_bytes(*value, numel(shape), dtype)),
         Storage::Host(bytes) => Ok(bytes.to_vec()),
@@ -133,11 +202,19 @@ pub(crate) fn download(buffer: &Buffer, shape: &[usize], dtype: DType, device: &
 }
 
 /// The same value held in host memory.
-pub(crate) fn offload(buffer: &Buffer, shape: &[usize], dtype: DType, device: &Device) -> crate::Result<Buffer> {
+pub(crate) fn offload(
+    buffer: &Buffer,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> crate::Result<Buffer> {
     match buffer.storage {
         Storage::Gpu(_) => {
             let bytes = download(buffer, shape, dtype, device)?;
-            Ok(Buffer { storage: Storage::Host(std::sync::Arc::new(bytes)), charge: Charge::none() })
+            Ok(Buffer {
+                storage: Storage::Host(std::sync::Arc::new(bytes)),
+                charge: Charge::none(),
+            })
         }
         _ => Ok(buffer.clone()),
     }
@@ -149,7 +226,12 @@ pub(crate) fn primitive<B: Backed>(tensor: &Tensor) -> crate::Result<Value<B>> {
     if let Some(value) = B::unwrap(&value.storage) {
         return Ok(value.clone());
     }
-    let spread = Tensor::from_bytes(&tensor.to_bytes()?, tensor.shape(), tensor.dtype(), tensor.device())?;
+    let spread = Tensor::from_bytes(
+        &tensor.to_bytes()?,
+        tensor.shape(),
+        tensor.dtype(),
+        tensor.device(),
+    )?;
     Ok(B::take(spread.value()?.storage).expect("uploaded to the tensor's own device"))
 }
 

@@ -27,10 +27,19 @@ impl KernelSource for Source {
 /// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.
 fn launch(client: &Client, shader: Shader, invocations: u64, buffers: &[&Handle], params: &[u32]) {
     let params = client.create_from_slice(bytemuck::cast_slice(params));
-    let bindings = buffers.iter().copied().chain([&params]).map(|h| h.clone().binding()).collect();
+    let bindings = buffers
+        .iter()
+        .copied()
+        .chain([&params])
+        .map(|h| h.clone().binding())
+        .collect();
     let (x, y) = shader.dispatch(invocations);
     let kernel = SourceKernel::new(Source(shader), CubeDim::new_1d(shader.workgroup));
-    client.launch(Box::new(kernel), CubeCount::Static(x, y, 1), KernelArguments::new().with_buffers(bindings));
+    client.launch(
+        Box::new(kernel),
+        CubeCount::Static(x, y, 1),
+        KernelArguments::new().with_buffers(bindings),
+    );
 }
 
 fn output(client: &Client, device: &CubeDevice, shape: &[usize], dtype: DType) -> CubeTensor {
@@ -45,12 +54,23 @@ pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> Cu
     let out = output(&client, device, shape, DType::F32);
     let count = crate::shape::numel(shape) as u32;
     let params = [key[0], key[1], count, 0];
-    launch(&client, prospr_shaders::THREEFRY, u64::from(count.div_ceil(2)), &[&out.handle], &params);
+    launch(
+        &client,
+        prospr_shaders::THREEFRY,
+        u64::from(count.div_ceil(2)),
+        &[&out.handle],
+        &params,
+    );
     out
 }
 
 /// `shaders/wgsl/scatter_add.wgsl`
-pub(super) fn scatter_add(axis: usize, values: CubeTensor, indices: CubeTensor, size: usize) -> CubeTensor {
+pub(super) fn scatter_add(
+    axis: usize,
+    values: CubeTensor,
+    indices: CubeTensor,
+    size: usize,
+) -> CubeTensor {
     let (values, indices) = (into_contiguous(values), into_contiguous(indices));
     let mut shape: Vec<usize> = values.shape().to_vec();
     let outer: usize = shape[..axis].iter().product();
@@ -60,7 +80,13 @@ pub(super) fn scatter_add(axis: usize, values: CubeTensor, indices: CubeTensor, 
     let out = output(&values.client, &values.device, &shape, DType::F32);
     let params = [outer, len, inner, size].map(|n| n as u32);
     let buffers = [&values.handle, &indices.handle, &out.handle];
-    launch(&values.client, prospr_shaders::SCATTER_ADD, (outer * inner) as u64, &buffers, &params);
+    launch(
+        &values.client,
+        prospr_shaders::SCATTER_ADD,
+        (outer * inner) as u64,
+        &buffers,
+        &params,
+    );
     out
 }
 
@@ -72,10 +98,27 @@ pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
     let out = output(&x.client, &x.device, &[n, c, oh, ow], DType::I32);
     let o = window.options;
     let params = [
-        n * c, 0, h, w, oh, ow, o.kernel[0], o.kernel[1], o.stride[0], o.stride[1], o.padding[0], o.padding[1],
+        n * c,
+        0,
+        h,
+        w,
+        oh,
+        ow,
+        o.kernel[0],
+        o.kernel[1],
+        o.stride[0],
+        o.stride[1],
+        o.padding[0],
+        o.padding[1],
     ]
     .map(|v| v as u32);
     let invocations = (n * c * oh * ow) as u64;
-    launch(&x.client, prospr_shaders::MAX_POOL_INDEX, invocations, &[&x.handle, &out.handle], &params);
+    launch(
+        &x.client,
+        prospr_shaders::MAX_POOL_INDEX,
+        invocations,
+        &[&x.handle, &out.handle],
+        &params,
+    );
     out
 }

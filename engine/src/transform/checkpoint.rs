@@ -22,7 +22,9 @@ use crate::{Result, Tensor, Tree};
 /// ```
 ///
 /// Tensors that `f` captures are differentiated through as well. `f` must do the same each time it runs.
-pub fn checkpoint<X: Tree, Y: Tree>(f: impl Fn(&X) -> Y + Send + Sync + 'static) -> impl Fn(&X) -> Y {
+pub fn checkpoint<X: Tree, Y: Tree>(
+    f: impl Fn(&X) -> Y + Send + Sync + 'static,
+) -> impl Fn(&X) -> Y {
     let f: Function<X, Y> = Arc::new(move |x: &X| Ok(f(x)));
     move |x| replayed(&f, x, When::Lazily).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -53,9 +55,17 @@ pub(super) fn replayed<X: Tree, Y: Tree>(f: &Function<X, Y>, x: &X, when: When) 
     if captured.is_empty() && !args.iter().any(Tensor::is_traced) {
         return Ok(y);
     }
-    let rule = Replay { f: f.clone(), x: skeleton(x), args: args.len(), when };
+    let rule = Replay {
+        f: f.clone(),
+        x: skeleton(x),
+        args: args.len(),
+        when,
+    };
     let inputs: Vec<Tensor> = args.into_iter().chain(captured).collect();
-    Ok(unflatten(&y, call::record(Arc::new(rule), &inputs, &outputs)))
+    Ok(unflatten(
+        &y,
+        call::record(Arc::new(rule), &inputs, &outputs),
+    ))
 }
 
 struct Replay<X, Y> {
@@ -70,10 +80,18 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
     fn run(&self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Tape)> {
         let (args, captured) = inputs.split_at(self.args);
         // What is made of captured tensors alone must keep its history too while the function runs.
-        let reopened = TraceGuard::open(captured.iter().flat_map(|t| t.0.traces.iter().cloned()).collect());
+        let reopened = TraceGuard::open(
+            captured
+                .iter()
+                .flat_map(|t| t.0.traces.iter().cloned())
+                .collect(),
+        );
         let (x, aliases, guard) = open(&unflatten(&self.x, args.to_vec()));
         let outputs = (self.f)(&x)?.leaves();
-        let wrt: Vec<Tensor> = aliases.into_iter().chain(captured.iter().cloned()).collect();
+        let wrt: Vec<Tensor> = aliases
+            .into_iter()
+            .chain(captured.iter().cloned())
+            .collect();
         let tape = Tape::new(&outputs, &wrt);
         drop((guard, reopened));
         Ok((outputs, tape))
@@ -81,10 +99,18 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
 }
 
 impl<X: Tree, Y: Tree> Rule for Replay<X, Y> {
-    fn vjp(&self, inputs: &[Tensor], _: &[Tensor], cts: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+    fn vjp(
+        &self,
+        inputs: &[Tensor],
+        _: &[Tensor],
+        cts: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>> {
         let (outputs, tape) = self.run(inputs)?;
-        let seeds: Vec<(Tensor, Tensor)> =
-            outputs.into_iter().zip(cts).filter_map(|(y, ct)| Some((y, ct.clone()?))).collect();
+        let seeds: Vec<(Tensor, Tensor)> = outputs
+            .into_iter()
+            .zip(cts)
+            .filter_map(|(y, ct)| Some((y, ct.clone()?)))
+            .collect();
         let results = tape.backward(&seeds)?;
         drop(seeds);
         if self.when == When::AtOnce {
@@ -93,7 +119,12 @@ impl<X: Tree, Y: Tree> Rule for Replay<X, Y> {
         Ok(results)
     }
 
-    fn jvp(&self, inputs: &[Tensor], _: &[Tensor], tangents: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+    fn jvp(
+        &self,
+        inputs: &[Tensor],
+        _: &[Tensor],
+        tangents: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>> {
         let (outputs, tape) = self.run(inputs)?;
         let results = tape.forward(tangents, &outputs)?;
         drop(outputs);

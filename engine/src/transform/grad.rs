@@ -58,7 +58,9 @@ pub fn value_and_grad<T: Tree>(f: impl Fn(&T) -> Tensor) -> impl Fn(&T) -> (Tens
 ///
 /// # Panics
 /// As [`grad`].
-pub fn value_and_grad_aux<T: Tree, A>(f: impl Fn(&T) -> (Tensor, A)) -> impl Fn(&T) -> ((Tensor, A), T) {
+pub fn value_and_grad_aux<T: Tree, A>(
+    f: impl Fn(&T) -> (Tensor, A),
+) -> impl Fn(&T) -> ((Tensor, A), T) {
     let both = try_value_and_grad(move |x: &T| Ok::<_, Error>(f(x)));
     move |x| both(x).unwrap_or_else(|error| panic!("{error}"))
 }

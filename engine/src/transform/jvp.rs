@@ -20,7 +20,12 @@ use crate::{Tensor, Tree};
 pub fn jvp<X: Tree, Y: Tree>(f: impl Fn(&X) -> Y, x: &X, v: &X) -> (Y, Y) {
     let (aliased, aliases, guard) = open(x);
     let tangents: Vec<Option<Tensor>> = v.leaves().into_iter().map(Some).collect();
-    assert!(tangents.len() == aliases.len(), "jvp: {} tangents for {} inputs", tangents.len(), aliases.len());
+    assert!(
+        tangents.len() == aliases.len(),
+        "jvp: {} tangents for {} inputs",
+        tangents.len(),
+        aliases.len()
+    );
     for (alias, tangent) in aliases.iter().zip(tangents.iter().flatten()) {
         assert!(
             alias.shape() == tangent.shape(),
@@ -33,8 +38,14 @@ pub fn jvp<X: Tree, Y: Tree>(f: impl Fn(&X) -> Y, x: &X, v: &X) -> (Y, Y) {
     let outputs = y.leaves();
     let tape = Tape::new(&outputs, &aliases);
     drop(guard);
-    let tangents = tape.forward(&tangents, &outputs).unwrap_or_else(|e| panic!("{e}"));
-    let dense = outputs.iter().zip(tangents).map(|(y, t)| t.unwrap_or_else(|| y.zeros_like())).collect();
+    let tangents = tape
+        .forward(&tangents, &outputs)
+        .unwrap_or_else(|e| panic!("{e}"));
+    let dense = outputs
+        .iter()
+        .zip(tangents)
+        .map(|(y, t)| t.unwrap_or_else(|| y.zeros_like()))
+        .collect();
     let dy = unflatten(&y, dense);
     (y, dy)
 }

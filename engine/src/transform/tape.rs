@@ -44,24 +44,35 @@ impl Tape {
         while let Some(tensor) = stack.pop() {
             let id = tensor.id();
             // Nodes older than the oldest target cannot depend on any.
-            let passes = tensor.dtype().is_float() && tensor.0.op.is_differentiable() && id > oldest;
+            let passes =
+                tensor.dtype().is_float() && tensor.0.op.is_differentiable() && id > oldest;
             if !passes || targets.contains(&id) || !seen.insert(id) {
                 continue;
             }
             let (inputs, call) = differentiable_inputs(&tensor);
             stack.extend(inputs.iter().cloned());
-            entries.push(Entry { tensor, inputs, call });
+            entries.push(Entry {
+                tensor,
+                inputs,
+                call,
+            });
         }
         entries.sort_unstable_by_key(|entry| entry.tensor.id());
         let mut dependent = targets;
         entries.retain(|entry| {
-            let depends = entry.inputs.iter().any(|input| dependent.contains(&input.id()));
+            let depends = entry
+                .inputs
+                .iter()
+                .any(|input| dependent.contains(&input.id()));
             if depends {
                 dependent.insert(entry.tensor.id());
             }
             depends
         });
-        Tape { entries, wrt: wrt.to_vec() }
+        Tape {
+            entries,
+            wrt: wrt.to_vec(),
+        }
     }
 
     /// Reverse walk: the cotangents of the targets from those of the outputs. Uses the tape up, so that what
@@ -71,14 +82,20 @@ impl Tape {
         for (output, ct) in seeds {
             accumulate(&mut cts, output.id(), ct.clone());
         }
-        let needed: HashSet<u64> =
-            self.entries.iter().map(|entry| entry.tensor.id()).chain(self.wrt.iter().map(Tensor::id)).collect();
+        let needed: HashSet<u64> = self
+            .entries
+            .iter()
+            .map(|entry| entry.tensor.id())
+            .chain(self.wrt.iter().map(Tensor::id))
+            .collect();
         while let Some(entry) = self.entries.pop() {
             let input_cts = match &entry.call {
                 Some(call) => {
                     let outputs = self.siblings(&entry);
-                    let output_cts: Vec<_> =
-                        outputs.iter().map(|t| t.as_ref().and_then(|t| cts.remove(&t.id()))).collect();
+                    let output_cts: Vec<_> = outputs
+                        .iter()
+                        .map(|t| t.as_ref().and_then(|t| cts.remove(&t.id())))
+                        .collect();
                     if output_cts.iter().all(Option::is_none) {
                         continue;
                     }
@@ -98,7 +115,11 @@ impl Tape {
                 }
             }
         }
-        Ok(self.wrt.iter().map(|target| cts.get(&target.id()).cloned()).collect())
+        Ok(self
+            .wrt
+            .iter()
+            .map(|target| cts.get(&target.id()).cloned())
+            .collect())
     }
 
     /// Takes the other outputs of the entry's call off the tape; they stand right before it.
@@ -111,14 +132,21 @@ impl Tape {
             }
         };
         put(&last.tensor);
-        while let Some(entry) = self.entries.pop_if(|e| e.call.as_ref().is_some_and(|c| Arc::ptr_eq(c, call))) {
+        while let Some(entry) = self
+            .entries
+            .pop_if(|e| e.call.as_ref().is_some_and(|c| Arc::ptr_eq(c, call)))
+        {
             put(&entry.tensor);
         }
         outputs
     }
 
     /// Forward walk: the tangents of `outputs` from those of the targets.
-    pub fn forward(self, tangents: &[Option<Tensor>], outputs: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    pub fn forward(
+        self,
+        tangents: &[Option<Tensor>],
+        outputs: &[Tensor],
+    ) -> Result<Vec<Option<Tensor>>> {
         let mut known: HashMap<u64, Tensor> = HashMap::new();
         for (target, tangent) in self.wrt.iter().zip(tangents) {
             if let Some(tangent) = tangent {
@@ -127,10 +155,20 @@ impl Tape {
         }
         let mut entries = self.entries.into_iter().peekable();
         while let Some(entry) = entries.next() {
-            let tangents: Vec<_> = entry.inputs.iter().map(|t| known.get(&t.id()).cloned()).collect();
+            let tangents: Vec<_> = entry
+                .inputs
+                .iter()
+                .map(|t| known.get(&t.id()).cloned())
+                .collect();
             let zero = tangents.iter().all(Option::is_none);
             let Some(call) = &entry.call else {
-                if !zero && let Some(t) = entry.tensor.0.op.jvp(&entry.tensor, &entry.inputs, &tangents) {
+                if !zero
+                    && let Some(t) = entry
+                        .tensor
+                        .0
+                        .op
+                        .jvp(&entry.tensor, &entry.inputs, &tangents)
+                {
                     known.insert(entry.tensor.id(), t);
                 }
                 continue;
@@ -146,7 +184,8 @@ impl Tape {
             if zero {
                 continue;
             }
-            let ids: Vec<Option<u64>> = results.iter().map(|t| t.as_ref().map(Tensor::id)).collect();
+            let ids: Vec<Option<u64>> =
+                results.iter().map(|t| t.as_ref().map(Tensor::id)).collect();
             let outputs = fill_in(call, results);
             let out_tangents = call.rule.jvp(&entry.inputs, &outputs, &tangents)?;
             for (id, tangent) in ids.into_iter().zip(out_tangents) {
@@ -155,7 +194,10 @@ impl Tape {
                 }
             }
         }
-        Ok(outputs.iter().map(|t| known.get(&t.id()).cloned()).collect())
+        Ok(outputs
+            .iter()
+            .map(|t| known.get(&t.id()).cloned())
+            .collect())
     }
 }
 
@@ -164,7 +206,11 @@ fn fill_in(call: &Call, outputs: Vec<Option<Tensor>>) -> Vec<Tensor> {
     let stand_in = |(t, (shape, dtype, device)): (Option<Tensor>, &(Vec<usize>, _, _))| {
         t.unwrap_or_else(|| Tensor::zeros(shape, *dtype, device))
     };
-    outputs.into_iter().zip(&call.outputs).map(stand_in).collect()
+    outputs
+        .into_iter()
+        .zip(&call.outputs)
+        .map(stand_in)
+        .collect()
 }
 
 fn accumulate(cts: &mut HashMap<u64, Tensor>, id: u64, ct: Tensor) {

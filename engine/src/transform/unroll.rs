@@ -31,7 +31,10 @@ pub enum Policy {
 impl Policy {
     /// The states that are kept wait in host memory instead of the device's.
     pub fn host_offload(self) -> UnrollOptions {
-        UnrollOptions { policy: self, host_offload: true }
+        UnrollOptions {
+            policy: self,
+            host_offload: true,
+        }
     }
 }
 
@@ -46,7 +49,10 @@ pub struct UnrollOptions {
 
 impl From<Policy> for UnrollOptions {
     fn from(policy: Policy) -> Self {
-        UnrollOptions { policy, host_offload: false }
+        UnrollOptions {
+            policy,
+            host_offload: false,
+        }
     }
 }
 
@@ -90,12 +96,18 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
         Policy::Auto(budget) => choose(&step, init, xs, budget)?,
         policy => policy,
     };
-    let steps = Steps { step, host_offload: options.host_offload };
+    let steps = Steps {
+        step,
+        host_offload: options.host_offload,
+    };
     match policy {
         Policy::Keep => steps.run(init, xs, 0, None),
         Policy::PerStep | Policy::Auto(_) => steps.run(init, xs, 0, Some(When::AtOnce)),
         Policy::Every(interval) => {
-            assert!(interval > 0, "unroll: `Every(0)` keeps no state; use at least 1");
+            assert!(
+                interval > 0,
+                "unroll: `Every(0)` keeps no state; use at least 1"
+            );
             steps.run_in_segments(init, xs, interval)
         }
     }
@@ -124,7 +136,12 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
             crate::graph::eval(&results)?;
             check_finite(&y, first + index)?;
             if self.host_offload && replay.is_some() {
-                input.0.leaves().iter().filter(|leaf| leaf.is_traced()).try_for_each(Tensor::offload)?;
+                input
+                    .0
+                    .leaves()
+                    .iter()
+                    .filter(|leaf| leaf.is_traced())
+                    .try_for_each(Tensor::offload)?;
             }
             state = next;
             ys.push(y);
@@ -136,13 +153,22 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         let mut state = init.clone();
         let mut ys = Vec::with_capacity(xs.len());
         for (index, segment) in xs.chunks(interval).enumerate() {
-            let steps = Steps { step: self.step.clone(), host_offload: self.host_offload };
-            let run: Function<(S, Vec<X>), (S, Vec<Y>)> =
-                Arc::new(move |(state, xs)| steps.run(state, xs, index * interval, Some(When::AtOnce)));
+            let steps = Steps {
+                step: self.step.clone(),
+                host_offload: self.host_offload,
+            };
+            let run: Function<(S, Vec<X>), (S, Vec<Y>)> = Arc::new(move |(state, xs)| {
+                steps.run(state, xs, index * interval, Some(When::AtOnce))
+            });
             let input = (state, segment.to_vec());
             let (next, segment_ys) = replayed(&run, &input, When::AtOnce)?;
             if self.host_offload {
-                input.0.leaves().iter().filter(|leaf| leaf.is_traced()).try_for_each(Tensor::offload)?;
+                input
+                    .0
+                    .leaves()
+                    .iter()
+                    .filter(|leaf| leaf.is_traced())
+                    .try_for_each(Tensor::offload)?;
             }
             state = next;
             ys.extend(segment_ys);
@@ -156,9 +182,17 @@ fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
         if !leaf.dtype().is_float() {
             continue;
         }
-        let finite = if leaf.numel() == 1 { leaf.item()?.is_finite() } else { leaf.all_finite().item()? != 0.0 };
+        let finite = if leaf.numel() == 1 {
+            leaf.item()?.is_finite()
+        } else {
+            leaf.all_finite().item()? != 0.0
+        };
         if !finite {
-            let what = if index == 0 { "loss".to_string() } else { format!("output {index}") };
+            let what = if index == 0 {
+                "loss".to_string()
+            } else {
+                format!("output {index}")
+            };
             return Err(Error::NonFinite { step, what });
         }
     }
@@ -166,7 +200,12 @@ fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
 }
 
 /// The fastest policy that keeps at most `budget` bytes.
-fn choose<S: Tree, X: Tree, Y: Tree>(step: &Step<S, X, Y>, init: &S, xs: &[X], budget: u64) -> Result<Policy> {
+fn choose<S: Tree, X: Tree, Y: Tree>(
+    step: &Step<S, X, Y>,
+    init: &S,
+    xs: &[X],
+    budget: u64,
+) -> Result<Policy> {
     let Some(x) = xs.first() else {
         return Ok(Policy::Keep);
     };
@@ -188,7 +227,11 @@ fn choose<S: Tree, X: Tree, Y: Tree>(step: &Step<S, X, Y>, init: &S, xs: &[X], b
         Ok(Policy::Every(k as usize))
     } else {
         let needed = (1..=count).map(segments).min().unwrap_or(state);
-        Err(Error::Budget { what: format!("an unroll of {count} steps"), needed, budget })
+        Err(Error::Budget {
+            what: format!("an unroll of {count} steps"),
+            needed,
+            budget,
+        })
     }
 }
 

@@ -21,7 +21,12 @@ impl<X: Tree, Y: Tree> Pullback<X, Y> {
     #[track_caller]
     pub fn call(&self, ct: &Y) -> X {
         let (outputs, cts) = (self.y.leaves(), ct.leaves());
-        assert!(outputs.len() == cts.len(), "vjp: {} cotangents for {} outputs", cts.len(), outputs.len());
+        assert!(
+            outputs.len() == cts.len(),
+            "vjp: {} cotangents for {} outputs",
+            cts.len(),
+            outputs.len()
+        );
         let mut seeds = Vec::new();
         for (output, ct) in outputs.into_iter().zip(cts) {
             assert!(
@@ -32,7 +37,11 @@ impl<X: Tree, Y: Tree> Pullback<X, Y> {
             );
             seeds.push((output, ct));
         }
-        let cts = self.tape.clone().backward(&seeds).unwrap_or_else(|e| panic!("{e}"));
+        let cts = self
+            .tape
+            .clone()
+            .backward(&seeds)
+            .unwrap_or_else(|e| panic!("{e}"));
         let mut cts = cts.into_iter().zip(&self.aliases);
         self.x.rebuild(&mut || {
             let (ct, alias) = cts.next().expect("one for each leaf");
@@ -56,5 +65,13 @@ pub fn vjp<X: Tree, Y: Tree>(f: impl Fn(&X) -> Y, x: &X) -> (Y, Pullback<X, Y>) 
     let y = f(&aliased);
     let tape = Tape::new(&y.leaves(), &aliases);
     drop(guard);
-    (y.clone(), Pullback { x: x.clone(), y, aliases, tape })
+    (
+        y.clone(),
+        Pullback {
+            x: x.clone(),
+            y,
+            aliases,
+            tape,
+        },
+    )
 }

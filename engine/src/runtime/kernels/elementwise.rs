@@ -53,7 +53,9 @@ pub(super) fn binary<B: Backed>(op: Binary, a: Arg<B>, b: Arg<B>, out: &Out<B>) 
     }
     // Only where the constant does not stretch the other operand.
     let scalar = |constant: &Arg<B>, tensor: &Arg<B>| {
-        constant.fill().filter(|_| tensor.fill().is_none() && tensor.shape == out.shape)
+        constant
+            .fill()
+            .filter(|_| tensor.fill().is_none() && tensor.shape == out.shape)
     };
     Value::Float(if let Some(c) = scalar(&b, &a) {
         let (a, c) = (a.float(), Scalar::from(c));
@@ -82,7 +84,12 @@ pub(super) fn binary<B: Backed>(op: Binary, a: Arg<B>, b: Arg<B>, out: &Out<B>) 
     })
 }
 
-pub(super) fn compare<B: Backed>(op: Compare, a: Arg<B>, b: Arg<B>, out: &Out<B>) -> B::BoolTensorPrimitive {
+pub(super) fn compare<B: Backed>(
+    op: Compare,
+    a: Arg<B>,
+    b: Arg<B>,
+    out: &Out<B>,
+) -> B::BoolTensorPrimitive {
     let bool = B::bool_dtype(&out.device);
     if a.dtype == DType::Bool {
         assert!(op == Compare::Eq, "{}: Bool has no order", op.name());
@@ -137,9 +144,15 @@ pub(super) fn logic<B: Backed>(op: Logic, a: Arg<B>, b: Option<Arg<B>>) -> B::Bo
 pub(super) fn select<B: Backed>(cond: Arg<B>, a: Arg<B>, b: Arg<B>) -> Value<B> {
     if cond.fill().is_none() && a.dtype.is_float() {
         match (a.fill(), b.fill()) {
-            (Some(c), None) => return Value::Float(B::float_mask_fill(b.float(), cond.bool(), c.into())),
+            (Some(c), None) => {
+                return Value::Float(B::float_mask_fill(b.float(), cond.bool(), c.into()));
+            }
             (None, Some(c)) => {
-                return Value::Float(B::float_mask_fill(a.float(), B::bool_not(cond.bool()), c.into()));
+                return Value::Float(B::float_mask_fill(
+                    a.float(),
+                    B::bool_not(cond.bool()),
+                    c.into(),
+                ));
             }
             _ => {}
         }

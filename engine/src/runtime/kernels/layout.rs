@@ -19,22 +19,44 @@ macro_rules! each_kind {
 
 pub(super) fn reshape<B: Backed>(x: Arg<B>, out: &Out<B>) -> Value<B> {
     let shape = Shape::from(out.shape.clone());
-    each_kind!(x.value, |t| B::float_reshape(t, shape), B::int_reshape(t, shape), B::bool_reshape(t, shape))
+    each_kind!(
+        x.value,
+        |t| B::float_reshape(t, shape),
+        B::int_reshape(t, shape),
+        B::bool_reshape(t, shape)
+    )
 }
 
 pub(super) fn expand<B: Backed>(x: Arg<B>, out: &Out<B>) -> Value<B> {
     let shape = Shape::from(out.shape.clone());
-    each_kind!(x.value, |t| B::float_expand(t, shape), B::int_expand(t, shape), B::bool_expand(t, shape))
+    each_kind!(
+        x.value,
+        |t| B::float_expand(t, shape),
+        B::int_expand(t, shape),
+        B::bool_expand(t, shape)
+    )
 }
 
 pub(super) fn permute<B: Backed>(x: Arg<B>, axes: &[usize]) -> Value<B> {
-    each_kind!(x.value, |t| B::float_permute(t, axes), B::int_permute(t, axes), B::bool_permute(t, axes))
+    each_kind!(
+        x.value,
+        |t| B::float_permute(t, axes),
+        B::int_permute(t, axes),
+        B::bool_permute(t, axes)
+    )
 }
 
 pub(super) fn slice<B: Backed>(x: Arg<B>, axes: &[SliceAxis]) -> Value<B> {
-    let slices: Vec<Slice> =
-        axes.iter().map(|a| range(a.start, (a.len - 1) * a.step + 1, a.step)).collect();
-    each_kind!(x.value, |t| B::float_slice(t, &slices), B::int_slice(t, &slices), B::bool_slice(t, &slices))
+    let slices: Vec<Slice> = axes
+        .iter()
+        .map(|a| range(a.start, (a.len - 1) * a.step + 1, a.step))
+        .collect();
+    each_kind!(
+        x.value,
+        |t| B::float_slice(t, &slices),
+        B::int_slice(t, &slices),
+        B::bool_slice(t, &slices)
+    )
 }
 
 fn range(start: usize, span: usize, step: usize) -> Slice {
@@ -45,7 +67,13 @@ pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value
     let slices: Vec<Slice> = axes
         .iter()
         .zip(&x.shape)
-        .map(|(a, &n)| range(a.low, n.saturating_sub(1) * (a.interior + 1) + 1, a.interior + 1))
+        .map(|(a, &n)| {
+            range(
+                a.low,
+                n.saturating_sub(1) * (a.interior + 1) + 1,
+                a.interior + 1,
+            )
+        })
         .collect();
     let shape = Shape::from(out.shape.clone());
     let device = &out.device;
@@ -68,9 +96,17 @@ pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value
 
 pub(super) fn concat<B: Backed>(parts: Vec<Arg<B>>, axis: usize) -> Value<B> {
     match parts[0].dtype {
-        DType::F32 | DType::F64 => Value::Float(B::float_cat(parts.into_iter().map(Arg::float).collect(), axis)),
-        DType::I32 | DType::U8 => Value::Int(B::int_cat(parts.into_iter().map(Arg::int).collect(), axis)),
-        DType::Bool => Value::Bool(B::bool_cat(parts.into_iter().map(Arg::bool).collect(), axis)),
+        DType::F32 | DType::F64 => Value::Float(B::float_cat(
+            parts.into_iter().map(Arg::float).collect(),
+            axis,
+        )),
+        DType::I32 | DType::U8 => {
+            Value::Int(B::int_cat(parts.into_iter().map(Arg::int).collect(), axis))
+        }
+        DType::Bool => Value::Bool(B::bool_cat(
+            parts.into_iter().map(Arg::bool).collect(),
+            axis,
+        )),
     }
 }
 

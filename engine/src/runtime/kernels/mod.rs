@@ -42,12 +42,18 @@ impl<B: Backed> Arg<B> {
         };
         let shape = Shape::from(self.shape);
         match self.dtype {
-            DType::F32 | DType::F64 => {
-                Value::Float(B::float_full(shape, value.into(), &self.device, float_dtype(self.dtype)))
-            }
-            DType::I32 | DType::U8 => {
-                Value::Int(B::int_full(shape, (value as i64).into(), &self.device, B::int_dtype(self.dtype)))
-            }
+            DType::F32 | DType::F64 => Value::Float(B::float_full(
+                shape,
+                value.into(),
+                &self.device,
+                float_dtype(self.dtype),
+            )),
+            DType::I32 | DType::U8 => Value::Int(B::int_full(
+                shape,
+                (value as i64).into(),
+                &self.device,
+                B::int_dtype(self.dtype),
+            )),
             DType::Bool => {
                 let dtype = B::bool_dtype(&self.device);
                 Value::Bool(if value != 0.0 {
@@ -86,13 +92,21 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
     let mut args = args.into_iter();
     let mut next = || args.next().expect("the operation has this input");
     Ok(match op {
-        Op::Data | Op::Full(_) | Op::Call { .. } => unreachable!("{} is not computed by a kernel", op.name()),
-        Op::Iota => {
-            Value::Int(B::int_arange(0..out.shape[0] as i64, &out.device, B::int_dtype(out.dtype)))
+        Op::Data | Op::Full(_) | Op::Call { .. } => {
+            unreachable!("{} is not computed by a kernel", op.name())
         }
+        Op::Iota => Value::Int(B::int_arange(
+            0..out.shape[0] as i64,
+            &out.device,
+            B::int_dtype(out.dtype),
+        )),
         Op::Random(draw) => {
             let values = B::random(*draw, &out.shape, &out.device);
-            Value::Float(if out.dtype == DType::F64 { B::float_cast(values, float_dtype(out.dtype)) } else { values })
+            Value::Float(if out.dtype == DType::F64 {
+                B::float_cast(values, float_dtype(out.dtype))
+            } else {
+                values
+            })
         }
         Op::Alias | Op::Detach => next().dense(),
         Op::Unary(op) => elementwise::unary(*op, next()),
@@ -102,8 +116,14 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
         Op::Select => elementwise::select(next(), next(), next()),
         Op::Cast => elementwise::cast(next(), out),
         Op::Sum(axes) => order::sum(next(), axes),
-        Op::ArgMax(axis) => Value::Int(B::float_argmax(next().float(), *axis, B::int_dtype(DType::I32))),
-        Op::ArgSort { axis, descending } => Value::Int(order::argsort::<B>(next(), *axis, *descending)?),
+        Op::ArgMax(axis) => Value::Int(B::float_argmax(
+            next().float(),
+            *axis,
+            B::int_dtype(DType::I32),
+        )),
+        Op::ArgSort { axis, descending } => {
+            Value::Int(order::argsort::<B>(next(), *axis, *descending)?)
+        }
         Op::Reshape => layout::reshape(next(), out),
         Op::Broadcast => layout::expand(next(), out),
         Op::Permute(axes) => layout::permute(next(), axes),

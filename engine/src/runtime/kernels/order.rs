@@ -41,8 +41,14 @@ pub(super) fn argsort<B: Backed>(
         order.extend(0..len as i32);
         order.sort_by(|i, j| {
             let (a, b) = (key(i), key(j));
-            let ascending = a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
-            if descending && !a.is_nan() && !b.is_nan() { ascending.reverse() } else { ascending }
+            let ascending = a
+                .partial_cmp(&b)
+                .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
+            if descending && !a.is_nan() && !b.is_nan() {
+                ascending.reverse()
+            } else {
+                ascending
+            }
         });
         for (place, &i) in order.iter().enumerate() {
             indices[start + place * step] = i;

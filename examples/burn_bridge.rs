@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example burn_bridge
 
-use burn_autodiff::{Autodiff, checkpoint::strategy::NoCheckpointing};
+use burn_autodiff::Autodiff;
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{TensorData, backend::AutodiffBackend};
 use burn_flex::{Flex, FlexDevice};
@@ -20,10 +20,7 @@ fn main() -> Result<(), Error> {
 
     // f(w) = w₀² w₁³, a function of the engine; its Hessian times v, an operation of Burn's graph.
     let f = |w: &Tensor| w.index(0, 0).square() * w.index(0, 1).powf(3.0);
-    let product = bridge::apply::<Flex, NoCheckpointing, 2>(
-        |[w, v]: &[Tensor; 2]| hvp(f, w, v),
-        [w.clone(), v],
-    )?;
+    let product = bridge::apply::<Flex, 2>(|[w, v]: &[Tensor; 2]| hvp(f, w, v), [w.clone(), v])?;
     println!("H v = {}", product.primitive().clone().into_data());
 
     let loss = B::float_sum(B::float_mul(product.clone(), product));

@@ -13,3 +13,8 @@ pub mod prelude {
         value_and_grad_aux, vjp,
     };
 }
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

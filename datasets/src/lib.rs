@@ -1,1 +1,1 @@
-//! x
+//! Data sets, augmentation and batching: one data set, one file.

@@ -1,1 +1,1 @@
-//! x
+//! Pruning methods: one algorithm, one file, one struct that implements one trait.

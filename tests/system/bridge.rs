@@ -1,7 +1,6 @@
 //! Engine functions as operations of Burn's autodiff graphs, on both backends.
 
 use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::tensor::FloatTensor;
 use burn_backend::{Backend, TensorData, backend::AutodiffBackend};
@@ -31,7 +30,7 @@ fn hessian_vector_products<B: Shared>(device: &B::Device) {
     let (x, w) = (leaf([1.0, 2.0, 3.0]), leaf([0.5, -1.0, 2.0]));
     let doubled = AD::<B>::float_mul_scalar(x.clone(), 2.0f64.into());
     let product = |[x, w]: &[Tensor; 2]| hvp(|x: &Tensor| x.powf(4.0).sum(), x, w);
-    let y = bridge::apply::<B, NoCheckpointing, 2>(product, [doubled, w.clone()]).unwrap();
+    let y = bridge::apply::<B, 2>(product, [doubled, w.clone()]).unwrap();
     assert_eq!(
         read::<AD<B>>(y.clone()),
         [12.0 * 4.0 * 0.5, -12.0 * 16.0, 12.0 * 36.0 * 2.0]
@@ -66,7 +65,7 @@ fn meta_gradients<B: Shared>(device: &B::Device) {
             .square()
             .sum()
     };
-    let y = bridge::apply::<B, NoCheckpointing, 1>(descend, [x.clone()]).unwrap();
+    let y = bridge::apply::<B, 1>(descend, [x.clone()]).unwrap();
     let slope = read::<B>(Autodiff::<B>::grad(&x, &Autodiff::<B>::backward(y)).unwrap());
     assert!((slope[0] - 2.0 * 0.8f64.powi(6)).abs() < 1e-5, "{slope:?}");
 }

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Runs all tests. On Linux it sees to it that there is a Vulkan driver: the GPU tests run on lavapipe where
+# there is no GPU, and are never skipped.
+set -eu
+cd "$(dirname "$0")/.."
+
+packages="mesa-vulkan-drivers libvulkan1"
+has_vulkan() {
+    ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1 || [ -n "${VK_DRIVER_FILES:-}" ] || return 1
+    PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libvulkan\.so\.1'
+}
+if [ "$(uname)" = Linux ] && ! has_vulkan; then
+    as_root=""
+    if [ "$(id -u)" != 0 ]; then
+        as_root="sudo"
+        sudo -n true 2>/dev/null || as_root="missing"
+    fi
+    if [ "$as_root" = missing ] || ! command -v apt-get >/dev/null; then
+        echo "The tests need a Vulkan driver and there is none. Install Mesa's software driver, then try again:" >&2
+        echo "  Debian, Ubuntu: sudo apt-get install $packages" >&2
+        echo "  Fedora:         sudo dnf install mesa-vulkan-drivers vulkan-loader" >&2
+        echo "  Arch:           sudo pacman -S vulkan-swrast vulkan-icd-loader" >&2
+        exit 1
+    fi
+    echo "Installing $packages for the GPU tests"
+    $as_root apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $packages
+fi
+
+# Drivers want a runtime directory; containers often have none.
+if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+    XDG_RUNTIME_DIR=$(mktemp -d)
+    export XDG_RUNTIME_DIR
+fi
+# A machine that runs CI again and again keeps Burn's build beside its checkouts.
+if [ -n "${CI:-}" ] && [ -n "${HOME:-}" ]; then
+    export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/prospr-target}"
+fi
+
+cargo test --workspace --no-run
+cargo run --quiet -- devices
+cargo test --workspace

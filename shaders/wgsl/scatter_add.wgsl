@@ -1,12 +1,12 @@
-// Scatter-add along one axis into zeros, in a fixed order.
+// Scatter-add along one axis, in a fixed order.
 //
-//   out[o, indices[o, i, k], k] = Σᵢ values[o, i, k]      (i ascending)
+//   out[o, indices[o, i, k], k] += values[o, i, k]      for i = start, …, end − 1
 //
 // bindings   0 values: f32[outer, len, inner]   1 indices: i32[outer, len, inner]
 //            2 out: f32[outer, size, inner]     3 params
 // workgroup  64 × 1 × 1, one line (o, k) an invocation, which alone writes it: no atomics
 // dispatch   x · y workgroups of which x·y·64 ≥ outer·inner; rows are x workgroups long
-// limits     indices must lie in 0..size
+// limits     indices must lie in 0..size; end − start iterations an invocation (llvmpipe allows 65,535)
 // reference  Flex's scatter with IndexingUpdateOp::Add
 
 struct Params {
@@ -14,6 +14,8 @@ struct Params {
     len: u32,
     inner: u32,
     size: u32,
+    start: u32,
+    end: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> values: array<f32>;
@@ -33,12 +35,9 @@ fn main(
     let outer = line / params.inner;
     let inner = line % params.inner;
     let to = outer * params.size * params.inner + inner;
-    for (var i = 0u; i < params.size; i++) {
-        out[to + i * params.inner] = 0.0;
-    }
-    let start = outer * params.len * params.inner + inner;
-    for (var i = 0u; i < params.len; i++) {
-        let at = start + i * params.inner;
+    let first = outer * params.len * params.inner + inner;
+    for (var i = params.start; i < params.end; i++) {
+        let at = first + i * params.inner;
         out[to + u32(indices[at]) * params.inner] += values[at];
     }
 }

@@ -336,4 +336,33 @@ mod tests {
         let ones = |shape: &[usize]| Tensor::ones(shape, crate::DType::F32, &crate::Device::cpu());
         let _ = ones(&[1, 3, 4, 4]).conv2d(&ones(&[2, 4, 3, 3]), ConvOptions::default());
     }
+
+    /// The weight gradient sums over more pixels than one loop on llvmpipe may have.
+    #[test]
+    fn many_pixels_reach_the_weight_gradient() {
+        each_device(|device, dtype| {
+            for (n, size, stride) in [(2, 200, 1), (40, 50, 1), (3, 300, 2)] {
+                let options = ConvOptions::default().padding(1).stride(stride);
+                let x = Tensor::ones(&[n, 1, size, size], dtype, device);
+                let w = Tensor::zeros(&[1, 1, 3, 3], dtype, device);
+                let dw = crate::grad(|w: &Tensor| x.conv2d(w, options).sum())(&w)
+                    .to_f64s()
+                    .unwrap();
+                // A tap's gradient counts the outputs for which it lies inside the image.
+                let out = (size - 1) / stride + 1;
+                let inside = |tap: usize| {
+                    (0..out)
+                        .filter(|o| (1..=size).contains(&(o * stride + tap)))
+                        .count()
+                };
+                for (i, found) in dw.iter().enumerate() {
+                    assert_eq!(
+                        *found,
+                        (n * inside(i / 3) * inside(i % 3)) as f64,
+                        "tap {i} of {n}×{size}² on {device}"
+                    );
+                }
+            }
+        });
+    }
 }

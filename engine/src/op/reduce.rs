@@ -238,4 +238,29 @@ mod tests {
             }
         });
     }
+
+    /// llvmpipe ends a shader's loops after 65,535 iterations, silently.
+    #[test]
+    fn long_axes_are_reduced_whole() {
+        each_device(|device, dtype| {
+            for n in [65_536usize, 100_000, 1 << 20, (1 << 20) + 7] {
+                let ones = Tensor::new(&vec![1f32; n], &[n], device)
+                    .unwrap()
+                    .to_dtype(dtype);
+                assert_eq!(ones.sum().item().unwrap(), n as f64);
+                assert_eq!(
+                    ones.reshape(&[n, 1]).sum_axes(&[0], false).item().unwrap(),
+                    n as f64
+                );
+                let whole = Tensor::ones(&[n], DType::I32, device).sum();
+                assert_eq!(whole.item().unwrap(), n as f64);
+                let ramp = Tensor::arange(n, device).to_dtype(dtype);
+                assert_eq!(ramp.argmax(0, false).item().unwrap(), (n - 1) as f64);
+                assert_eq!(ramp.max().item().unwrap(), (n - 1) as f64);
+                let last = Tensor::full((n - 1) as f64, &[n], DType::I32, device);
+                let counted = ones.scatter_add(0, &last, n);
+                assert_eq!(counted.index(0, n - 1).item().unwrap(), n as f64);
+            }
+        });
+    }
 }

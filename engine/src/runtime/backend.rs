@@ -44,6 +44,7 @@ pub(crate) trait Backed: Backend {
         values: FloatTensor<Self>,
         indices: IntTensor<Self>,
         size: usize,
+        loop_limit: Option<usize>,
     ) -> FloatTensor<Self>;
     /// Draws in f32.
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FloatTensor<Self>;
@@ -199,6 +200,7 @@ impl Backed for Flex {
         values: FlexTensor,
         indices: FlexTensor,
         size: usize,
+        _: Option<usize>,
     ) -> FlexTensor {
         let mut shape = values.shape();
         shape[axis] = size;
@@ -259,8 +261,9 @@ impl Backed for Wgpu {
         values: CubeTensor,
         indices: CubeTensor,
         size: usize,
+        loop_limit: Option<usize>,
     ) -> CubeTensor {
-        wgsl::scatter_add(axis, values, indices, size)
+        wgsl::scatter_add(axis, values, indices, size, loop_limit)
     }
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
         match draw.law {

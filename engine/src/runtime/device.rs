@@ -29,7 +29,13 @@ pub(crate) enum DeviceKind {
 
 pub(crate) struct Gpu {
     pub(crate) burn: CubeDevice,
+    /// How long a loop in a shader may be, where the driver sets a limit.
+    pub(crate) loop_limit: Option<usize>,
 }
+
+/// llvmpipe ends the loops of an invocation after 65,535 iterations in all, without an error. This leaves
+/// room for the loops around.
+const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
 /// What is known of a device without opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +203,11 @@ impl Device {
         let adapter = &adapters::adapters()[index];
         let burn = adapters::open(adapter)?;
         let info = adapters::describe(index, adapter);
-        let device = Device::of(info, DeviceKind::Gpu(Gpu { burn: burn.clone() }));
+        let gpu = Gpu {
+            burn: burn.clone(),
+            loop_limit: info.software.then_some(SOFTWARE_LOOP_LIMIT),
+        };
+        let device = Device::of(info, DeviceKind::Gpu(gpu));
         open.by_index.insert(index, device.clone());
         open.by_burn.insert(burn, device.clone());
         Ok(device)
@@ -218,7 +228,12 @@ impl Device {
                 f16: false,
                 cooperative_matrices: Vec::new(),
             };
-            Device::of(info, DeviceKind::Gpu(Gpu { burn: burn.clone() }))
+            // It may be a software rasterizer.
+            let gpu = Gpu {
+                burn: burn.clone(),
+                loop_limit: Some(SOFTWARE_LOOP_LIMIT),
+            };
+            Device::of(info, DeviceKind::Gpu(gpu))
         });
         device.clone()
     }

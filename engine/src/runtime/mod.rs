@@ -109,8 +109,10 @@ pub(crate) fn execute(
         _ => {}
     }
     match node.device.kind() {
-        DeviceKind::Cpu => execute_on::<Flex>(node, inputs, buffers, &FlexDevice),
-        DeviceKind::Gpu(gpu) => execute_on::<Wgpu>(node, inputs, buffers, &gpu.burn),
+        DeviceKind::Cpu => execute_on::<Flex>(node, inputs, buffers, &FlexDevice, None),
+        DeviceKind::Gpu(gpu) => {
+            execute_on::<Wgpu>(node, inputs, buffers, &gpu.burn, gpu.loop_limit)
+        }
     }
 }
 
@@ -119,6 +121,7 @@ fn execute_on<B: Backed>(
     inputs: &[Tensor],
     buffers: Vec<Buffer>,
     device: &B::Device,
+    loop_limit: Option<usize>,
 ) -> Result<Buffer, String> {
     let shapes: Vec<(Vec<usize>, DType)> = inputs
         .iter()
@@ -152,6 +155,7 @@ fn execute_on<B: Backed>(
         shape: physical(&node.shape),
         dtype: node.dtype,
         device: device.clone(),
+        loop_limit,
     };
     let value = kernels::run::<B>(&node.op, args, &out)?;
     let buffer = Buffer::track(value, &node.device, &sources);

@@ -1,8 +1,11 @@
 //! Launching our own WGSL kernels on Burn's tensors.
 
 use burn_backend::cubecl::Device as CubeDevice;
-use burn_backend::{DType, Shape, TensorMetadata};
-use burn_wgpu::{CubeDim, CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
+use burn_backend::ops::FloatTensorOps;
+use burn_backend::{DType, FloatDType, Shape, TensorMetadata};
+use burn_wgpu::{
+    CubeDim, CubeTensor, KernelSource, SourceKernel, SourceTemplate, Wgpu, into_contiguous,
+};
 use cubecl::client::Client;
 use cubecl::prelude::{CubeCount, KernelId};
 use cubecl::server::{Handle, KernelArguments};
@@ -64,12 +67,13 @@ pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> Cu
     out
 }
 
-/// `shaders/wgsl/scatter_add.wgsl`
+/// `shaders/wgsl/scatter_add.wgsl`, in passes over at most `loop_limit` values each.
 pub(super) fn scatter_add(
     axis: usize,
     values: CubeTensor,
     indices: CubeTensor,
     size: usize,
+    loop_limit: Option<usize>,
 ) -> CubeTensor {
     let (values, indices) = (into_contiguous(values), into_contiguous(indices));
     let mut shape: Vec<usize> = values.shape().to_vec();
@@ -77,16 +81,21 @@ pub(super) fn scatter_add(
     let inner: usize = shape[axis + 1..].iter().product();
     let len = shape[axis];
     shape[axis] = size;
-    let out = output(&values.client, &values.device, &shape, DType::F32);
-    let params = [outer, len, inner, size].map(|n| n as u32);
+    let out = Wgpu::float_zeros(Shape::from(shape), &values.device, FloatDType::F32);
     let buffers = [&values.handle, &indices.handle, &out.handle];
-    launch(
-        &values.client,
-        prospr_shaders::SCATTER_ADD,
-        (outer * inner) as u64,
-        &buffers,
-        &params,
-    );
+    let pass = loop_limit.unwrap_or(len).max(1);
+    for start in (0..len).step_by(pass) {
+        let end = (start + pass).min(len);
+        let params = [outer, len, inner, size, start, end].map(|n| n as u32);
+        let lines = (outer * inner) as u64;
+        launch(
+            &values.client,
+            prospr_shaders::SCATTER_ADD,
+            lines,
+            &buffers,
+            &params,
+        );
+    }
     out
 }
 

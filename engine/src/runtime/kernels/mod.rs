@@ -1,15 +1,15 @@
 //! How each operation is computed, generic over Burn's backends. One file a family, as in `op/`.
 
+mod conv;
 mod elementwise;
 mod layout;
 mod order;
 
-use burn_backend::ops::ConvOptions as BurnConv;
-use burn_backend::{Shape, TensorMetadata};
+use burn_backend::Shape;
 
 use super::backend::{Backed, Value, float_dtype};
 use crate::DType;
-use crate::op::{Conv, ConvKind, Op};
+use crate::op::Op;
 
 /// One input: its value and what it stands for. Shapes are physical: a scalar has shape `[1]`.
 pub(super) struct Arg<B: Backed> {
@@ -24,6 +24,8 @@ pub(super) struct Out<B: Backed> {
     pub shape: Vec<usize>,
     pub dtype: DType,
     pub device: B::Device,
+    /// How long a loop in a shader may be; longer ones are divided.
+    pub loop_limit: Option<usize>,
 }
 
 impl<B: Backed> Arg<B> {
@@ -115,12 +117,8 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
         Op::Logic(op) => Value::Bool(elementwise::logic::<B>(*op, next(), args.next())),
         Op::Select => elementwise::select(next(), next(), next()),
         Op::Cast => elementwise::cast(next(), out),
-        Op::Sum(axes) => order::sum(next(), axes),
-        Op::ArgMax(axis) => Value::Int(B::float_argmax(
-            next().float(),
-            *axis,
-            B::int_dtype(DType::I32),
-        )),
+        Op::Sum(axes) => order::sum(next(), axes, out),
+        Op::ArgMax(axis) => Value::Int(order::argmax::<B>(next(), *axis, out)?),
         Op::ArgSort { axis, descending } => {
             Value::Int(order::argsort::<B>(next(), *axis, *descending)?)
         }
@@ -133,32 +131,21 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
         Op::Gather(axis) => layout::gather(next(), next(), *axis),
         Op::ScatterAdd(axis) => {
             let (values, indices) = (next().float(), next().int());
-            Value::Float(B::scatter_add(*axis, values, indices, out.shape[*axis]))
+            Value::Float(B::scatter_add(
+                *axis,
+                values,
+                indices,
+                out.shape[*axis],
+                out.loop_limit,
+            ))
         }
         Op::MatMul => Value::Float(B::float_matmul(next().float(), next().float())),
-        Op::Conv(conv) => Value::Float(convolve::<B>(conv, next().float(), next().float())),
+        Op::Conv(conv) => Value::Float(conv::convolve::<B>(
+            conv,
+            next().float(),
+            next().float(),
+            out.loop_limit,
+        )),
         Op::MaxPoolIndex(window) => Value::Int(B::max_pool_index(next().float(), window)),
     })
-}
-
-fn convolve<B: Backed>(
-    conv: &Conv,
-    a: B::FloatTensorPrimitive,
-    b: B::FloatTensorPrimitive,
-) -> B::FloatTensorPrimitive {
-    let o = conv.options;
-    let options = BurnConv::new(o.stride, o.padding, o.dilation, o.groups);
-    // Burn's gradients want the tensor that they are the gradient of, for its shape alone.
-    let shaped = |like: &B::FloatTensorPrimitive, shape: [usize; 4]| {
-        let one = B::float_zeros(Shape::new([1; 4]), &like.device(), like.dtype().into());
-        B::float_expand(one, Shape::new(shape))
-    };
-    match conv.kind {
-        ConvKind::Forward => B::conv2d(a, b, None, options),
-        ConvKind::InputGrad => B::conv2d_x_backward(shaped(&a, conv.x), b, a, options),
-        ConvKind::WeightGrad => {
-            let weight = shaped(&a, conv.w);
-            B::conv2d_weight_backward(a, weight, b, options)
-        }
-    }
 }

@@ -6,8 +6,11 @@ cd "$(dirname "$0")/.."
 
 packages="mesa-vulkan-drivers libvulkan1"
 has_vulkan() {
-    ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1 || [ -n "${VK_DRIVER_FILES:-}" ] || return 1
-    PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libvulkan\.so\.1'
+    found=${VK_DRIVER_FILES:-}
+    for driver in /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json; do
+        [ -e "$driver" ] && found=$driver
+    done
+    [ -n "$found" ] && PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libvulkan\.so\.1'
 }
 if [ "$(uname)" = Linux ] && ! has_vulkan; then
     as_root=""

@@ -31,6 +31,7 @@ mod shape;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod transform;
 mod tree;
 

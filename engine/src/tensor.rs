@@ -1,13 +1,14 @@
 //! [`Tensor`]: a lazy handle on one node of the graph.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::op::Op;
 use crate::op::call::Call;
 use crate::runtime::{self, Buffer, Device};
 use crate::shape::{numel, physical};
+use crate::trace::Trace;
 use crate::{DType, Element, Error, Result};
 
 /// A multi-dimensional array that is computed when it is needed.
@@ -36,38 +37,6 @@ pub(crate) struct Body {
     pub inputs: Vec<Tensor>,
     pub call: Option<Arc<Call>>,
     pub value: Option<Buffer>,
-}
-
-/// One run of a transform's closure. While it is open, nodes that depend on its inputs keep their history.
-#[derive(Default, Debug)]
-pub(crate) struct Trace {
-    open: AtomicUsize,
-}
-
-impl Trace {
-    pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire) > 0
-    }
-}
-
-/// Keeps traces open as long as it lives.
-pub(crate) struct TraceGuard(Vec<Arc<Trace>>);
-
-impl TraceGuard {
-    pub fn open(traces: Vec<Arc<Trace>>) -> Self {
-        for trace in &traces {
-            trace.open.fetch_add(1, Ordering::AcqRel);
-        }
-        TraceGuard(traces)
-    }
-}
-
-impl Drop for TraceGuard {
-    fn drop(&mut self) {
-        for trace in &self.0 {
-            trace.open.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

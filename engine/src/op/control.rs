@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Op;
 use crate::Tensor;
-use crate::tensor::Trace;
+use crate::trace::Trace;
 
 impl Tensor {
     /// The same values, through which no derivative flows.

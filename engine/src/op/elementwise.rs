@@ -1,6 +1,4 @@
-//! Elementwise arithmetic, functions, comparisons and selection, with NumPy's broadcasting.
-
-use std::ops::{Add, Div, Mul, Neg, Sub};
+//! Elementwise arithmetic and functions, with NumPy's broadcasting.
 
 use super::{Op, add_terms};
 use crate::shape::{broadcast, lift};
@@ -35,24 +33,6 @@ pub(crate) enum Binary {
     Sub,
     Mul,
     Div,
-}
-
-/// Comparisons; the result is Bool.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Compare {
-    Eq,
-    Gt,
-    Ge,
-    Lt,
-    Le,
-}
-
-/// Truth functions of Bool tensors.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Logic {
-    And,
-    Or,
-    Not,
 }
 
 impl Unary {
@@ -144,53 +124,9 @@ impl Binary {
     }
 }
 
-impl Compare {
-    pub fn name(self) -> &'static str {
-        match self {
-            Compare::Eq => "eq",
-            Compare::Gt => "gt",
-            Compare::Ge => "ge",
-            Compare::Lt => "lt",
-            Compare::Le => "le",
-        }
-    }
-}
-
-impl Logic {
-    pub fn name(self) -> &'static str {
-        match self {
-            Logic::And => "and",
-            Logic::Or => "or",
-            Logic::Not => "not",
-        }
-    }
-}
-
-/// `where(c, a, b)`: the cotangent goes to the side that was taken.
-pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
-    let (cond, zero) = (&inputs[0], ct.zeros_like());
-    vec![
-        None,
-        Some(cond.where_(ct, &zero)),
-        Some(cond.where_(&zero, ct)),
-    ]
-}
-
-pub(super) fn select_jvp(
-    out: &Tensor,
-    inputs: &[Tensor],
-    tangents: &[Option<Tensor>],
-) -> Option<Tensor> {
-    let side = |t: &Option<Tensor>| t.clone().unwrap_or_else(|| out.zeros_like());
-    if tangents[1].is_none() && tangents[2].is_none() {
-        return None;
-    }
-    Some(inputs[0].where_(&side(&tangents[1]), &side(&tangents[2])))
-}
-
 /// Both operands with the same rank, and the shape of the result.
 #[track_caller]
-fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
+pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
     let Some(shape) = broadcast(a.shape(), b.shape()) else {
         panic!(
             "{op}: shapes {:?} and {:?} do not broadcast",
@@ -215,7 +151,7 @@ fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
 }
 
 impl Tensor {
-    fn unary(&self, op: Unary) -> Tensor {
+    pub(super) fn unary(&self, op: Unary) -> Tensor {
         let needs_float = !matches!(op, Unary::Neg | Unary::Abs | Unary::Sign);
         assert!(
             self.dtype().is_float() || (self.dtype() == DType::I32 && !needs_float),
@@ -228,7 +164,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn binary(&self, op: Binary, other: &Tensor) -> Tensor {
+    pub(super) fn binary(&self, op: Binary, other: &Tensor) -> Tensor {
         let (a, b, shape) = align(op.name(), self, other);
         assert!(
             !matches!(a.dtype(), DType::Bool | DType::U8),
@@ -237,46 +173,6 @@ impl Tensor {
             a.dtype()
         );
         Tensor::apply(Op::Binary(op), &[&a, &b], shape, a.dtype())
-    }
-
-    #[track_caller]
-    fn compare(&self, op: Compare, other: &Tensor) -> Tensor {
-        let (a, b, shape) = align(op.name(), self, other);
-        Tensor::apply(Op::Compare(op), &[&a, &b], shape, DType::Bool)
-    }
-
-    #[track_caller]
-    fn logic(&self, op: Logic, others: &[&Tensor]) -> Tensor {
-        let mut shape = self.shape().to_vec();
-        for other in others {
-            let Some(joint) = broadcast(&shape, other.shape()) else {
-                panic!(
-                    "{}: shapes {:?} and {:?} do not broadcast",
-                    op.name(),
-                    shape,
-                    other.shape()
-                );
-            };
-            shape = joint;
-        }
-        let spread: Vec<Tensor> = std::iter::once(&self)
-            .chain(others)
-            .map(|t| t.broadcast_to(&shape))
-            .collect();
-        for tensor in &spread {
-            assert!(
-                tensor.dtype() == DType::Bool,
-                "{}: needs Bool, found {}",
-                op.name(),
-                tensor.dtype()
-            );
-        }
-        Tensor::apply(
-            Op::Logic(op),
-            &spread.iter().collect::<Vec<_>>(),
-            shape,
-            DType::Bool,
-        )
     }
 
     /// `-x`
@@ -394,78 +290,6 @@ impl Tensor {
             .where_(&low, &self.gt(&high).where_(&high, self))
     }
 
-    /// `x = y`, elementwise.
-    #[track_caller]
-    pub fn eq(&self, other: &Tensor) -> Tensor {
-        self.compare(Compare::Eq, other)
-    }
-    /// `x > y`, elementwise.
-    #[track_caller]
-    pub fn gt(&self, other: &Tensor) -> Tensor {
-        self.compare(Compare::Gt, other)
-    }
-    /// `x ≥ y`, elementwise.
-    #[track_caller]
-    pub fn ge(&self, other: &Tensor) -> Tensor {
-        self.compare(Compare::Ge, other)
-    }
-    /// `x < y`, elementwise.
-    #[track_caller]
-    pub fn lt(&self, other: &Tensor) -> Tensor {
-        self.compare(Compare::Lt, other)
-    }
-    /// `x ≤ y`, elementwise.
-    #[track_caller]
-    pub fn le(&self, other: &Tensor) -> Tensor {
-        self.compare(Compare::Le, other)
-    }
-    /// Both true.
-    #[track_caller]
-    pub fn and(&self, other: &Tensor) -> Tensor {
-        self.logic(Logic::And, &[other])
-    }
-    /// At least one true.
-    #[track_caller]
-    pub fn or(&self, other: &Tensor) -> Tensor {
-        self.logic(Logic::Or, &[other])
-    }
-    /// The opposite.
-    #[allow(clippy::should_implement_trait)]
-    pub fn not(&self) -> Tensor {
-        self.logic(Logic::Not, &[])
-    }
-
-    /// `self ? a : b`, elementwise; `self` is Bool. All three broadcast.
-    #[track_caller]
-    pub fn where_(&self, a: &Tensor, b: &Tensor) -> Tensor {
-        assert!(
-            self.dtype() == DType::Bool,
-            "where: the condition must be Bool, found {}",
-            self.dtype()
-        );
-        assert!(
-            a.dtype() == b.dtype(),
-            "where: types {} and {} differ",
-            a.dtype(),
-            b.dtype()
-        );
-        let joint = broadcast(a.shape(), b.shape()).and_then(|s| broadcast(self.shape(), &s));
-        let Some(shape) = joint else {
-            panic!(
-                "where: shapes {:?}, {:?} and {:?} do not broadcast",
-                self.shape(),
-                a.shape(),
-                b.shape()
-            );
-        };
-        let (c, x, y) = (
-            self.broadcast_to(&shape),
-            a.broadcast_to(&shape),
-            b.broadcast_to(&shape),
-        );
-        Tensor::apply(Op::Select, &[&c, &x, &y], shape, a.dtype())
-    }
-
     /// The values converted to another type. Floats become integers by truncation, Bool by `≠ 0`.
     pub fn to_dtype(&self, dtype: DType) -> Tensor {
         if dtype == self.dtype() {
@@ -476,85 +300,6 @@ impl Tensor {
             return self.eq(&self.zeros_like()).not();
         }
         Tensor::apply(Op::Cast, &[self], self.shape(), dtype)
-    }
-}
-
-macro_rules! operator {
-    ($Trait:ident, $method:ident, $op:expr) => {
-        impl $Trait<&Tensor> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                self.binary($op, other)
-            }
-        }
-        impl $Trait<Tensor> for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: Tensor) -> Tensor {
-                self.binary($op, &other)
-            }
-        }
-        impl $Trait<&Tensor> for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                self.binary($op, other)
-            }
-        }
-        impl $Trait<Tensor> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: Tensor) -> Tensor {
-                self.binary($op, &other)
-            }
-        }
-        impl $Trait<f64> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: f64) -> Tensor {
-                self.binary($op, &self.full_like(other))
-            }
-        }
-        impl $Trait<f64> for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: f64) -> Tensor {
-                (&self).$method(other)
-            }
-        }
-        impl $Trait<&Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                other.full_like(self).binary($op, other)
-            }
-        }
-        impl $Trait<Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: Tensor) -> Tensor {
-                self.$method(&other)
-            }
-        }
-    };
-}
-operator!(Add, add, Binary::Add);
-operator!(Sub, sub, Binary::Sub);
-operator!(Mul, mul, Binary::Mul);
-operator!(Div, div, Binary::Div);
-
-impl Neg for &Tensor {
-    type Output = Tensor;
-    fn neg(self) -> Tensor {
-        self.unary(Unary::Neg)
-    }
-}
-
-impl Neg for Tensor {
-    type Output = Tensor;
-    fn neg(self) -> Tensor {
-        self.unary(Unary::Neg)
     }
 }
 
@@ -631,25 +376,6 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_and_logic() {
-        each_device(|device, _| {
-            let a = Tensor::new(&[1.0f32, 2.0, 3.0], &[3], device).unwrap();
-            let two = a.full_like(2.0);
-            let read = |t: Tensor| t.to_vec::<bool>().unwrap();
-            assert_eq!(read(a.lt(&two)), [true, false, false]);
-            assert_eq!(read(a.le(&two)), [true, true, false]);
-            assert_eq!(read(a.gt(&two)), [false, false, true]);
-            assert_eq!(read(a.ge(&two)), [false, true, true]);
-            assert_eq!(read(a.eq(&two)), [false, true, false]);
-            assert_eq!(read(two.lt(&a).or(&a.lt(&two))), [true, false, true]);
-            assert_eq!(read(a.ge(&two).and(&a.le(&two)).not()), [true, false, true]);
-            let i = Tensor::new(&[-1, 0, 7], &[3], device).unwrap();
-            assert_eq!(read(i.gt(&i.zeros_like())), [false, false, true]);
-            assert_eq!(read(i.to_dtype(DType::Bool)), [true, false, true]);
-        });
-    }
-
-    #[test]
     fn types_convert() {
         each_device(|device, dtype| {
             let bytes = Tensor::new(&[0u8, 128, 255], &[3], device).unwrap();
@@ -666,6 +392,23 @@ mod tests {
             let doubled = Tensor::new(&[3i32, -4], &[2], device).unwrap();
             assert_eq!((&doubled + &doubled).to_vec::<i32>().unwrap(), [6, -8]);
         });
+    }
+
+    /// A conversion passes derivatives on, in its input's type.
+    #[test]
+    fn conversions_are_linear() {
+        let x = Tensor::new(&[1.5, -2.0], &[2], &crate::Device::cpu()).unwrap();
+        let f = |x: &Tensor| x.to_dtype(DType::F32).powf(3.0).to_dtype(DType::F64).sum();
+        let slope = grad(f)(&x);
+        assert_eq!(slope.to_vec::<f64>().unwrap(), [6.75, 12.0]);
+        let (_, along) = crate::jvp(f, &x, &x.ones_like());
+        assert_eq!(along.item().unwrap(), 18.75);
+        assert_eq!(
+            crate::hvp(f, &x, &x.ones_like()).to_vec::<f64>().unwrap(),
+            [9.0, -12.0]
+        );
+        let integer = |x: &Tensor| (x.to_dtype(DType::I32).to_dtype(DType::F64) * x).sum();
+        assert_eq!(grad(integer)(&x).to_vec::<f64>().unwrap(), [1.0, -2.0]);
     }
 
     #[test]

@@ -10,15 +10,18 @@ mod conv;
 mod elementwise;
 mod index;
 mod layout;
+mod logic;
 mod matmul;
+mod operators;
 mod pool;
 mod reduce;
 mod sort;
 
 pub use conv::ConvOptions;
 pub(crate) use conv::{Conv, ConvKind};
-pub(crate) use elementwise::{Binary, Compare, Logic, Unary};
+pub(crate) use elementwise::{Binary, Unary};
 pub(crate) use layout::{PadAxis, SliceAxis};
+pub(crate) use logic::{Compare, Logic};
 pub use pool::Interpolation;
 pub use pool::PoolOptions;
 pub(crate) use pool::Window;
@@ -134,7 +137,7 @@ impl Op {
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => vec![op.scale_by_derivative(&inputs[0], out, ct)],
             Op::Binary(op) => op.vjp(out, inputs, ct),
-            Op::Select => elementwise::select_vjp(inputs, ct),
+            Op::Select => logic::select_vjp(inputs, ct),
             Op::Cast => vec![
                 inputs[0]
                     .dtype()
@@ -181,7 +184,7 @@ impl Op {
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => first().and_then(|t| op.scale_by_derivative(&inputs[0], out, t)),
             Op::Binary(op) => op.jvp(out, inputs, tangents),
-            Op::Select => elementwise::select_jvp(out, inputs, tangents),
+            Op::Select => logic::select_jvp(out, inputs, tangents),
             Op::Cast => first()
                 .filter(|_| out.dtype().is_float())
                 .map(|t| t.to_dtype(out.dtype())),

@@ -6,7 +6,8 @@ use super::tape::{Tape, captured};
 use super::{open, skeleton, unflatten};
 use crate::graph::{eval, eval_scratch};
 use crate::op::call::{self, Rule};
-use crate::tensor::{TraceGuard, id_mark};
+use crate::tensor::id_mark;
+use crate::trace::TraceGuard;
 use crate::{Result, Tensor, Tree};
 
 /// A function whose intermediate values are not kept for the derivative, but computed again

@@ -3,7 +3,11 @@
 //!
 //! The whole public API is on this page. [`prelude`] has what most programs need.
 
+pub mod experiment;
+
+pub use prospr_datasets as datasets;
 pub use prospr_engine::*;
+pub use prospr_pruners as pruners;
 
 /// What most programs need.
 pub mod prelude {

@@ -1,1 +1,14 @@
 //! Data sets, augmentation and batching: one data set, one file.
+
+mod augment;
+mod batches;
+mod error;
+pub mod idx;
+mod mnist5k;
+mod split;
+
+pub use augment::Augment;
+pub use batches::{Batches, Loader};
+pub use error::{Error, Result};
+pub use mnist5k::mnist5k;
+pub use split::{ImageSet, Normalization, Split};

@@ -37,8 +37,10 @@ mod tree;
 
 pub mod bridge;
 pub mod check;
+pub mod models;
 pub mod nn;
 pub mod optim;
+pub mod train;
 
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};

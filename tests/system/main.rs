@@ -7,6 +7,7 @@ mod golden;
 mod networks;
 mod optimizers;
 mod oracle;
+mod pruning;
 mod reproducible;
 mod support;
 mod transforms;

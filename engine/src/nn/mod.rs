@@ -4,6 +4,7 @@ mod activation;
 pub mod init;
 mod layers;
 mod loss;
+mod network;
 mod norm;
 
 pub use activation::{dropout, gelu, log_softmax, softmax};
@@ -11,4 +12,5 @@ pub use layers::{conv2d, linear};
 pub use loss::{
     CrossEntropy, accuracy, binary_cross_entropy_with_logits, cross_entropy, dice_loss,
 };
+pub use network::{Batch, Mode, Net, Network};
 pub use norm::{BatchStats, batch_norm, batch_norm_train};

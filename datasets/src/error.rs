@@ -1,0 +1,41 @@
+//! What can be wrong with data.
+
+use std::path::PathBuf;
+
+/// A file that is not what it should be, with its name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{path}: {source}; check the folder and its permissions", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The file's contents are not what its format asks for.
+    #[error("{name}: expected {expected}, found {found}; download the file again")]
+    Format {
+        /// The file.
+        name: String,
+        /// What the format asks for.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// None of the names under which a file may lie exists.
+    #[error("{folder} holds none of {names}; put the data set's files there", folder = folder.display(), names = names.join(", "))]
+    Missing {
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The names that would do.
+        names: Vec<String>,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] prospr_engine::Error),
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

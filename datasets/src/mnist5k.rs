@@ -1,0 +1,60 @@
+//! The default data set: 5,000 digits of MNIST, part of the program.
+//!
+//! MNIST is by Y. LeCun, C. Cortes and C. J. C. Burges and licensed under CC BY-SA 3.0.
+
+use crate::{ImageSet, Normalization, idx};
+
+macro_rules! file {
+    ($name:literal) => {
+        (
+            $name,
+            include_bytes!(concat!("../data/mnist-5k/", $name, ".gz")).as_slice(),
+        )
+    };
+}
+
+/// 4,000 digits to train and 1,000 to test, 28 × 28 pixels, ten classes.
+pub fn mnist5k() -> ImageSet {
+    let unpack = |files: [(&str, &[u8]); 2]| {
+        let bytes = files
+            .map(|(name, bytes)| idx::decompress(name, bytes).expect("embedded data is whole"));
+        idx::split(files.map(|f| f.0), [&bytes[0], &bytes[1]], 10).expect("embedded data is valid")
+    };
+    ImageSet {
+        name: "mnist-5k".into(),
+        classes: 10,
+        train: unpack([
+            file!("train-images-idx3-ubyte"),
+            file!("train-labels-idx1-ubyte"),
+        ]),
+        test: unpack([
+            file!("t10k-images-idx3-ubyte"),
+            file!("t10k-labels-idx1-ubyte"),
+        ]),
+        normalization: Normalization {
+            mean: vec![0.1307],
+            std: vec![0.3081],
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_embedded_data_is_whole() {
+        let data = super::mnist5k();
+        assert_eq!(
+            (data.train.len(), data.test.len(), data.train.shape),
+            (4000, 1000, [1, 28, 28])
+        );
+        for split in [&data.train, &data.test] {
+            for class in 0..10 {
+                assert!(split.labels.iter().filter(|&&l| l == class).count() * 20 > split.len());
+            }
+        }
+        let mean = data.train.images.iter().map(|&p| f64::from(p)).sum::<f64>()
+            / data.train.images.len() as f64
+            / 255.0;
+        assert!((mean - 0.1307).abs() < 0.01, "{mean}");
+    }
+}

@@ -1,0 +1,58 @@
+//! What can go wrong in pruning.
+
+/// Why there is no mask.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A sparsity outside `[0, 1)`.
+    #[error("sparsity {0} is not in [0, 1); write the fraction to remove, such as 0.98 for 98 %")]
+    Sparsity(f64),
+    /// A layer would keep no weight.
+    #[error(
+        "layer `{layer}` would keep none of its {weights} weights at sparsity {sparsity}; use a lower sparsity or keep some with `--min-per-layer 1`"
+    )]
+    EmptyLayer {
+        /// Its name.
+        layer: String,
+        /// How many weights it has.
+        weights: usize,
+        /// The sparsity asked for.
+        sparsity: f64,
+    },
+    /// The minimum per layer asks for more than the sparsity leaves.
+    #[error(
+        "at least {needed} weights are to be kept layer by layer, but sparsity {sparsity} leaves {kept}; lower one of them"
+    )]
+    Minimum {
+        /// The sum of the layers' minima.
+        needed: usize,
+        /// What the sparsity leaves.
+        kept: usize,
+        /// The sparsity asked for.
+        sparsity: f64,
+    },
+    /// A score is not a number.
+    #[error(
+        "layer `{layer}` has scores that are not finite; lower the inner learning rate or use fewer steps"
+    )]
+    NotFinite {
+        /// Its name.
+        layer: String,
+    },
+    /// The data ended too early.
+    #[error(
+        "{needed} batches are needed, but the data gave {found}; use a smaller batch or fewer steps"
+    )]
+    TooFewBatches {
+        /// How many the method needs.
+        needed: usize,
+        /// How many there were.
+        found: usize,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] prospr_engine::Error),
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

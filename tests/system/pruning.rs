@@ -1,0 +1,264 @@
+//! From data to a trained, pruned network.
+
+use std::sync::Arc;
+
+use prospr::datasets::{Augment, Loader, mnist5k};
+use prospr::experiment::{Experiment, Method};
+use prospr::models::LeNet5;
+use prospr::nn::{Batch, Mode, Net, Network};
+use prospr::optim::{Schedule, Sgd};
+use prospr::prelude::*;
+use prospr::pruners::{Mask, MaskOptions, ProsPr, Pruner, Random, Sparsity, Task, prunable};
+use prospr::train::Trainer;
+
+use crate::networks::{Kinks, vgg};
+use crate::support::{Fixture, each_device, gpu, relative_l2};
+
+/// The fixtures' small VGG as a network of the library.
+struct Fixed(Params);
+
+impl Network for Fixed {
+    fn init(&self, _: Key, _: DType, _: &Device) -> (Params, Params) {
+        (self.0.clone(), Params::new())
+    }
+    fn apply(&self, params: &Params, state: &Params, images: &Tensor, _: Mode) -> (Tensor, Params) {
+        (vgg(params, images, Kinks::Kept), state.clone())
+    }
+}
+
+fn scores(
+    pruner: &dyn Pruner,
+    net: &Net,
+    batches: Vec<Batch>,
+    device: &Device,
+    dtype: DType,
+) -> Params {
+    let (params, state) = net.init(Key::new(3), dtype, device);
+    let batches = &mut batches.into_iter();
+    let mut task = Task {
+        net,
+        params: &params,
+        state: &state,
+        batches,
+        key: Key::new(4),
+    };
+    pruner.scores(&mut task).unwrap()
+}
+
+fn flat(params: &Params) -> Vec<f64> {
+    params
+        .iter()
+        .flat_map(|(.., t)| t.to_f64s().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_pruner_is_algorithm_one() {
+    for (name, steps, sgd) in [
+        ("smallvgg_full_m1", 1, Sgd::new(0.1)),
+        (
+            "smallvgg_full_m3_mom",
+            3,
+            Sgd::new(0.1).momentum(0.9).detach_first_buffer(),
+        ),
+    ] {
+        let fixture = Fixture::load(name);
+        each_device(|device, dtype| {
+            let net: Net = Arc::new(Fixed(fixture.params(dtype, device)));
+            let batch = |i| {
+                let (images, labels) = fixture.batch(i, dtype, device);
+                Batch { images, labels }
+            };
+            let found = scores(
+                &ProsPr::new(steps, sgd),
+                &net,
+                (0..=steps).map(batch).collect(),
+                device,
+                dtype,
+            );
+            let mut expected: Vec<f64> = found
+                .iter()
+                .flat_map(|(name, ..)| fixture.tensors[&format!("score.{name}")].1.clone())
+                .collect();
+            let total: f64 = expected.iter().sum();
+            expected.iter_mut().for_each(|score| *score /= total);
+            let error = relative_l2(&flat(&found), &expected);
+            assert!(
+                error <= if dtype == DType::F64 { 1e-5 } else { 1e-3 },
+                "{name} on {device}: {error:.2e}"
+            );
+        });
+    }
+}
+
+fn loader(device: &Device, batch_size: usize) -> Loader {
+    let data = mnist5k();
+    Loader {
+        split: data.train,
+        normalization: data.normalization,
+        batch_size,
+        augment: Augment::default(),
+        device: device.clone(),
+        dtype: DType::F32,
+    }
+}
+
+fn batches(device: &Device, size: usize, count: usize) -> Vec<Batch> {
+    loader(device, size)
+        .epoch(Key::new(1))
+        .take(count)
+        .map(|b| b.unwrap())
+        .collect()
+}
+
+#[test]
+fn masks_agree_between_cpu_and_gpu() {
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let mask = |pruner: &dyn Pruner, device: &Device| {
+        let scores = scores(pruner, &net, batches(device, 16, 3), device, DType::F32);
+        let mask =
+            Mask::global(&scores, Sparsity::new(0.9).unwrap(), MaskOptions::default()).unwrap();
+        assert_eq!(mask.kept(), 43_050);
+        flat(&mask.tensors(DType::F32, &Device::cpu()).unwrap())
+    };
+    let prospr = ProsPr::new(2, Sgd::new(0.1));
+    let cases: [&dyn Pruner; 4] = [
+        &prospr,
+        &prospr.first_order(),
+        &prospr.same_batch(),
+        &Random,
+    ];
+    for pruner in cases {
+        let (a, b) = (mask(pruner, &Device::cpu()), mask(pruner, &gpu()));
+        let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+        println!(
+            "{}: {differing} of {} mask entries differ",
+            pruner.name(),
+            a.len()
+        );
+        assert!(
+            differing as f64 <= 1e-3 * a.len() as f64,
+            "{}: {differing} differ",
+            pruner.name()
+        );
+    }
+}
+
+#[test]
+fn snip_is_prospr_without_steps() {
+    let device = Device::cpu();
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let data = batches(&device, 16, 1);
+    let found = scores(
+        &ProsPr::new(0, Sgd::new(0.1)),
+        &net,
+        data.clone(),
+        &device,
+        DType::F32,
+    );
+    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let grads = grad(|w: &Params| {
+        let (logits, _) = net.apply(w, &state, &data[0].images, Mode::Train(Key::new(0)));
+        prospr::nn::cross_entropy(&logits, &data[0].labels)
+    })(&params);
+    let mut expected = flat(&prunable(&grads).zip_leaves(&prunable(&params), |g, w| (g * w).abs()));
+    let total: f64 = expected.iter().sum();
+    expected.iter_mut().for_each(|score| *score /= total);
+    assert!(relative_l2(&flat(&found), &expected) < 1e-5);
+}
+
+#[test]
+fn too_little_data_is_an_error() {
+    let device = Device::cpu();
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let mut two = batches(&device, 8, 2).into_iter();
+    let mut task = Task {
+        net: &net,
+        params: &params,
+        state: &state,
+        batches: &mut two,
+        key: Key::new(4),
+    };
+    let error = ProsPr::new(3, Sgd::new(0.1))
+        .scores(&mut task)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("4 batches are needed") && error.contains("gave 2"),
+        "{error}"
+    );
+}
+
+/// Momentum and weight decay must not bring pruned weights back.
+#[test]
+fn pruned_weights_stay_exactly_zero() {
+    each_device(|device, dtype| {
+        if dtype == DType::F64 {
+            return; // the loader of this test makes f32
+        }
+        let net: Net = Arc::new(LeNet5 { classes: 10 });
+        let (params, state) = net.init(Key::new(0), dtype, device);
+        let scores = scores(&Random, &net, Vec::new(), device, dtype);
+        let mask = Mask::global(
+            &scores,
+            Sparsity::new(0.95).unwrap(),
+            MaskOptions::default(),
+        )
+        .unwrap();
+        let mask = mask.tensors(dtype, device).unwrap();
+        let trainer = Trainer {
+            net,
+            optimizer: Sgd::new(0.05).momentum(0.9).weight_decay(1e-3),
+            schedule: Schedule::Constant,
+            mask: mask.clone(),
+            key: Key::new(1),
+        };
+        let data = batches(device, 8, 3).into_iter().map(Ok::<_, Error>);
+        let (now, loss) = trainer
+            .epoch(trainer.start(&params, &state), 0, data)
+            .unwrap();
+        assert!(loss.is_finite() && now.step == 3);
+        for (name, _, mask) in mask.iter() {
+            let (w, m) = (now.params[name].to_f64s().unwrap(), mask.to_f64s().unwrap());
+            assert!(
+                w.iter()
+                    .zip(&m)
+                    .all(|(w, m)| *m == 1.0 || w.to_bits() << 1 == 0),
+                "{name}"
+            );
+            assert!(w.iter().any(|w| *w != 0.0));
+        }
+    });
+}
+
+#[test]
+fn prospr_beats_random() {
+    let data = mnist5k();
+    let run = |method| {
+        let experiment = Experiment {
+            method,
+            sparsity: 0.98,
+            seed: 0,
+            epochs: 2,
+            batch_size: 64,
+            optimizer: Sgd::new(0.02).momentum(0.9),
+            schedule: Schedule::Constant,
+            steps: 3,
+            inner: Sgd::new(0.1),
+            min_per_layer: 0,
+        };
+        experiment
+            .run(&data, &Device::cpu(), &mut |_, _, _| ())
+            .unwrap()
+    };
+    let (prospr, random) = (run(Method::Prospr), run(Method::Random));
+    println!(
+        "top-1: ProsPr {:.3}, random {:.3}",
+        prospr.test.top1, random.test.top1
+    );
+    assert_eq!(prospr.weights, (430_500, 8_610));
+    assert_eq!(random.weights, prospr.weights);
+    assert!(prospr.test.top1 > random.test.top1 + 0.1 && prospr.test.top1 > 0.7);
+    assert!(prospr.test.top5 >= prospr.test.top1);
+}

@@ -63,9 +63,7 @@ impl Loader {
             .map(|(mean, std)| (1.0 / (255.0 * std), -mean / std))
             .collect();
         let rolled = match dice {
-            Some(key) => key
-                .uniform(&[indices.len(), 3], DType::F32, &Device::cpu())
-                .to_vec::<f32>()?,
+            Some(key) => key.uniforms(3 * indices.len()),
             None => vec![0.0; 3 * indices.len()],
         };
         let augment = if dice.is_some() {

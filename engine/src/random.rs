@@ -72,6 +72,17 @@ impl Key {
         self.draw(Law::Uniform, shape, dtype, device)
     }
 
+    /// The first `n` values of [`Key::uniform`], without a tensor.
+    pub fn uniforms(self, n: usize) -> Vec<f32> {
+        values(
+            Draw {
+                key: self.0,
+                law: Law::Uniform,
+            },
+            n,
+        )
+    }
+
     /// Standard normal, by Box and Muller's transform, rounded to f32 in either float type.
     pub fn normal(self, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         self.draw(Law::Normal, shape, dtype, device)

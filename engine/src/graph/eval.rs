@@ -1,8 +1,8 @@
 //! Evaluation: which nodes to compute, in which order, and when to let go of values.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::op::Op;
 use crate::runtime::{self, Buffer};
@@ -40,6 +40,11 @@ pub fn eval(outputs: &[Tensor]) -> Result<()> {
 /// [`eval`], where nodes with ids from `scratch` on are known to be nobody else's history and are let go of
 /// even if a trace is open.
 pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
+    // One evaluation at a time: threads may share history, and a node's inputs are taken while it runs.
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let _running = RUNNING
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     for tensor in pending(outputs) {
         let keep = tensor.id() < scratch && tensor.is_traced();
         compute(&tensor, keep)?;
@@ -75,9 +80,6 @@ fn pending(outputs: &[Tensor]) -> Vec<Tensor> {
 fn compute(tensor: &Tensor, keep: bool) -> Result<()> {
     let (mut inputs, call) = {
         let mut body = tensor.body();
-        if body.value.is_some() {
-            return Ok(()); // another thread was faster
-        }
         if keep {
             (body.inputs.clone(), None)
         } else {

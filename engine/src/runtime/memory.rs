@@ -34,7 +34,9 @@ impl Meter {
 
 /// One allocation on an account; the last clone to go takes it off.
 #[derive(Clone)]
-pub(crate) struct Charge(#[allow(dead_code)] Option<Arc<Entry>>);
+pub(crate) struct Charge {
+    _entry: Option<Arc<Entry>>,
+}
 
 struct Entry {
     meter: Arc<Meter>,
@@ -43,16 +45,19 @@ struct Entry {
 
 impl Charge {
     pub fn none() -> Charge {
-        Charge(None)
+        Charge { _entry: None }
     }
 
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
-        Charge(Some(Arc::new(Entry {
+        let entry = Entry {
             meter: meter.clone(),
             bytes,
-        })))
+        };
+        Charge {
+            _entry: Some(Arc::new(entry)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::op::Op;
 use crate::op::call::Call;
 use crate::runtime::{self, Buffer, Device};
 use crate::shape::{numel, physical};
-use crate::trace::Trace;
+use crate::trace::{Trace, open_traces};
 use crate::{DType, Element, Error, Result};
 
 /// A multi-dimensional array that is computed when it is needed.
@@ -56,13 +56,7 @@ impl Tensor {
         own_trace: Option<Arc<Trace>>,
     ) -> Tensor {
         let mut traces: Vec<Arc<Trace>> = own_trace.into_iter().collect();
-        for input in &inputs {
-            for trace in &input.0.traces {
-                if trace.is_open() && !traces.iter().any(|t| Arc::ptr_eq(t, trace)) {
-                    traces.push(trace.clone());
-                }
-            }
-        }
+        traces.extend(open_traces(&inputs));
         let body = Body {
             inputs,
             ..Body::default()

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Tensor;
+
 /// One run of a transform's closure. While it is open, nodes that depend on its inputs keep their history.
 #[derive(Default, Debug)]
 pub(crate) struct Trace {
@@ -13,6 +15,17 @@ impl Trace {
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire) > 0
     }
+}
+
+/// The open traces that any of the tensors depends on, once each.
+pub(crate) fn open_traces(tensors: &[Tensor]) -> Vec<Arc<Trace>> {
+    let mut traces: Vec<Arc<Trace>> = Vec::new();
+    for trace in tensors.iter().flat_map(|t| &t.0.traces) {
+        if trace.is_open() && !traces.iter().any(|t| Arc::ptr_eq(t, trace)) {
+            traces.push(trace.clone());
+        }
+    }
+    traces
 }
 
 /// Keeps traces open as long as it lives.

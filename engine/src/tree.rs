@@ -140,21 +140,23 @@ impl<K: Ord + Clone + Send + Sync + 'static, T: Tree> Tree for BTreeMap<K, T> {
     }
 }
 
+impl Tree for () {
+    fn collect_leaves(&self, _: &mut Vec<Tensor>) {}
+    fn rebuild(&self, _: &mut dyn FnMut() -> Tensor) -> Self {}
+}
+
 macro_rules! tuple_tree {
     ($($name:ident $index:tt),*) => {
         impl<$($name: Tree),*> Tree for ($($name,)*) {
-            #[allow(unused_variables)]
             fn collect_leaves(&self, out: &mut Vec<Tensor>) {
                 $(self.$index.collect_leaves(out);)*
             }
-            #[allow(unused_variables, clippy::unused_unit)]
             fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
                 ($(self.$index.rebuild(next),)*)
             }
         }
     };
 }
-tuple_tree!();
 tuple_tree!(A 0);
 tuple_tree!(A 0, B 1);
 tuple_tree!(A 0, B 1, C 2);

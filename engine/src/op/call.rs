@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Op;
 use crate::tensor::{Body, Tensor};
+use crate::trace::open_traces;
 use crate::{DType, Device, Result};
 
 /// How a call is differentiated. Cotangents and tangents that are zero are `None`.
@@ -44,14 +45,7 @@ pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor])
         rule,
         outputs: primals.iter().map(meta).collect(),
     });
-    let mut traces = Vec::new();
-    for input in inputs {
-        for trace in &input.0.traces {
-            if trace.is_open() && !traces.iter().any(|t| Arc::ptr_eq(t, trace)) {
-                traces.push(trace.clone());
-            }
-        }
-    }
+    let traces = open_traces(inputs);
     let node = |(output, primal): (usize, &Tensor)| {
         let value = primal.body().value.clone();
         let mut inputs = inputs.to_vec();

@@ -1,180 +1,484 @@
 //! One experiment: prune a network at initialization, train what is left, test it.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{RunConfig, to_toml};
 use crate::datasets::{Augment, ImageSet, Loader};
-use crate::models::LeNet5;
 use crate::nn::{Batch, Net};
-use crate::optim::{Schedule, Sgd};
-use crate::pruners::{Mask, MaskOptions, ProsPr, Pruner, Random, Sparsity, Task};
-use crate::train::{Metrics, Trainer};
-use crate::{DType, Device, Key, Params};
+use crate::pruners::{Mask, MaskOptions, Sparsity, Task, prunable};
+use crate::results::{EpochRow, LayerResult, Results};
+use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
+use crate::train::{Metrics, TrainState, Trainer, evaluate};
+use crate::{DType, Device, Key, Params, TensorFile, models};
 
-/// A pruning method by its name on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Method {
-    /// No pruning.
-    Dense,
-    /// Meta-gradients through the first steps of training (Alizadeh et al., 2022).
-    Prospr,
-    /// ProsPr without inner steps (Lee et al., 2019).
-    Snip,
-    /// ProsPr's first-order approximation.
-    ProsprFirstOrder,
-    /// Uniformly at random.
-    Random,
-}
-
-impl Method {
-    /// The method with its usual options; none for a dense network.
-    pub fn pruner(self, steps: usize, inner: Sgd) -> Option<Box<dyn Pruner>> {
-        match self {
-            Method::Dense => None,
-            Method::Prospr => Some(Box::new(ProsPr::new(steps, inner))),
-            Method::Snip => Some(Box::new(ProsPr::new(0, inner))),
-            Method::ProsprFirstOrder => Some(Box::new(ProsPr::new(steps, inner).first_order())),
-            Method::Random => Some(Box::new(Random)),
-        }
-    }
-}
-
-/// What is run.
-#[derive(Clone, Debug)]
+/// A configuration with all that it names.
 pub struct Experiment {
-    /// The method.
-    pub method: Method,
-    /// The fraction of weights to remove.
-    pub sparsity: f64,
-    /// Draws the initial weights, the pruning batches and the order of training.
-    pub seed: u64,
-    /// Passes over the training data.
-    pub epochs: usize,
-    /// Images a batch, in pruning and in training.
-    pub batch_size: usize,
-    /// The update rule of training.
-    pub optimizer: Sgd,
-    /// Its learning rate by epoch.
-    pub schedule: Schedule,
-    /// Inner steps of ProsPr.
-    pub steps: usize,
-    /// The update rule of ProsPr's inner steps.
-    pub inner: Sgd,
-    /// How many weights each layer keeps in any case.
-    pub min_per_layer: usize,
+    /// The settings.
+    pub config: RunConfig,
+    /// Where it runs.
+    pub device: Device,
+    /// The data set.
+    pub data: ImageSet,
+    /// The network.
+    pub net: Net,
 }
 
-/// What came out.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The fraction of weights that was removed.
-    pub sparsity: f64,
-    /// Prunable weights, and how many of them stayed.
-    pub weights: (usize, usize),
-    /// On the test data, after training.
-    pub test: Metrics,
-    /// Seconds for scores and mask.
-    pub prune_seconds: f64,
-    /// Seconds for training and testing.
-    pub train_seconds: f64,
+/// A network before training.
+pub struct Initial {
+    /// Parameters.
+    pub params: Params,
+    /// Running statistics.
+    pub state: Params,
+}
+
+/// Which weights stay, and how that came.
+pub struct Pruned {
+    /// None for a dense network.
+    pub mask: Option<Mask>,
+    /// What is known of its making.
+    pub origin: Origin,
+    /// Seconds for scores and mask; none for a mask that was given.
+    pub seconds: f64,
+    /// The prunable layers, whole for a dense network.
+    pub layers: Vec<LayerResult>,
+}
+
+/// `pruning.json`
+#[derive(Serialize, Deserialize)]
+struct PruningFile {
+    #[serde(flatten)]
+    origin: Origin,
+    prune_seconds: f64,
+    layers: Vec<LayerResult>,
+}
+
+/// The text beside a mask in its file, as TOML.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The method's name.
+    pub pruner: String,
+    /// The network's name.
+    pub model: String,
+    /// The fraction of weights that was to be removed.
+    pub sparsity_requested: f64,
+    /// The seed of the initial weights.
+    pub seed: u64,
+}
+
+/// How a run ended.
+pub enum Outcome {
+    /// All epochs are done.
+    Finished(Box<Results>),
+    /// The watcher broke it off; a checkpoint is saved. Epochs and steps that are done.
+    Stopped {
+        /// Whole epochs.
+        epochs: usize,
+        /// Steps in all.
+        steps: usize,
+    },
+}
+
+/// Who looks on while a run goes.
+pub trait Watch {
+    /// Something worth knowing.
+    fn note(&mut self, text: &str);
+    /// The mask is there.
+    fn pruned(&mut self, pruned: &Pruned);
+    /// After every step, with the number of batches of an epoch and the images a second in this one: whether to go
+    /// on.
+    fn step(&mut self, now: &TrainState, batches: usize, images_per_second: f64)
+    -> ControlFlow<()>;
+    /// After every epoch.
+    fn epoch(&mut self, row: &EpochRow);
+}
+
+/// Nobody looks on.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn note(&mut self, _: &str) {}
+    fn pruned(&mut self, _: &Pruned) {}
+    fn step(&mut self, _: &TrainState, _: usize, _: f64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+    fn epoch(&mut self, _: &EpochRow) {}
 }
 
 impl Experiment {
-    /// Runs it; `progress` hears of every epoch: its number, mean training loss and test metrics.
+    /// Reads the data and builds the network.
     ///
     /// # Errors
-    /// Those of the pruner, the data and the engine.
-    pub fn run(
-        &self,
-        data: &ImageSet,
-        device: &Device,
-        progress: &mut dyn FnMut(usize, f64, &Metrics),
-    ) -> anyhow::Result<Outcome> {
-        let [init_key, prune_key, train_key] = Key::new(self.seed).split();
-        let net: Net = Arc::new(LeNet5 {
-            classes: data.classes,
-        });
-        let (params, state) = net.init(init_key, DType::F32, device);
-        let loader = |train: bool| Loader {
-            split: if train {
-                data.train.clone()
-            } else {
-                data.test.clone()
-            },
-            normalization: data.normalization.clone(),
-            batch_size: if train { self.batch_size } else { 500 },
-            augment: Augment::default(),
+    /// If a setting is out of range or a file is not what it should be.
+    pub fn new(config: RunConfig, device: &Device) -> anyhow::Result<Experiment> {
+        config.check()?;
+        let network = &config.common.network;
+        let data = crate::datasets::load(&network.data, network.data_dir.as_deref())?;
+        let net = models::by_name(&network.model, data.train.shape, data.classes)?;
+        for (name, size) in [
+            ("batch_size", config.common.train.batch_size),
+            ("prune_batch_size", config.common.prune.prune_batch_size),
+        ] {
+            let images = data.train.len();
+            anyhow::ensure!(
+                size <= images,
+                "`{name}` is {size}, but {} has {images} images to train with",
+                data.name
+            );
+        }
+        Ok(Experiment {
+            config,
             device: device.clone(),
-            dtype: DType::F32,
-        };
-        let train = loader(true);
-
-        let start = Instant::now();
-        let weights = crate::pruners::prunable(&params).numel();
-        let mut mask = Params::new();
-        let mut kept = weights;
-        if let Some(pruner) = self.method.pruner(self.steps, self.inner) {
-            let mut failed = None;
-            let mut batches = train
-                .epoch(prune_key)
-                .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
-            let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
-            let mut task = Task {
-                net: &net,
-                params: &params,
-                state: &state,
-                batches,
-                key: prune_key,
-            };
-            let scores = pruner.scores(&mut task);
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
-            let options = MaskOptions {
-                min_per_layer: self.min_per_layer,
-            };
-            let chosen = Mask::global(&scores?, Sparsity::new(self.sparsity)?, options)?;
-            kept = chosen.kept();
-            mask = chosen.tensors(DType::F32, device)?;
-        }
-        let prune_seconds = start.elapsed().as_secs_f64();
-
-        let start = Instant::now();
-        let trainer = Trainer {
+            data,
             net,
-            optimizer: self.optimizer,
-            schedule: self.schedule.clone(),
-            mask,
-            key: train_key,
-        };
-        let mut now = trainer.start(&params, &state);
-        let mut test = Metrics {
-            loss: f64::NAN,
-            top1: f64::NAN,
-            top5: f64::NAN,
-        };
-        for epoch in 0..self.epochs {
-            let batches = train
-                .epoch(train_key.fold_in(epoch as u64))
-                .map(|b| b.map_err(anyhow::Error::from));
-            let (next, loss) = trainer.epoch(now, epoch, batches)?;
-            now = next;
-            test = trainer.evaluate(
-                &now,
-                loader(false)
-                    .in_order()
-                    .map(|b| b.map_err(anyhow::Error::from)),
-            )?;
-            progress(epoch, loss, &test);
-        }
-        let train_seconds = start.elapsed().as_secs_f64();
-        let sparsity = 1.0 - kept as f64 / weights as f64;
-        Ok(Outcome {
-            sparsity,
-            weights: (weights, kept),
-            test,
-            prune_seconds,
-            train_seconds,
         })
+    }
+
+    /// The keys of initial weights, pruning batches and training.
+    fn keys(&self) -> [Key; 3] {
+        Key::new(self.config.seed).split()
+    }
+
+    /// Training data as the pruners see it: without augmentation.
+    fn pruning_data(&self) -> Loader {
+        Loader {
+            split: self.data.train.clone(),
+            normalization: self.data.normalization.clone(),
+            batch_size: self.config.common.prune.prune_batch_size,
+            augment: Augment::default(),
+            device: self.device.clone(),
+            dtype: DType::F32,
+        }
+    }
+
+    /// Training data as the training sees it.
+    pub fn training_data(&self) -> Loader {
+        let train = &self.config.common.train;
+        Loader {
+            batch_size: train.batch_size,
+            augment: Augment {
+                crop_padding: train.crop_padding,
+                flip: train.flip,
+            },
+            ..self.pruning_data()
+        }
+    }
+
+    /// Test data.
+    fn test_data(&self) -> Loader {
+        Loader {
+            split: self.data.test.clone(),
+            batch_size: 500.min(self.data.test.len()),
+            ..self.pruning_data()
+        }
+    }
+
+    /// The network as it is drawn, or as the file of `init` has it.
+    ///
+    /// # Errors
+    /// If that file is damaged or of another network.
+    pub fn initial(&self) -> anyhow::Result<Initial> {
+        let (mut params, mut state) = self.net.init(self.keys()[0], DType::F32, &self.device);
+        if let Some(path) = &self.config.common.network.init {
+            let file = TensorFile::read(path)?;
+            params = file.params_like("", &params, &self.device)?;
+            state = file.params_like("", &state, &self.device)?;
+        }
+        Ok(Initial { params, state })
+    }
+
+    /// Scores and mask, as the configuration says; a mask that the folder has is taken as it is.
+    ///
+    /// # Errors
+    /// Those of the pruner, the data, the engine and the folder.
+    pub fn prune(&self, folder: &RunFolder, initial: &Initial) -> anyhow::Result<Pruned> {
+        let config = &self.config;
+        let weights = prunable(&initial.params);
+        let mut origin = Origin {
+            pruner: config.pruner.name(),
+            model: config.common.network.model.clone(),
+            sparsity_requested: config.sparsity,
+            seed: config.seed,
+        };
+        let own = folder.path("mask.safetensors");
+        let given = if own.exists() {
+            Some(&own)
+        } else {
+            config.mask.as_ref()
+        };
+        if let Some(path) = given {
+            let (mask, text) = Mask::load(path, &weights)?;
+            // A mask of other makers tells nothing of its origin.
+            origin = toml::from_str(&text).unwrap_or_else(|_| Origin {
+                pruner: "mask".into(),
+                sparsity_requested: mask.sparsity(),
+                ..origin
+            });
+            let known = folder.json::<PruningFile>("pruning.json")?;
+            let seconds = known.map_or(0.0, |file| file.prune_seconds);
+            return Pruned::new(Some(mask), origin, seconds, &weights).save(folder);
+        }
+        let start = Instant::now();
+        let Some(pruner) = config.pruner.pruner(&config.common.prune)? else {
+            return Ok(Pruned::new(None, origin, 0.0, &weights));
+        };
+        let key = self.keys()[1];
+        let mut failed = None;
+        let mut batches = self
+            .pruning_data()
+            .epoch(key)
+            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
+        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
+        let Initial { params, state } = initial;
+        let mut task = Task::new(&self.net, params, state, batches, key);
+        let scores = pruner.scores(&mut task);
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let scores = scores?;
+        let options = MaskOptions {
+            min_per_layer: config.common.prune.min_per_layer,
+        };
+        let mask = Mask::global(&scores, Sparsity::new(config.sparsity)?, options)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let mut file = TensorFile::new(String::new());
+        file.insert_all("", &scores)?;
+        file.write(&folder.path("scores.safetensors"))?;
+        Pruned::new(Some(mask), origin, seconds, &weights).save(folder)
+    }
+
+    /// The training of a pruned network.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn trainer(&self, mask: Option<&Mask>) -> anyhow::Result<Trainer> {
+        let train = &self.config.common.train;
+        let mask = match mask {
+            Some(mask) => mask.tensors(DType::F32, &self.device)?,
+            None => Params::new(),
+        };
+        Ok(Trainer {
+            net: self.net.clone(),
+            optimizer: train.optimizer(),
+            schedule: train.schedule(),
+            mask,
+            key: self.keys()[2],
+        })
+    }
+
+    /// Loss and accuracies on the test data.
+    ///
+    /// # Errors
+    /// Those of the data and the engine.
+    pub fn evaluate(&self, params: &Params, state: &Params) -> anyhow::Result<Metrics> {
+        let batches = self.test_data().in_order();
+        evaluate(&self.net, params, state, batches.map(|b| Ok(b?)))
+    }
+
+    /// Prunes and trains; a run that the folder holds goes on where it stopped.
+    ///
+    /// # Errors
+    /// Those of the pruner, the data, the engine and the folder; a training loss that is not finite.
+    pub fn run(&self, folder: &RunFolder, watch: &mut dyn Watch) -> anyhow::Result<Outcome> {
+        if let Some(results) = folder.json("results.json")? {
+            watch.note("this run is finished");
+            return Ok(Outcome::Finished(results));
+        }
+        let initial = self.initial()?;
+        let pruned = self.prune(folder, &initial)?;
+        if pruned.origin.seed != self.config.seed {
+            watch.note(&format!(
+                "the mask was made for the initial weights of seed {}, but seed {} is trained",
+                pruned.origin.seed, self.config.seed
+            ));
+        }
+        watch.pruned(&pruned);
+        let trainer = self.trainer(pruned.mask.as_ref())?;
+        let Initial { params, state } = &initial;
+        let mut at = match folder.checkpoint(params, state, &self.device)? {
+            Some(at) => {
+                watch.note(&format!(
+                    "going on after {} epochs and {} steps",
+                    at.train.epoch, at.train.step
+                ));
+                at
+            }
+            None => Checkpoint {
+                train: trainer.start(params, state),
+                log: Log::default(),
+            },
+        };
+        while at.train.epoch < self.config.common.train.epochs {
+            let (next, whole) = self.epoch(&trainer, at, watch)?;
+            at = next;
+            let row = at.log.history.last().filter(|_| whole).copied();
+            if let Some(row) = &row {
+                let earlier = &at.log.history[..at.log.history.len() - 1];
+                if earlier.iter().all(|e| e.test_top1 < row.test_top1) {
+                    let TrainState {
+                        params,
+                        state,
+                        step,
+                        ..
+                    } = &at.train;
+                    folder.save_best(&state_dict(params, state, *step)?)?;
+                }
+            }
+            folder.save(&at)?;
+            match &row {
+                Some(row) => watch.epoch(row),
+                None => {
+                    return Ok(Outcome::Stopped {
+                        epochs: at.train.epoch,
+                        steps: at.train.step,
+                    });
+                }
+            }
+        }
+        let TrainState {
+            params,
+            state,
+            step,
+            ..
+        } = &at.train;
+        state_dict(params, state, *step)?.write(&folder.path("model.safetensors"))?;
+        let results = self.results(&pruned, params, &at.log.history);
+        folder.write_json("results.json", &results)?;
+        Ok(Outcome::Finished(Box::new(results)))
+    }
+
+    /// Trains to the end of the epoch, unless the watcher breaks off, and tests.
+    fn epoch(
+        &self,
+        trainer: &Trainer,
+        Checkpoint { train, mut log }: Checkpoint,
+        watch: &mut dyn Watch,
+    ) -> anyhow::Result<(Checkpoint, bool)> {
+        let start = Instant::now();
+        let loader = self.training_data();
+        let (number, per_epoch) = (train.epoch, loader.batches_per_epoch());
+        let batches = loader.epoch_from(trainer.key.fold_in(number as u64), train.seen.batches);
+        let mut rate = 0.0;
+        let (train, metrics) = trainer
+            .epoch(train, batches.map(|b| anyhow::Ok(b?)), |now| {
+                let seconds = log.epoch_seconds + start.elapsed().as_secs_f64();
+                rate = now.seen.images as f64 / seconds;
+                watch.step(now, per_epoch, rate)
+            })
+            .with_context(|| format!("training stopped in epoch {}", number + 1))?;
+        log.epoch_seconds += start.elapsed().as_secs_f64();
+        let Some(metrics) = metrics else {
+            return Ok((Checkpoint { train, log }, false));
+        };
+        let start = Instant::now();
+        let test = self.evaluate(&train.params, &train.state)?;
+        log.seconds += log.epoch_seconds + start.elapsed().as_secs_f64();
+        log.epoch_seconds = 0.0;
+        log.history.push(EpochRow {
+            epoch: number + 1,
+            lr: trainer.lr(number),
+            train_loss: metrics.loss,
+            train_top1: metrics.top1,
+            test_loss: test.loss,
+            test_top1: test.top1,
+            test_top5: test.top5,
+            images_per_second: rate,
+            seconds: log.seconds,
+        });
+        Ok((Checkpoint { train, log }, true))
+    }
+
+    fn results(&self, pruned: &Pruned, params: &Params, history: &[EpochRow]) -> Results {
+        let last = history.last().expect("there is an epoch");
+        // The first of the best.
+        let best = history
+            .iter()
+            .rev()
+            .max_by(|a, b| a.test_top1.total_cmp(&b.test_top1));
+        let best = best.expect("there is an epoch");
+        let sum = |f: fn(&LayerResult) -> usize| pruned.layers.iter().map(f).sum::<usize>();
+        let (weights, kept) = (sum(|layer| layer.weights), sum(|layer| layer.kept));
+        Results {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pruner: pruned.origin.pruner.clone(),
+            model: self.config.common.network.model.clone(),
+            data: self.data.name.clone(),
+            sparsity_requested: pruned.origin.sparsity_requested,
+            sparsity: 1.0 - kept as f64 / weights as f64,
+            test_top1: last.test_top1,
+            test_top5: last.test_top5,
+            test_loss: last.test_loss,
+            best_test_top1: best.test_top1,
+            best_epoch: best.epoch,
+            epochs: history.len(),
+            params: params.numel(),
+            params_kept: params.numel() - weights + kept,
+            weights,
+            weights_kept: kept,
+            layers: pruned.layers.clone(),
+            prune_seconds: pruned.seconds,
+            train_seconds: last.seconds,
+            device: self.device.to_string(),
+            seed: self.config.seed,
+        }
+    }
+
+    /// The text of the folder's `config.toml`.
+    ///
+    /// # Errors
+    /// If a path has no text form.
+    pub fn toml(&self) -> anyhow::Result<String> {
+        to_toml(&self.config, Some(&self.device.to_string()))
+    }
+}
+
+impl Pruned {
+    fn new(mask: Option<Mask>, origin: Origin, seconds: f64, weights: &Params) -> Pruned {
+        let layer = |name: &str, weights: usize, kept: usize| LayerResult {
+            name: name.into(),
+            weights,
+            kept,
+            sparsity: 1.0 - kept as f64 / weights as f64,
+        };
+        let layers = match &mask {
+            Some(mask) => {
+                let layers = mask.layers().iter();
+                layers
+                    .map(|l| layer(&l.name, l.keep.len(), l.kept()))
+                    .collect()
+            }
+            None => {
+                let weights = weights.iter();
+                weights
+                    .map(|(name, _, w)| layer(name, w.numel(), w.numel()))
+                    .collect()
+            }
+        };
+        Pruned {
+            mask,
+            origin,
+            seconds,
+            layers,
+        }
+    }
+
+    /// Writes the statistics and then the mask, which shows that pruning is done.
+    fn save(self, folder: &RunFolder) -> anyhow::Result<Pruned> {
+        let statistics = PruningFile {
+            origin: self.origin.clone(),
+            prune_seconds: self.seconds,
+            layers: self.layers.clone(),
+        };
+        folder.write_json("pruning.json", &statistics)?;
+        if let Some(mask) = &self.mask {
+            mask.save(
+                &folder.path("mask.safetensors"),
+                &toml::to_string(&self.origin)?,
+            )?;
+        }
+        Ok(self)
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! The whole public API is on this page. [`prelude`] has what most programs need.
 
+pub mod config;
 pub mod experiment;
 pub mod results;
+pub mod run_folder;
 
 pub use prospr_datasets as datasets;
 pub use prospr_engine::*;

@@ -28,22 +28,33 @@ pub struct Loader {
 impl Loader {
     /// One pass in the random order of `key`; what does not fill a batch at the end is left out.
     pub fn epoch(&self, key: Key) -> Batches {
+        self.epoch_from(key, 0)
+    }
+
+    /// The same pass from its batch number `first` on.
+    pub fn epoch_from(&self, key: Key, first: usize) -> Batches {
         let [order_key, dice_key] = key.split();
-        let order = order_key.permutation(self.split.len());
-        let whole = self.split.len() / self.batch_size * self.batch_size;
-        self.start(order[..whole].to_vec(), Some(dice_key))
+        let mut order = order_key.permutation(self.split.len());
+        order.truncate(self.batches_per_epoch() * self.batch_size);
+        self.start(order, first, Some(dice_key))
+    }
+
+    /// How many batches [`Loader::epoch`] gives.
+    pub fn batches_per_epoch(&self) -> usize {
+        self.split.len() / self.batch_size
     }
 
     /// One pass in the order of the data, without augmentation, the rest included.
     pub fn in_order(&self) -> Batches {
-        self.start((0..self.split.len()).collect(), None)
+        self.start((0..self.split.len()).collect(), 0, None)
     }
 
-    fn start(&self, order: Vec<usize>, dice: Option<Key>) -> Batches {
+    fn start(&self, order: Vec<usize>, first: usize, dice: Option<Key>) -> Batches {
         let (send, batches) = sync_channel(2);
         let loader = self.clone();
         thread::spawn(move || {
-            for (number, indices) in order.chunks(loader.batch_size).enumerate() {
+            let batches = order.chunks(loader.batch_size).enumerate();
+            for (number, indices) in batches.skip(first) {
                 let batch = loader.make(indices, dice.map(|key| key.fold_in(number as u64)));
                 if send.send(batch).is_err() {
                     return; // nobody listens any more
@@ -141,6 +152,21 @@ mod tests {
             labels(1).iter().map(Vec::len).collect::<Vec<_>>(),
             [300, 300, 300]
         );
+    }
+
+    #[test]
+    fn a_pass_can_start_at_any_batch() {
+        let pixels = |batches: Batches| -> Vec<Vec<f32>> {
+            batches
+                .map(|b| b.unwrap().images.to_vec::<f32>().unwrap())
+                .collect()
+        };
+        let (key, loader) = (Key::new(5), loader());
+        assert_eq!(
+            pixels(loader.epoch(key))[1..],
+            pixels(loader.epoch_from(key, 1))
+        );
+        assert_eq!(loader.batches_per_epoch(), 3);
     }
 
     #[test]

@@ -32,6 +32,20 @@ pub enum Error {
         /// The names that would do.
         names: Vec<String>,
     },
+    /// No data set has this name.
+    #[error("there is no data set `{name}`; there are {}", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The names that there are.
+        known: Vec<&'static str>,
+    },
+    /// The data set is read from files, and no folder was given.
+    #[error("{name} is read from its files: name their folder with `--data-dir`")]
+    NoFolder {
+        /// The data set.
+        name: &'static str,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] prospr_engine::Error),

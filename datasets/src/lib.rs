@@ -2,6 +2,7 @@
 
 mod augment;
 mod batches;
+mod catalog;
 mod error;
 pub mod idx;
 mod mnist5k;
@@ -9,6 +10,7 @@ mod split;
 
 pub use augment::Augment;
 pub use batches::{Batches, Loader};
+pub use catalog::{DATASETS, Entry, load};
 pub use error::{Error, Result};
 pub use mnist5k::mnist5k;
 pub use split::{ImageSet, Normalization, Split};

@@ -51,13 +51,29 @@ pub enum Error {
     },
     /// A value that must be finite was not.
     #[error(
-        "step {step} of the unroll (counted from 0) produced a non-finite {what}; lower the inner learning rate, clip the inner gradient, or use fewer steps"
+        "step {step} (counted from 0) produced a non-finite {what}; lower the learning rate or clip the gradient"
     )]
     NonFinite {
         /// The step, counted from 0.
         step: usize,
         /// Which output.
         what: String,
+    },
+    /// A file cannot be written or read, or is not what it should be.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No network has this name, or it does not take such images.
+    #[error("no network for `{requested}`: {reason}")]
+    Model {
+        /// What was asked for.
+        requested: String,
+        /// What would do.
+        reason: String,
     },
     /// A memory budget cannot be met by any policy.
     #[error(

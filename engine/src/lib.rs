@@ -28,6 +28,7 @@ mod params;
 mod random;
 mod runtime;
 mod shape;
+mod store;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -49,6 +50,7 @@ pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
 pub use random::Key;
 pub use runtime::{Device, DeviceInfo, MemoryUse, Selection};
+pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{
     Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jvp, try_value_and_grad,

@@ -49,6 +49,14 @@ pub enum Error {
         /// How many there were.
         found: usize,
     },
+    /// A mask of another network.
+    #[error("{path} is the mask of another network: {reason}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] prospr_engine::Error),

@@ -8,7 +8,7 @@ mod random;
 mod scores;
 
 pub use error::{Error, Result};
-pub use mask::{LayerStats, Mask, MaskOptions, Sparsity};
+pub use mask::{Mask, MaskLayer, MaskOptions, Sparsity};
 pub use prospr::{MetaGradient, ProsPr};
 pub use random::Random;
 pub use scores::{Pruner, Task, prunable};

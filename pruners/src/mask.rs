@@ -1,8 +1,9 @@
 //! Scores in, masks out: the one place where weights are chosen.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
-use prospr_engine::{DType, Params, Role, Tensor};
+use prospr_engine::{DType, Device, Params, Role, Tensor, TensorFile};
 
 use crate::{Error, Result};
 
@@ -42,22 +43,28 @@ pub struct MaskOptions {
     pub min_per_layer: usize,
 }
 
-/// Which weights stay: ones and zeros by the names of the weights, in the shapes of the scores.
-#[derive(Clone, Debug)]
+/// Which weights stay, layer by layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
-    layers: Params,
-    stats: Vec<LayerStats>,
+    layers: Vec<MaskLayer>,
 }
 
 /// One layer of a mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerStats {
+pub struct MaskLayer {
     /// The weight's name.
     pub name: String,
-    /// Its size.
-    pub weights: usize,
+    /// The weight's shape.
+    pub shape: Vec<usize>,
+    /// Whether each element stays, in row-major order.
+    pub keep: Vec<bool>,
+}
+
+impl MaskLayer {
     /// How many stay.
-    pub kept: usize,
+    pub fn kept(&self) -> usize {
+        self.keep.iter().filter(|&&keep| keep).count()
+    }
 }
 
 impl Mask {
@@ -101,57 +108,111 @@ impl Mask {
         for (_, (l, i)) in best(candidates, left) {
             keep[l][i] = true;
         }
-        let mut mask = Mask {
-            layers: Params::new(),
-            stats: Vec::new(),
-        };
-        for ((name, _, score), keep) in scores.iter().zip(&keep) {
-            let stats = LayerStats {
-                name: name.into(),
-                weights: keep.len(),
-                kept: keep.iter().filter(|&&k| k).count(),
-            };
-            if stats.kept == 0 {
-                let weights = stats.weights;
+        let layers = scores.iter().zip(keep).map(|((name, _, score), keep)| {
+            let (name, shape) = (name.to_string(), score.shape().to_vec());
+            if !keep.contains(&true) {
                 return Err(Error::EmptyLayer {
-                    layer: stats.name,
-                    weights,
+                    layer: name,
+                    weights: keep.len(),
                     sparsity: sparsity.fraction(),
                 });
             }
-            let ones: Vec<f32> = keep.iter().map(|&k| f32::from(u8::from(k))).collect();
-            let tensor = Tensor::new(&ones, score.shape(), score.device())?;
-            mask.layers.insert(name, Role::Weight, tensor);
-            mask.stats.push(stats);
-        }
-        Ok(mask)
+            Ok(MaskLayer { name, shape, keep })
+        });
+        Ok(Mask {
+            layers: layers.collect::<Result<_>>()?,
+        })
     }
 
-    /// The mask as tensors that multiply weights of this type and device.
+    /// The mask as ones and zeros that multiply weights of this type and device.
     ///
     /// # Errors
     /// The engine's, if a device fails.
-    pub fn tensors(&self, dtype: DType, device: &prospr_engine::Device) -> Result<Params> {
+    pub fn tensors(&self, dtype: DType, device: &Device) -> Result<Params> {
         let mut tensors = Params::new();
-        for (name, role, layer) in self.layers.iter() {
-            tensors.insert(name, role, layer.to_device(device)?.to_dtype(dtype));
+        for layer in &self.layers {
+            let ones: Vec<f32> = layer
+                .keep
+                .iter()
+                .map(|&keep| f32::from(u8::from(keep)))
+                .collect();
+            let tensor = Tensor::new(&ones, &layer.shape, device)?.to_dtype(dtype);
+            tensors.insert(&layer.name, Role::Weight, tensor);
         }
         Ok(tensors)
     }
 
     /// Layer by layer.
-    pub fn stats(&self) -> &[LayerStats] {
-        &self.stats
+    pub fn layers(&self) -> &[MaskLayer] {
+        &self.layers
+    }
+
+    /// How many weights the layers have in all.
+    pub fn weights(&self) -> usize {
+        self.layers.iter().map(|layer| layer.keep.len()).sum()
     }
 
     /// How many weights stay.
     pub fn kept(&self) -> usize {
-        self.stats.iter().map(|s| s.kept).sum()
+        self.layers.iter().map(MaskLayer::kept).sum()
     }
 
     /// The fraction that is removed.
     pub fn sparsity(&self) -> f64 {
-        1.0 - self.kept() as f64 / self.stats.iter().map(|s| s.weights).sum::<usize>() as f64
+        1.0 - self.kept() as f64 / self.weights() as f64
+    }
+
+    /// Writes the mask as a safetensors file of bytes 0 and 1 by the names of the weights, with a text beside them.
+    ///
+    /// # Errors
+    /// The engine's, if the file cannot be written.
+    pub fn save(&self, path: &Path, metadata: &str) -> Result<()> {
+        let mut file = TensorFile::new(metadata);
+        for MaskLayer { name, shape, keep } in &self.layers {
+            let bytes: Vec<u8> = keep.iter().map(|&keep| u8::from(keep)).collect();
+            file.insert(name, &Tensor::new(&bytes, shape, &Device::cpu())?)?;
+        }
+        Ok(file.write(path)?)
+    }
+
+    /// Reads a mask for the weights `of` a network, and the text beside it. Values may be of any type: what is not
+    /// zero stays.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if a layer is missing, unknown or of another shape; the engine's, if the file cannot be
+    /// read.
+    pub fn load(path: &Path, of: &Params) -> Result<(Mask, String)> {
+        let file = TensorFile::read(path)?;
+        let foreign = |reason: String| Error::Foreign {
+            path: path.display().to_string(),
+            reason,
+        };
+        if let Some(name) = file.names().find(|name| of.get(name).is_none()) {
+            let known: Vec<&str> = of.iter().map(|(name, ..)| name).collect();
+            return Err(foreign(format!(
+                "it has a layer `{name}`, but the network's weights are {}",
+                known.join(", ")
+            )));
+        }
+        let mut layers = Vec::new();
+        for (name, _, weight) in of.iter() {
+            let shape = file
+                .shape(name)
+                .ok_or_else(|| foreign(format!("it lacks the network's layer `{name}`")))?;
+            if shape != weight.shape() {
+                return Err(foreign(format!(
+                    "its layer `{name}` has the shape {shape:?}, the network's {:?}",
+                    weight.shape()
+                )));
+            }
+            let values = file.tensor(name, &Device::cpu())?.to_f64s()?;
+            layers.push(MaskLayer {
+                name: name.into(),
+                shape: shape.to_vec(),
+                keep: values.iter().map(|&value| value != 0.0).collect(),
+            });
+        }
+        Ok((Mask { layers }, file.metadata))
     }
 }
 
@@ -176,7 +237,6 @@ fn best<P: Ord + Copy>(scored: impl Iterator<Item = (f64, P)>, k: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prospr_engine::Device;
 
     fn scores(layers: &[(&str, &[f32])]) -> Params {
         let mut params = Params::new();
@@ -254,6 +314,38 @@ mod tests {
         let error =
             Mask::global(&scores, Sparsity::new(0.5).unwrap(), MaskOptions::default()).unwrap_err();
         assert_eq!(error, Error::NotFinite { layer: "a".into() });
+    }
+
+    #[test]
+    fn files_hold_masks_and_know_their_network() {
+        let path = std::env::temp_dir().join(format!("prospr-mask-{}", std::process::id()));
+        let weights = scores(&[("a", &[1.0, 5.0, 2.0]), ("b", &[4.0, 3.0])]);
+        let mask = Mask::global(
+            &weights,
+            Sparsity::new(0.4).unwrap(),
+            MaskOptions::default(),
+        );
+        let mask = mask.unwrap();
+        mask.save(&path, "seed = 1").unwrap();
+        assert_eq!(
+            Mask::load(&path, &weights).unwrap(),
+            (mask, "seed = 1".into())
+        );
+        for (other, part) in [
+            (scores(&[("a", &[0.0; 3])]), "layer `b`"),
+            (scores(&[("a", &[0.0; 3]), ("b", &[0.0; 3])]), "shape [2]"),
+            (
+                scores(&[("a", &[0.0; 3]), ("b", &[0.0; 2]), ("c", &[0.0])]),
+                "lacks",
+            ),
+        ] {
+            let error = Mask::load(&path, &other).unwrap_err().to_string();
+            assert!(
+                error.contains(part) && error.contains("another network"),
+                "{error}"
+            );
+        }
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -19,6 +19,25 @@ pub struct Task<'a> {
     pub key: Key,
 }
 
+impl<'a> Task<'a> {
+    /// A task of these parts.
+    pub fn new(
+        net: &'a Net,
+        params: &'a Params,
+        state: &'a Params,
+        batches: &'a mut dyn Iterator<Item = Batch>,
+        key: Key,
+    ) -> Task<'a> {
+        Task {
+            net,
+            params,
+            state,
+            batches,
+            key,
+        }
+    }
+}
+
 /// A pruning method: a score for every prunable weight, the higher the more worth keeping.
 pub trait Pruner {
     /// Its name on the command line.

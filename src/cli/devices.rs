@@ -1,5 +1,7 @@
 //! `prospr devices`
 
+use std::process::ExitCode;
+
 use prospr::{Device, DeviceInfo};
 
 #[derive(clap::Args)]
@@ -9,7 +11,7 @@ pub struct Args {
     device: String,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for info in Device::list() {
         describe(&info);
     }
@@ -18,7 +20,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         wish => format!("using {}: --device {wish}", Device::select(wish)?),
     };
     println!("{reason}");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn describe(info: &DeviceInfo) {

@@ -1,44 +1,66 @@
 //! Subcommands, one file each.
 
+mod call;
 mod compare;
 mod devices;
+mod eval;
+mod progress;
+mod run;
 
-use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Prune neural networks before training, by differentiating through training. Without a command, the
 /// default comparison runs on the embedded data.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    compare: compare::Args,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Prune a network at initialization, train what is left, test it.
+    Run(run::Args),
+    /// The first half of a run: scores and mask.
+    Prune(run::PruneArgs),
+    /// The second half of a run: train with the mask of --mask, or a dense network.
+    Train(run::TrainArgs),
+    /// Test the weights of a run folder or of a safetensors file.
+    Eval(eval::Args),
     /// Prune, train and test with several methods, sparsities and seeds.
     Compare(compare::Args),
     /// List the devices of this machine and which one would be used.
     Devices(devices::Args),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
-pub fn run() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Some(Command::Compare(args)) => compare::run(&args),
+pub fn run() -> anyhow::Result<ExitCode> {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    // A command's own settings; its flags are beside them.
+    let settings = matches.subcommand().map_or(&matches, |(_, own)| own);
+    match cli.command {
+        None => compare::run(&cli.compare, settings),
+        Some(Command::Compare(args)) => compare::run(&args, settings),
+        Some(Command::Run(args)) => run::run(&args, settings),
+        Some(Command::Prune(args)) => run::prune(&args, settings),
+        Some(Command::Train(args)) => run::train(&args, settings),
+        Some(Command::Eval(args)) => eval::run(&args, settings),
         Some(Command::Devices(args)) => devices::run(&args),
-        None => compare::run(&Default::parse()),
-    }
-}
-
-/// The comparison with nothing but defaults.
-#[derive(Parser)]
-struct Default {
-    #[command(flatten)]
-    args: compare::Args,
-}
-
-impl Default {
-    fn parse() -> compare::Args {
-        <Self as Parser>::parse_from(["prospr"]).args
+        Some(Command::Completions { shell }) => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "prospr", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

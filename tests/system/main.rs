@@ -9,6 +9,7 @@ mod optimizers;
 mod oracle;
 mod pruning;
 mod reproducible;
+mod runs;
 mod support;
 mod transforms;
 mod unroll;

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use prospr::config::{Method, RunConfig, Settings};
 use prospr::datasets::{Augment, Loader, mnist5k};
-use prospr::experiment::{Experiment, Method};
+use prospr::experiment::{Experiment, Outcome, Unwatched};
 use prospr::models::LeNet5;
 use prospr::nn::{Batch, Mode, Net, Network};
-use prospr::optim::{Schedule, Sgd};
+use prospr::optim::Sgd;
 use prospr::prelude::*;
 use prospr::pruners::{Mask, MaskOptions, ProsPr, Pruner, Random, Sparsity, Task, prunable};
+use prospr::run_folder::RunFolder;
 use prospr::train::Trainer;
 
 use crate::networks::{Kinks, vgg};
@@ -35,13 +37,7 @@ fn scores(
 ) -> Params {
     let (params, state) = net.init(Key::new(3), dtype, device);
     let batches = &mut batches.into_iter();
-    let mut task = Task {
-        net,
-        params: &params,
-        state: &state,
-        batches,
-        key: Key::new(4),
-    };
+    let mut task = Task::new(net, &params, &state, batches, Key::new(4));
     pruner.scores(&mut task).unwrap()
 }
 
@@ -173,13 +169,7 @@ fn too_little_data_is_an_error() {
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let (params, state) = net.init(Key::new(3), DType::F32, &device);
     let mut two = batches(&device, 8, 2).into_iter();
-    let mut task = Task {
-        net: &net,
-        params: &params,
-        state: &state,
-        batches: &mut two,
-        key: Key::new(4),
-    };
+    let mut task = Task::new(&net, &params, &state, &mut two, Key::new(4));
     let error = ProsPr::new(3, Sgd::new(0.1))
         .scores(&mut task)
         .unwrap_err()
@@ -207,18 +197,11 @@ fn pruned_weights_stay_exactly_zero() {
         )
         .unwrap();
         let mask = mask.tensors(dtype, device).unwrap();
-        let trainer = Trainer {
-            net,
-            optimizer: Sgd::new(0.05).momentum(0.9).weight_decay(1e-3),
-            schedule: Schedule::Constant,
-            mask: mask.clone(),
-            key: Key::new(1),
-        };
+        let optimizer = Sgd::new(0.05).momentum(0.9).weight_decay(1e-3);
+        let trainer = Trainer::new(&net, optimizer).mask(mask.clone());
         let data = batches(device, 8, 3).into_iter().map(Ok::<_, Error>);
-        let (now, loss) = trainer
-            .epoch(trainer.start(&params, &state), 0, data)
-            .unwrap();
-        assert!(loss.is_finite() && now.step == 3);
+        let now = trainer.fit(&params, &state, 1, |_| data.clone()).unwrap();
+        assert_eq!((now.step, now.epoch), (3, 1));
         for (name, _, mask) in mask.iter() {
             let (w, m) = (now.params[name].to_f64s().unwrap(), mask.to_f64s().unwrap());
             assert!(
@@ -232,33 +215,81 @@ fn pruned_weights_stay_exactly_zero() {
     });
 }
 
+/// The same configuration on the CPU and on the GPU: the same losses and accuracies, step by step.
+#[test]
+fn ten_steps_agree_between_cpu_and_gpu() {
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let losses = |device: &Device| -> Vec<f64> {
+        let (params, state) = net.init(Key::new(3), DType::F32, device);
+        let found = scores(
+            &ProsPr::new(1, Sgd::new(0.1)),
+            &net,
+            batches(device, 32, 2),
+            device,
+            DType::F32,
+        );
+        let sparsity = Sparsity::new(0.9).unwrap();
+        let mask = Mask::global(&found, sparsity, MaskOptions::default()).unwrap();
+        let trainer = Trainer::new(&net, Sgd::new(0.05).momentum(0.9).weight_decay(5e-4))
+            .mask(mask.tensors(DType::F32, device).unwrap());
+        let mut now = trainer.start(&params, &state);
+        let mut seen = 0.0;
+        let step = |batch: &Batch| {
+            now = trainer.step(&now, batch).unwrap();
+            let loss = now.seen.loss / 32.0 - seen;
+            seen += loss;
+            loss
+        };
+        batches(device, 32, 10).iter().map(step).collect()
+    };
+    let (cpu, gpu) = (losses(&Device::cpu()), losses(&gpu()));
+    println!("losses on the CPU {cpu:.4?}, on the GPU {gpu:.4?}");
+    assert_eq!(cpu.len(), 10);
+    for (a, b) in cpu.iter().zip(&gpu) {
+        assert!((a - b).abs() <= 1e-3 * a.abs(), "{a} against {b}");
+    }
+}
+
+#[test]
+fn training_stops_at_a_loss_that_is_not_finite() {
+    let device = Device::cpu();
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let data = batches(&device, 16, 20).into_iter().map(Ok::<_, Error>);
+    let error = Trainer::new(&net, Sgd::new(1e6))
+        .fit(&params, &state, 1, |_| data.clone())
+        .err()
+        .unwrap();
+    assert!(
+        matches!(error, Error::NonFinite { step: 1.., .. }),
+        "{error}"
+    );
+}
+
 #[test]
 fn prospr_beats_random() {
-    let data = mnist5k();
-    let run = |method| {
-        let experiment = Experiment {
-            method,
-            sparsity: 0.98,
-            seed: 0,
-            epochs: 2,
-            batch_size: 64,
-            optimizer: Sgd::new(0.02).momentum(0.9),
-            schedule: Schedule::Constant,
-            steps: 3,
-            inner: Sgd::new(0.1),
-            min_per_layer: 0,
-        };
-        experiment
-            .run(&data, &Device::cpu(), &mut |_, _, _| ())
-            .unwrap()
+    let run = |pruner| {
+        let mut config = RunConfig::defaults();
+        config.pruner = pruner;
+        let train = &mut config.common.train;
+        (train.epochs, train.batch_size, train.lr) = (2, 64, 0.02);
+        train.milestones = Some(Vec::new());
+        let folder = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(folder.path()).unwrap();
+        let experiment = Experiment::new(config, &Device::cpu()).unwrap();
+        match experiment.run(&folder, &mut Unwatched).unwrap() {
+            Outcome::Finished(results) => results,
+            Outcome::Stopped { .. } => panic!("nobody stopped it"),
+        }
     };
     let (prospr, random) = (run(Method::Prospr), run(Method::Random));
     println!(
         "top-1: ProsPr {:.3}, random {:.3}",
-        prospr.test.top1, random.test.top1
+        prospr.test_top1, random.test_top1
     );
-    assert_eq!(prospr.weights, (430_500, 8_610));
-    assert_eq!(random.weights, prospr.weights);
-    assert!(prospr.test.top1 > random.test.top1 + 0.1 && prospr.test.top1 > 0.7);
-    assert!(prospr.test.top5 >= prospr.test.top1);
+    assert_eq!((prospr.weights, prospr.weights_kept), (430_500, 8_610));
+    assert_eq!((prospr.params, prospr.params_kept), (431_080, 9_190));
+    assert_eq!(random.weights_kept, prospr.weights_kept);
+    assert!(prospr.test_top1 > random.test_top1 + 0.1 && prospr.test_top1 > 0.7);
+    assert!(prospr.test_top5 >= prospr.test_top1);
 }

@@ -91,14 +91,34 @@ pub fn dice_loss(probabilities: &Tensor, targets: &Tensor, smooth: f64) -> Tenso
     1.0 - (overlap / (sum(&p) + sum(&t) + smooth)).mean()
 }
 
+/// How many logits of each row rank before the label's: those that are larger, and those that are equal and stand
+/// before it. The prediction is among the `k` best where this is below `k`. Rows with a NaN rank last.
+///
+/// # Shapes
+/// `logits: [n, classes]`, I32 labels `[n]`; an F32 `[n]` comes out.
+#[track_caller]
+pub fn label_ranks(logits: &Tensor, labels: &Tensor) -> Tensor {
+    assert!(
+        logits.rank() == 2 && labels.shape() == &logits.shape()[..1],
+        "label_ranks: logits {:?} and labels {:?} must be [n, classes] and [n]",
+        logits.shape(),
+        labels.shape()
+    );
+    let (n, classes) = (logits.shape()[0], logits.shape()[1]);
+    let column = labels.reshape(&[n, 1]);
+    let own = logits.gather(1, &column);
+    let place = Tensor::arange(classes, logits.device()).reshape(&[1, classes]);
+    let earlier = logits.eq(&own).and(&place.lt(&column));
+    // Not a number is neither less nor equal.
+    let before = logits.le(&own).not().or(&earlier);
+    before.to_dtype(DType::F32).sum_axes(&[1], false)
+}
+
 /// The share of rows whose largest logit is at the label, as an F32 scalar.
 #[track_caller]
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    logits
-        .argmax(-1, false)
-        .eq(labels)
-        .to_dtype(DType::F32)
-        .mean()
+    let ranks = label_ranks(logits, labels);
+    ranks.lt(&ranks.ones_like()).to_dtype(DType::F32).mean()
 }
 
 #[cfg(test)]
@@ -174,6 +194,14 @@ mod tests {
             };
             close(options.loss(&z, &y), WEIGHTED);
             close(accuracy(&z, &y), 0.5);
+            let nan = f32::NAN;
+            let rows = [
+                3.0f32, 1.0, 2.0, 5.0, 5.0, 5.0, nan, nan, nan, 0.0, nan, 1.0,
+            ];
+            let rows = Tensor::new(&rows, &[4, 3], device).unwrap();
+            let at = Tensor::new(&[1, 1, 0, 2], &[4], device).unwrap();
+            let ranks = label_ranks(&rows, &at).to_vec::<f32>().unwrap();
+            assert_eq!(ranks, [2.0, 1.0, 3.0, 1.0]);
             let large = Tensor::new(&[1000.0f32, -1000.0], &[1, 2], device)
                 .unwrap()
                 .to_dtype(dtype);

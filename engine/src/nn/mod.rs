@@ -10,7 +10,7 @@ mod norm;
 pub use activation::{dropout, gelu, log_softmax, softmax};
 pub use layers::{conv2d, linear};
 pub use loss::{
-    CrossEntropy, accuracy, binary_cross_entropy_with_logits, cross_entropy, dice_loss,
+    CrossEntropy, accuracy, binary_cross_entropy_with_logits, cross_entropy, dice_loss, label_ranks,
 };
-pub use network::{Batch, Mode, Net, Network};
+pub use network::{Batch, Function, Mode, Net, Network};
 pub use norm::{BatchStats, batch_norm, batch_norm_train};

@@ -1,10 +1,12 @@
 //! Training with a mask: pruned weights are zero before the first step and after every step.
 
-use crate::nn::{Batch, Mode, Net, cross_entropy};
-use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
-use crate::{Error, Key, Params, Result, Tensor, Tree, value_and_grad_aux};
+use std::ops::ControlFlow;
 
-/// What training changes.
+use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
+use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
+use crate::{Error, Key, Params, Result, Tree, value_and_grad_aux};
+
+/// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
 #[derive(Clone)]
 pub struct TrainState {
     /// Parameters.
@@ -15,9 +17,60 @@ pub struct TrainState {
     pub optimizer: SgdState<Params>,
     /// Steps done.
     pub step: usize,
+    /// Epochs done.
+    pub epoch: usize,
+    /// What the unfinished epoch has seen.
+    pub seen: Seen,
 }
 
-crate::impl_tree!(TrainState { params, state, optimizer; step });
+crate::impl_tree!(TrainState { params, state, optimizer; step, epoch, seen });
+
+/// Sums over batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Seen {
+    /// Batches.
+    pub batches: usize,
+    /// Images.
+    pub images: usize,
+    /// Cross-entropy, summed over the images.
+    pub loss: f64,
+    /// Images whose largest logit is at the label.
+    pub top1: usize,
+    /// Images whose label is among the five largest logits.
+    pub top5: usize,
+}
+
+impl Seen {
+    fn add(&mut self, images: usize, loss: f64, ranks: &[f64]) {
+        let below = |k: f64| ranks.iter().filter(|&&rank| rank < k).count();
+        self.batches += 1;
+        self.images += images;
+        self.loss += loss * images as f64;
+        self.top1 += below(1.0);
+        self.top5 += below(5.0);
+    }
+
+    /// Means over the images; not a number where there were none.
+    pub fn metrics(&self) -> Metrics {
+        let n = self.images as f64;
+        Metrics {
+            loss: self.loss / n,
+            top1: self.top1 as f64 / n,
+            top5: self.top5 as f64 / n,
+        }
+    }
+}
+
+/// How well a network does.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Metrics {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of images whose largest logit is at the label.
+    pub top1: f64,
+    /// Share of images whose label is among the five largest logits.
+    pub top5: f64,
+}
 
 /// Stochastic gradient descent on the cross-entropy of a network whose masked weights stay zero.
 #[derive(Clone)]
@@ -34,19 +87,42 @@ pub struct Trainer {
     pub key: Key,
 }
 
-/// How well a network does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Metrics {
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Share of images whose largest logit is at the label.
-    pub top1: f64,
-    /// Share of images whose label is among the five largest logits.
-    pub top5: f64,
-}
-
 impl Trainer {
+    /// A dense network at a constant learning rate.
+    pub fn new(net: &Net, optimizer: Sgd) -> Trainer {
+        Trainer {
+            net: net.clone(),
+            optimizer,
+            schedule: Schedule::Constant,
+            mask: Params::new(),
+            key: Key::new(0),
+        }
+    }
+
+    /// With these weights at zero.
+    pub fn mask(self, mask: Params) -> Trainer {
+        Trainer { mask, ..self }
+    }
+
+    /// With another learning rate by epoch.
+    pub fn schedule(self, schedule: Schedule) -> Trainer {
+        Trainer { schedule, ..self }
+    }
+
+    /// With other random numbers.
+    pub fn key(self, key: Key) -> Trainer {
+        Trainer { key, ..self }
+    }
+
+    /// The learning rate of an epoch, counted from 0.
+    pub fn lr(&self, epoch: usize) -> f64 {
+        self.optimizer.lr * self.schedule.factor(epoch)
+    }
+
     /// The state before the first step: masked parameters, no momentum.
+    ///
+    /// # Panics
+    /// If the mask names a parameter that the network lacks.
     pub fn start(&self, params: &Params, state: &Params) -> TrainState {
         let params = self.masked(params);
         TrainState {
@@ -54,6 +130,8 @@ impl Trainer {
             params,
             state: state.clone(),
             step: 0,
+            epoch: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -68,88 +146,114 @@ impl Trainer {
         masked
     }
 
-    /// One epoch: the new state and the mean loss over its batches.
+    /// One step, computed when this returns.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] names the first step whose loss is not finite; [`Error::Device`]; what the batches fail with.
-    pub fn epoch<E: From<Error>>(
-        &self,
-        start: TrainState,
-        epoch: usize,
-        batches: impl Iterator<Item = Result<Batch, E>>,
-    ) -> Result<(TrainState, f64), E> {
-        let optimizer = self
-            .optimizer
-            .with_lr(self.optimizer.lr * self.schedule.factor(epoch));
-        let (mut now, mut losses) = (start, Vec::new());
-        for batch in batches {
-            let (next, loss) = self.step(&now, &batch?, &optimizer);
-            let mut leaves = next.leaves();
-            leaves.push(loss.clone());
-            crate::eval(&leaves)?;
-            let loss = loss.item()?;
-            if !loss.is_finite() {
-                return Err(Error::NonFinite {
-                    step: now.step,
-                    what: "training loss".into(),
-                }
-                .into());
-            }
-            losses.push(loss);
-            now = next;
-        }
-        Ok((now, losses.iter().sum::<f64>() / losses.len().max(1) as f64))
-    }
-
-    fn step(&self, now: &TrainState, batch: &Batch, optimizer: &Sgd) -> (TrainState, Tensor) {
+    /// [`Error::NonFinite`] if the loss before the step is not finite; [`Error::Device`].
+    pub fn step(&self, now: &TrainState, batch: &Batch) -> Result<TrainState> {
         let mode = Mode::Train(self.key.fold_in(now.step as u64));
         let loss = |params: &Params| {
             let (logits, state) = self.net.apply(params, &now.state, &batch.images, mode);
-            (cross_entropy(&logits, &batch.labels), state)
+            (cross_entropy(&logits, &batch.labels), (state, logits))
         };
-        let ((loss, state), grads) = value_and_grad_aux(loss)(&now.params);
-        let (params, momentum) = optimizer.update(&now.params, &grads, &now.optimizer);
-        let next = TrainState {
+        let ((loss, (state, logits)), grads) = value_and_grad_aux(loss)(&now.params);
+        let ranks = label_ranks(&logits, &batch.labels);
+        let rule = self.optimizer.with_lr(self.lr(now.epoch));
+        let (params, optimizer) = rule.update(&now.params, &grads, &now.optimizer);
+        let mut next = TrainState {
             params: self.masked(&params),
             state,
-            optimizer: momentum,
+            optimizer,
             step: now.step + 1,
+            ..now.clone()
         };
-        (next, loss)
+        let mut all = next.leaves();
+        all.extend([loss.clone(), ranks.clone()]);
+        crate::eval(&all)?;
+        let loss = loss.item()?;
+        if !loss.is_finite() {
+            return Err(Error::NonFinite {
+                step: now.step,
+                what: "training loss".into(),
+            });
+        }
+        next.seen.add(batch.labels.numel(), loss, &ranks.to_f64s()?);
+        Ok(next)
     }
 
-    /// Loss and accuracies over all batches.
+    /// The rest of an epoch: steps on `batches`, which begin at number `now.seen.batches` of the epoch. `watch` sees the
+    /// state after every step and may break off. At the end of the batches the epoch counts as done, and its
+    /// training metrics come with the state; they are missing where `watch` broke off.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::step`]; what the batches fail with.
+    pub fn epoch<E: From<Error>>(
+        &self,
+        mut now: TrainState,
+        batches: impl IntoIterator<Item = Result<Batch, E>>,
+        mut watch: impl FnMut(&TrainState) -> ControlFlow<()>,
+    ) -> Result<(TrainState, Option<Metrics>), E> {
+        for batch in batches {
+            now = self.step(&now, &batch?)?;
+            if watch(&now).is_break() {
+                return Ok((now, None));
+            }
+        }
+        let metrics = now.seen.metrics();
+        now.seen = Seen::default();
+        now.epoch += 1;
+        Ok((now, Some(metrics)))
+    }
+
+    /// Whole epochs from the first step on; `batches` gives those of an epoch, counted from 0.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::step`]; what the batches fail with.
+    pub fn fit<E: From<Error>, I: IntoIterator<Item = Result<Batch, E>>>(
+        &self,
+        params: &Params,
+        state: &Params,
+        epochs: usize,
+        mut batches: impl FnMut(usize) -> I,
+    ) -> Result<TrainState, E> {
+        let mut now = self.start(params, state);
+        for epoch in 0..epochs {
+            (now, _) = self.epoch(now, batches(epoch), |_| ControlFlow::Continue(()))?;
+        }
+        Ok(now)
+    }
+
+    /// Loss and accuracies over all batches, in evaluation mode.
     ///
     /// # Errors
     /// [`Error::Device`]; what the batches fail with.
     pub fn evaluate<E: From<Error>>(
         &self,
         at: &TrainState,
-        batches: impl Iterator<Item = Result<Batch, E>>,
+        batches: impl IntoIterator<Item = Result<Batch, E>>,
     ) -> Result<Metrics, E> {
-        let (mut count, mut loss, mut top1, mut top5) = (0.0, 0.0, 0.0, 0.0);
-        for batch in batches {
-            let batch = batch?;
-            let n = batch.labels.numel() as f64;
-            let (logits, _) = self
-                .net
-                .apply(&at.params, &at.state, &batch.images, Mode::Eval);
-            count += n;
-            loss += n * cross_entropy(&logits, &batch.labels).item()?;
-            // The label's rank: how many logits are larger.
-            let own = logits.gather(1, &batch.labels.reshape(&[batch.labels.numel(), 1]));
-            let rank = logits
-                .gt(&own)
-                .to_dtype(logits.dtype())
-                .sum_axes(&[1], false)
-                .to_f64s()?;
-            top1 += rank.iter().filter(|&&larger| larger < 1.0).count() as f64;
-            top5 += rank.iter().filter(|&&larger| larger < 5.0).count() as f64;
-        }
-        Ok(Metrics {
-            loss: loss / count,
-            top1: top1 / count,
-            top5: top5 / count,
-        })
+        evaluate(&self.net, &at.params, &at.state, batches)
     }
+}
+
+/// Loss and accuracies of a network over all batches, in evaluation mode.
+///
+/// # Errors
+/// [`Error::Device`]; what the batches fail with.
+pub fn evaluate<E: From<Error>>(
+    net: &Net,
+    params: &Params,
+    state: &Params,
+    batches: impl IntoIterator<Item = Result<Batch, E>>,
+) -> Result<Metrics, E> {
+    let mut seen = Seen::default();
+    for batch in batches {
+        let batch = batch?;
+        let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
+        let loss = cross_entropy(&logits, &batch.labels);
+        let ranks = label_ranks(&logits, &batch.labels);
+        crate::eval(&[loss.clone(), ranks.clone()])?;
+        seen.add(batch.labels.numel(), loss.item()?, &ranks.to_f64s()?);
+    }
+    Ok(seen.metrics())
 }

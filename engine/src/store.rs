@@ -1,0 +1,335 @@
+//! Tensors in safetensors files, with the names and layouts that PyTorch uses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{DType, Device, Error, Params, Result, Role, Tensor};
+
+/// The one metadata key: a second one would make the order of the header random.
+const KEY: &str = "prospr";
+
+/// Named tensors in host memory, on their way to or from a file.
+///
+/// ```
+/// use prospr_engine::{DType, Device, Tensor, TensorFile};
+/// let mut file = TensorFile::new("made by a test");
+/// file.insert("fc.weight", &Tensor::ones(&[2, 3], DType::F32, &Device::cpu()))?;
+/// let path = std::env::temp_dir().join(format!("prospr-doc-{}.safetensors", std::process::id()));
+/// file.write(&path)?;
+/// let read = TensorFile::read(&path)?;
+/// assert_eq!(read.metadata, "made by a test");
+/// assert_eq!(read.tensor("fc.weight", &Device::cpu())?.shape(), [2, 3]);
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), prospr_engine::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct TensorFile {
+    /// Free text beside the tensors; empty if the file has none of ours.
+    pub metadata: String,
+    entries: BTreeMap<String, Entry>,
+    path: String,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl TensorFile {
+    /// No tensors yet.
+    pub fn new(metadata: impl Into<String>) -> TensorFile {
+        TensorFile {
+            metadata: metadata.into(),
+            ..TensorFile::default()
+        }
+    }
+
+    /// Adds a tensor. Truth values are stored as bytes 0 and 1.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if its values cannot be computed.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) -> Result<()> {
+        let dtype = match tensor.dtype() {
+            DType::F64 => Dtype::F64,
+            DType::F32 => Dtype::F32,
+            DType::I32 => Dtype::I32,
+            DType::U8 | DType::Bool => Dtype::U8,
+        };
+        let entry = Entry {
+            dtype,
+            shape: tensor.shape().to_vec(),
+            bytes: tensor.to_bytes()?,
+        };
+        self.entries.insert(name.into(), entry);
+        Ok(())
+    }
+
+    /// Adds every parameter under `prefix` and its name.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if a value cannot be computed.
+    pub fn insert_all(&mut self, prefix: &str, params: &Params) -> Result<()> {
+        params
+            .iter()
+            .try_for_each(|(name, _, tensor)| self.insert(format!("{prefix}{name}"), tensor))
+    }
+
+    /// Adds a 64-bit integer without axes, as PyTorch's `num_batches_tracked`.
+    pub fn insert_i64(&mut self, name: impl Into<String>, value: i64) {
+        let entry = Entry {
+            dtype: Dtype::I64,
+            shape: Vec::new(),
+            bytes: value.to_le_bytes().to_vec(),
+        };
+        self.entries.insert(name.into(), entry);
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor, if there is one of this name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| &entry.shape[..])
+    }
+
+    /// One tensor on a device.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it is missing or of a type that tensors do not have; [`Error::Device`].
+    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
+        let wrong = |reason: String| Error::File {
+            path: self.path.clone(),
+            reason,
+        };
+        let entry = self.entries.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.names().collect();
+            wrong(format!(
+                "expected a tensor `{name}`, found {}",
+                names.join(", ")
+            ))
+        })?;
+        let dtype = match entry.dtype {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::I32 => DType::I32,
+            Dtype::U8 => DType::U8,
+            Dtype::BOOL => DType::Bool,
+            other => {
+                return Err(wrong(format!(
+                    "`{name}` is {other:?}; expected F32, F64, I32, U8 or BOOL: convert it first"
+                )));
+            }
+        };
+        Tensor::from_bytes(&entry.bytes, &entry.shape, dtype, device)
+    }
+
+    /// Values for all of `like`'s parameters, each from the tensor called `prefix` and its name, in `like`'s types
+    /// and roles.
+    ///
+    /// # Errors
+    /// [`Error::File`] names the first that is missing or of another shape; [`Error::Device`].
+    pub fn params_like(&self, prefix: &str, like: &Params, device: &Device) -> Result<Params> {
+        let mut params = Params::new();
+        for (name, role, model) in like.iter() {
+            let stored = format!("{prefix}{name}");
+            let value = self.tensor(&stored, device)?;
+            if value.shape() != model.shape() {
+                return Err(Error::File {
+                    path: self.path.clone(),
+                    reason: format!(
+                        "`{stored}` should have the shape {:?}, found {:?}: it belongs to another network",
+                        model.shape(),
+                        value.shape()
+                    ),
+                });
+            }
+            params.insert(name, role, value.to_dtype(model.dtype()));
+        }
+        Ok(params)
+    }
+
+    /// Every tensor whose name starts with `prefix`, without it, as parameters of one role, in the order of their
+    /// names.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::tensor`].
+    pub fn params(&self, prefix: &str, role: Role, device: &Device) -> Result<Params> {
+        let mut params = Params::new();
+        for name in self.names().filter_map(|name| name.strip_prefix(prefix)) {
+            params.insert(name, role, self.tensor(&format!("{prefix}{name}"), device)?);
+        }
+        Ok(params)
+    }
+
+    /// Writes the file; see [`write_atomically`]. The same tensors give the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let wrong = |e: safetensors::SafeTensorError| Error::File {
+            path: path.display().to_string(),
+            reason: e.to_string(),
+        };
+        let views = self
+            .entries
+            .iter()
+            .map(|(name, e)| {
+                TensorView::new(e.dtype, e.shape.clone(), &e.bytes).map(|view| (name, view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(wrong)?;
+        let metadata = HashMap::from([(KEY.to_string(), self.metadata.clone())]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(wrong)?;
+        write_atomically(path, &bytes)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, or is damaged or cut short.
+    pub fn read(path: &Path) -> Result<TensorFile> {
+        let wrong = |reason: String| Error::File {
+            path: path.display().to_string(),
+            reason,
+        };
+        let bytes = std::fs::read(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        let damaged = |e: safetensors::SafeTensorError| {
+            wrong(format!(
+                "expected a whole safetensors file, found {} bytes that are damaged or cut short ({e})",
+                bytes.len()
+            ))
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let metadata = header
+            .metadata()
+            .as_ref()
+            .and_then(|all| all.get(KEY))
+            .cloned();
+        let entries = file.iter().map(|(name, view)| {
+            let entry = Entry {
+                dtype: view.dtype(),
+                shape: view.shape().to_vec(),
+                bytes: view.data().to_vec(),
+            };
+            (name.to_string(), entry)
+        });
+        Ok(TensorFile {
+            metadata: metadata.unwrap_or_default(),
+            entries: entries.collect(),
+            path: path.display().to_string(),
+        })
+    }
+}
+
+/// Writes a file so that it is there as a whole or not at all: what stood there before stays until the new contents
+/// are on the disk.
+///
+/// # Errors
+/// [`Error::File`] with the system's words: a full disk, a missing permission.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let wrong = |e: std::io::Error| Error::File {
+        path: path.display().to_string(),
+        reason: format!("cannot be written: {e}"),
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    // The usual permissions of a new file, in place of a temporary one's.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(wrong)?;
+    file.write_all(bytes).map_err(wrong)?;
+    file.as_file().sync_all().map_err(wrong)?;
+    file.persist(path).map_err(|e| wrong(e.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> TensorFile {
+        let device = Device::cpu();
+        let mut file = TensorFile::new("x = 1");
+        let tensors = [
+            Tensor::new(&[1.5f32, -2.0], &[2, 1], &device).unwrap(),
+            Tensor::new(&[0.1f64], &[1], &device).unwrap(),
+            Tensor::new(&[7i32], &[], &device).unwrap(),
+        ];
+        for (i, tensor) in tensors.iter().enumerate() {
+            file.insert(format!("t{i}"), tensor).unwrap();
+        }
+        file.insert_i64("count", 1 << 40);
+        file
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        file().write(&path).unwrap();
+        let first = std::fs::read(&path).unwrap();
+        file().write(&path).unwrap();
+        assert_eq!(first, std::fs::read(&path).unwrap(), "the same bytes");
+        let read = TensorFile::read(&path).unwrap();
+        let device = Device::cpu();
+        assert_eq!(read.metadata, "x = 1");
+        assert_eq!(
+            read.names().collect::<Vec<_>>(),
+            ["count", "t0", "t1", "t2"]
+        );
+        let t0 = read.tensor("t0", &device).unwrap();
+        assert_eq!(
+            (t0.shape(), t0.to_vec::<f32>().unwrap()),
+            (&[2, 1][..], vec![1.5, -2.0])
+        );
+        assert_eq!(read.tensor("t1", &device).unwrap().item().unwrap(), 0.1);
+        assert_eq!(read.tensor("t2", &device).unwrap().item().unwrap(), 7.0);
+        let error = read.tensor("count", &device).unwrap_err().to_string();
+        assert!(
+            error.contains("I64") && error.contains("a.safetensors"),
+            "{error}"
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing temporary stays"
+        );
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        file().write(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in [0, 4, 50, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let error = TensorFile::read(&path).unwrap_err().to_string();
+            assert!(
+                error.contains("a.safetensors") && error.contains("cut short"),
+                "{error}"
+            );
+        }
+        let missing = TensorFile::read(&folder.path().join("b")).unwrap_err();
+        assert!(missing.to_string().contains("cannot be read"), "{missing}");
+        let nowhere = file()
+            .write(&folder.path().join("no/such/folder"))
+            .unwrap_err();
+        assert!(
+            nowhere.to_string().contains("cannot be written"),
+            "{nowhere}"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! `prospr eval`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use prospr::TensorFile;
+use prospr::config::RunConfig;
+use prospr::experiment::{Experiment, Initial};
+use prospr::run_folder::RunFolder;
+
+use super::call::Call;
+
+#[derive(clap::Args)]
+#[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
+pub struct Args {
+    /// A run folder, whose settings are taken, or a safetensors file.
+    path: PathBuf,
+    #[command(flatten)]
+    call: Call,
+    #[command(flatten)]
+    settings: RunConfig,
+}
+
+pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let call = &args.call;
+    let Some(settings) = call.settings::<RunConfig>(matches)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (config, file) = if args.path.is_dir() {
+        let folder = RunFolder::open(&args.path)?;
+        let config = settings.agree_with(&folder.config()?, &["device", "data", "data_dir"])?;
+        (config, folder.path("model.safetensors"))
+    } else {
+        (settings.config, args.path.clone())
+    };
+    let device = call.device(&config.common.network.device)?;
+    let experiment = Experiment::new(config, &device)?;
+    let Initial { params, state } = experiment.initial()?;
+    let file = TensorFile::read(&file)?;
+    let params = file.params_like("", &params, &device)?;
+    let state = file.params_like("", &state, &device)?;
+    let metrics = experiment.evaluate(&params, &state)?;
+    call.show(&metrics, || {
+        format!(
+            "{}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4}\n",
+            experiment.data.name,
+            100.0 * metrics.top1,
+            100.0 * metrics.top5,
+            metrics.loss
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

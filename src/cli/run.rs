@@ -1,0 +1,176 @@
+//! `prospr run` and its halves, `prospr prune` and `prospr train`.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use prospr::config::{Layered, Method, RunConfig};
+use prospr::experiment::{Experiment, Outcome, Watch};
+use prospr::results::{LayerResult, Results};
+
+use super::call::{Call, Place, catch_stops};
+use super::progress::Progress;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    call: Call,
+    #[command(flatten)]
+    settings: RunConfig,
+}
+
+#[derive(clap::Args)]
+#[command(mut_arg("mask", |arg| arg.hide(true)))]
+pub struct PruneArgs {
+    #[command(flatten)]
+    call: Call,
+    #[command(flatten)]
+    settings: RunConfig,
+}
+
+#[derive(clap::Args)]
+#[command(mut_arg("pruner", |arg| arg.hide(true)), mut_arg("sparsity", |arg| arg.hide(true)))]
+pub struct TrainArgs {
+    #[command(flatten)]
+    call: Call,
+    #[command(flatten)]
+    settings: RunConfig,
+}
+
+pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    match args.call.settings(matches)? {
+        Some(settings) => whole(&args.call, settings),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+pub fn train(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let Some(mut settings) = args.call.settings::<RunConfig>(matches)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if settings.config.mask.is_none() {
+        anyhow::ensure!(
+            !settings.given.contains("pruner"),
+            "`prospr train` does not prune: give it a mask with `--mask`, or use `prospr run`"
+        );
+        settings.config.pruner = Method::Dense;
+        settings.config.sparsity = 0.0;
+    }
+    whole(&args.call, settings)
+}
+
+fn whole(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<ExitCode> {
+    let place = place(call, settings)?;
+    let experiment = Experiment::new(place.config, &place.device)?;
+    let label = experiment.config.label();
+    catch_stops()?;
+    let mut progress = Progress::new(label, experiment.config.common.train.epochs, call.quiet);
+    match experiment.run(&place.folder, &mut progress)? {
+        Outcome::Finished(results) => {
+            call.show(&results, || summary(&results))?;
+            call.say(&format!(
+                "everything is in {}",
+                place.folder.root().display()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        stopped => Ok(tell_stopped(call, &stopped, &place.folder)),
+    }
+}
+
+fn place(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<Place<RunConfig>> {
+    let name = format!(
+        "{}-{}",
+        settings.config.common.network.model,
+        settings.config.label()
+    );
+    call.place(settings, &name, |config| &config.common.network.device)
+}
+
+/// Says how to go on; the exit code is that of an interrupted program.
+pub fn tell_stopped(
+    call: &Call,
+    outcome: &Outcome,
+    folder: &prospr::run_folder::RunFolder,
+) -> ExitCode {
+    if let Outcome::Stopped { epochs, steps } = outcome {
+        call.say(&format!(
+            "stopped after {epochs} epochs and {steps} steps, which are saved; go on with `--resume --out {}`",
+            folder.root().display()
+        ));
+    }
+    ExitCode::from(130)
+}
+
+pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let call = &args.call;
+    let Some(settings) = call.settings::<RunConfig>(matches)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    anyhow::ensure!(
+        settings.config.pruner != Method::Dense,
+        "`dense` prunes nothing: choose another `--pruner`"
+    );
+    let Place {
+        config,
+        device,
+        folder,
+    } = place(call, settings)?;
+    let experiment = Experiment::new(config, &device)?;
+    let initial = experiment.initial()?;
+    let pruned = experiment.prune(&folder, &initial)?;
+    Progress::new(experiment.config.label(), 0, call.quiet).pruned(&pruned);
+    let file = prospr::run_folder::state_dict(&initial.params, &initial.state, 0)?;
+    file.write(&folder.path("init.safetensors"))?;
+    let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;
+    call.show(&statistics, || table(&pruned.layers))?;
+    let mask = folder.path("mask.safetensors");
+    call.say(&format!(
+        "train with `prospr train --mask {}` and the same settings",
+        mask.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Kept weights by layer, and in all.
+fn table(layers: &[LayerResult]) -> String {
+    let width = layers
+        .iter()
+        .map(|l| l.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(5);
+    let mut text = format!(
+        "{:<width$} {:>12} {:>12} {:>10}\n",
+        "layer", "weights", "kept", "sparsity"
+    );
+    let mut row = |name: &str, weights: usize, kept: usize| {
+        let sparsity = 100.0 * (1.0 - kept as f64 / weights as f64);
+        writeln!(
+            text,
+            "{name:<width$} {weights:>12} {kept:>12} {sparsity:>8.2} %"
+        )
+        .expect("strings take all");
+    };
+    for layer in layers {
+        row(&layer.name, layer.weights, layer.kept);
+    }
+    let sum = |f: fn(&LayerResult) -> usize| layers.iter().map(f).sum();
+    row("all", sum(|l| l.weights), sum(|l| l.kept));
+    text
+}
+
+fn summary(results: &Results) -> String {
+    format!(
+        "{}\n{} on {}: {:.2} % top-1 after {} epochs (best {:.2} % in epoch {}), {} of {} weights\n",
+        table(&results.layers),
+        results.pruner,
+        results.data,
+        100.0 * results.test_top1,
+        results.epochs,
+        100.0 * results.best_test_top1,
+        results.best_epoch,
+        results.weights_kept,
+        results.weights
+    )
+}

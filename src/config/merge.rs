@@ -1,0 +1,231 @@
+//! Settings from three layers: defaults, a file, and the command line, which wins.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// What a run folder's `config.toml` tells beside the settings.
+const FACTS: [&str; 2] = ["version", "device_name"];
+
+/// A flat list of settings that clap reads from flags and serde from files, under the same names.
+pub trait Settings: Args + Serialize + DeserializeOwned {
+    /// Writes what is implied in full.
+    ///
+    /// # Errors
+    /// If the current folder is gone, which paths are relative to.
+    fn complete(&mut self) -> std::io::Result<()>;
+
+    /// What holds where nothing is given.
+    fn defaults() -> Self {
+        let matches = command::<Self>().get_matches_from(["prospr"]);
+        Self::from_arg_matches(&matches).expect("every setting has a default")
+    }
+}
+
+fn command<T: Args>() -> Command {
+    T::augment_args(Command::new("prospr"))
+}
+
+/// Settings, and which of them were given rather than implied.
+#[derive(Clone, Debug)]
+pub struct Layered<T> {
+    /// All settings.
+    pub config: T,
+    /// The names of those that the command line or the file gave.
+    pub given: BTreeSet<String>,
+}
+
+impl<T: Settings> Layered<T> {
+    /// Flags, over the file, over the defaults.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has an unknown setting (the message names the nearest known one) or a value of
+    /// the wrong type.
+    pub fn load(matches: &ArgMatches, file: Option<&Path>) -> anyhow::Result<Layered<T>> {
+        let mut values = object(&T::from_arg_matches(matches)?)?;
+        let mut given: BTreeSet<String> = known::<T>()
+            .into_iter()
+            .filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
+            .collect();
+        if let Some(file) = file {
+            for (name, value) in read::<T>(file)? {
+                if given.insert(name.clone()) {
+                    values.insert(name, value);
+                }
+            }
+        }
+        let mut config: T = serde_json::from_value(Value::Object(values))?;
+        config.complete()?;
+        Ok(Layered { config, given })
+    }
+
+    /// These settings, where those that were not given are a finished folder's.
+    ///
+    /// # Errors
+    /// If one that was given differs; the message lists all that do.
+    pub fn agree_with(&self, there: &T, ignore: &[&str]) -> anyhow::Result<T> {
+        let (here, mut merged) = (object(&self.config)?, object(there)?);
+        let mut differing = Vec::new();
+        for name in &self.given {
+            let (old, new) = (merged.get(name).cloned(), here.get(name));
+            if old.as_ref() == new {
+                continue;
+            }
+            if ignore.contains(&&name[..]) {
+                merged.insert(name.clone(), new.cloned().unwrap_or_default());
+            } else {
+                let show = |v: Option<&Value>| v.unwrap_or(&Value::Null).to_string();
+                differing.push(format!(
+                    "`{name}` is {} there, {} here",
+                    show(old.as_ref()),
+                    show(new)
+                ));
+            }
+        }
+        anyhow::ensure!(differing.is_empty(), "{}", differing.join("; "));
+        Ok(serde_json::from_value(Value::Object(merged))?)
+    }
+}
+
+/// Settings from a file alone, over the defaults.
+pub(crate) fn from_file<T: Settings>(file: &Path) -> anyhow::Result<T> {
+    let matches = command::<T>().get_matches_from(["prospr"]);
+    Ok(Layered::load(&matches, Some(file))?.config)
+}
+
+/// The settings as TOML, with the version of the program and, if it is known, the device.
+///
+/// # Errors
+/// If a value has no TOML form.
+pub fn to_toml(config: &impl Serialize, device_name: Option<&str>) -> anyhow::Result<String> {
+    let mut values = object(config)?;
+    values.retain(|_, value| !value.is_null());
+    let mut text = format!("version = {:?}\n", env!("CARGO_PKG_VERSION"));
+    if let Some(device) = device_name {
+        text += &format!("device_name = {}\n", toml::Value::from(device));
+    }
+    Ok(text + &toml::to_string(&values)?)
+}
+
+fn object(config: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
+    match serde_json::to_value(config)? {
+        Value::Object(values) => Ok(values),
+        other => anyhow::bail!("settings must be a table, found {other}"),
+    }
+}
+
+fn known<T: Settings>() -> Vec<String> {
+    let command = command::<T>();
+    let ids = command.get_arguments().map(|arg| arg.get_id().to_string());
+    ids.collect()
+}
+
+/// The settings of a TOML or JSON file, each of a known name and the right type.
+fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
+    let at = || file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(at)?;
+    let json = file
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    let mut values: Map<String, Value> = if json {
+        serde_json::from_str(&text).with_context(at)?
+    } else {
+        toml::from_str(&text).with_context(at)?
+    };
+    FACTS.iter().for_each(|fact| drop(values.remove(*fact)));
+    let known = known::<T>();
+    let defaults = object(&T::defaults())?;
+    for (name, value) in &values {
+        if !known.contains(name) {
+            let near = known
+                .iter()
+                .max_by(|a, b| {
+                    strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
+                })
+                .expect("there are settings");
+            anyhow::bail!(
+                "{}: there is no setting `{name}`; the nearest is `{near}`",
+                at()
+            );
+        }
+        let mut alone = defaults.clone();
+        alone.insert(name.clone(), value.clone());
+        serde_json::from_value::<T>(Value::Object(alone))
+            .with_context(|| format!("{}: `{name}` cannot be {value}", at()))?;
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Method, RunConfig};
+
+    fn load(flags: &[&str], name: &str, text: &str) -> anyhow::Result<Layered<RunConfig>> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let matches = command::<RunConfig>().get_matches_from([&["prospr"], flags].concat());
+        Layered::load(&matches, Some(&file))
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let toml = "pruner = 'random'\nlr = 1\nepochs = 7\nflip = true\nmilestones = [3]\n";
+        let json = r#"{"pruner": "random", "lr": 1, "epochs": 7, "flip": true, "milestones": [3]}"#;
+        for (name, text) in [("a.toml", toml), ("a.json", json)] {
+            let Layered { config, given } = load(&["--epochs", "3"], name, text).unwrap();
+            assert_eq!((config.pruner, config.sparsity), (Method::Random, 0.98));
+            let train = &config.common.train;
+            assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, true));
+            assert_eq!(train.milestones, Some(vec![3]));
+            assert_eq!(given.len(), 5);
+        }
+        let off = load(&["--flip=false"], "a.toml", toml).unwrap();
+        assert!(!off.config.common.train.flip);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text: &str| format!("{:#}", load(&[], "a.toml", text).unwrap_err());
+        let unknown = message("learning_rte = 1");
+        assert!(
+            unknown.contains("learning_rte") && unknown.contains("a.toml"),
+            "{unknown}"
+        );
+        assert!(message("sparsty = 0.5").contains("nearest is `sparsity`"));
+        assert!(message("epoch = 5").contains("nearest is `epochs`"));
+        let wrong = message("epochs = 'ten'");
+        assert!(wrong.contains("`epochs` cannot be \"ten\""), "{wrong}");
+        assert!(message("pruner = 'prosper'").contains("prospr-first-order"));
+        assert!(message("epochs = ").contains("a.toml"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let config = load(&["--seed", "5"], "a.toml", "lr = 0.1").unwrap().config;
+        let text = to_toml(&config, Some("a \"GPU\"")).unwrap();
+        assert!(text.contains("milestones = [5, 7]"), "{text}");
+        assert_eq!(load(&[], "b.toml", &text).unwrap().config, config);
+    }
+
+    #[test]
+    fn a_folder_must_agree_with_what_is_given() {
+        let there = load(&["--lr", "0.5"], "a.toml", "").unwrap().config;
+        let implied = load(&["--device", "cpu"], "a.toml", "").unwrap();
+        let merged = implied.agree_with(&there, &["device"]).unwrap();
+        assert_eq!(
+            (merged.common.train.lr, &merged.common.network.device[..]),
+            (0.5, "cpu")
+        );
+        let given = load(&["--lr", "0.25"], "a.toml", "").unwrap();
+        let error = given.agree_with(&there, &[]).unwrap_err().to_string();
+        assert_eq!(error, "`lr` is 0.5 there, 0.25 here");
+    }
+}

@@ -1,0 +1,374 @@
+//! What a run is made of. Every setting has one name, on the command line, in a TOML or JSON file and in the
+//! `config.toml` of a run folder; its documentation is the command line's help.
+
+pub(crate) mod merge;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::optim::{Schedule, Sgd};
+use crate::pruners::{MetaGradient, ProsPr, Pruner, Random};
+use crate::{Policy, UnrollOptions};
+
+pub use merge::{Layered, Settings, to_toml};
+
+/// A pruning method by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// No pruning.
+    Dense,
+    /// Meta-gradients through the first steps of training (Alizadeh et al., 2022).
+    Prospr,
+    /// ProsPr without inner steps (Lee et al., 2019).
+    Snip,
+    /// ProsPr's first-order approximation.
+    ProsprFirstOrder,
+    /// Uniformly at random.
+    Random,
+}
+
+impl Method {
+    /// The method's name.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value().expect("no method is hidden");
+        value.get_name().to_string()
+    }
+
+    /// The method with its settings; none for a dense network.
+    ///
+    /// # Errors
+    /// If the unroll policy is not one.
+    pub fn pruner(self, settings: &PruneSettings) -> anyhow::Result<Option<Box<dyn Pruner>>> {
+        let inner = Sgd::new(settings.inner_lr)
+            .momentum(settings.inner_momentum)
+            .weight_decay(settings.inner_weight_decay);
+        let prospr = ProsPr {
+            new_data: !settings.same_batch,
+            unroll: settings.unroll()?,
+            ..ProsPr::new(settings.steps, inner)
+        };
+        Ok(match self {
+            Method::Dense => None,
+            Method::Prospr => Some(Box::new(prospr)),
+            Method::Snip => Some(Box::new(ProsPr { steps: 0, ..prospr })),
+            Method::ProsprFirstOrder => Some(Box::new(ProsPr {
+                meta_gradient: MetaGradient::FirstOrder,
+                ..prospr
+            })),
+            Method::Random => Some(Box::new(Random)),
+        })
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// How weights are chosen.
+    #[arg(long, value_enum, default_value = "prospr", help_heading = "Pruning")]
+    pub pruner: Method,
+    /// The fraction of weights to remove.
+    #[arg(long, default_value_t = 0.98, help_heading = "Pruning")]
+    pub sparsity: f64,
+    /// Train with this mask instead of choosing one.
+    #[arg(long, value_name = "FILE", help_heading = "Pruning")]
+    pub mask: Option<PathBuf>,
+    /// Draws the initial weights, the pruning batches and the order of training.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// What comparisons share.
+    pub common: Common,
+}
+
+/// Several pruners, sparsities and seeds.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct CompareConfig {
+    /// Methods to compare.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "dense,prospr,random"
+    )]
+    pub pruners: Vec<Method>,
+    /// Fractions of weights to remove.
+    #[arg(long, value_delimiter = ',', default_value = "0.98")]
+    pub sparsities: Vec<f64>,
+    /// Seeds, one run each.
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub seeds: Vec<u64>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// What comparisons share.
+    pub common: Common,
+}
+
+impl CompareConfig {
+    /// Every run of the comparison. A dense network has no sparsity to vary.
+    pub fn runs(&self) -> Vec<RunConfig> {
+        let mut runs = Vec::new();
+        for &pruner in &self.pruners {
+            let dense = &[0.0][..];
+            let sparsities = if pruner == Method::Dense {
+                dense
+            } else {
+                &self.sparsities
+            };
+            for &sparsity in sparsities {
+                runs.extend(self.seeds.iter().map(|&seed| RunConfig {
+                    pruner,
+                    sparsity,
+                    mask: None,
+                    seed,
+                    common: self.common.clone(),
+                }));
+            }
+        }
+        runs
+    }
+}
+
+/// What runs and comparisons share.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct Common {
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// The network, its data and where it runs.
+    pub network: NetworkSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// How the pruners work.
+    pub prune: PruneSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// How the network is trained.
+    pub train: TrainSettings,
+}
+
+/// The network, its data and where it runs.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct NetworkSettings {
+    /// The network.
+    #[arg(long, default_value = "lenet-5")]
+    pub model: String,
+    /// Initial weights from a safetensors file instead of drawn ones.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+    /// The data set: mnist-5k, mnist, fashion-mnist or kmnist.
+    #[arg(long, default_value = "mnist-5k")]
+    pub data: String,
+    /// The folder of the data set's files.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// auto, cpu, gpu, gpu:INDEX or gpu:NAME.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// How the pruners work.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Pruning")]
+pub struct PruneSettings {
+    /// Inner steps M of ProsPr.
+    #[arg(long, default_value_t = 3)]
+    pub steps: usize,
+    /// Images a batch in pruning.
+    #[arg(long, default_value_t = 128)]
+    pub prune_batch_size: usize,
+    /// Learning rate of ProsPr's inner steps.
+    #[arg(long, default_value_t = 0.1)]
+    pub inner_lr: f64,
+    /// Momentum of ProsPr's inner steps.
+    #[arg(long, default_value_t = 0.0)]
+    pub inner_momentum: f64,
+    /// Weight decay of ProsPr's inner steps.
+    #[arg(long, default_value_t = 0.0)]
+    pub inner_weight_decay: f64,
+    /// One batch for all inner steps, instead of a new one for each.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub same_batch: bool,
+    /// What the unroll keeps for its reverse sweep: keep, per-step, every:K or auto:BYTES.
+    #[arg(long, default_value = "per-step")]
+    pub policy: String,
+    /// Keep the unroll's states in host memory.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub host_offload: bool,
+    /// How many weights each layer keeps in any case.
+    #[arg(long, default_value_t = 0)]
+    pub min_per_layer: usize,
+}
+
+impl PruneSettings {
+    fn unroll(&self) -> anyhow::Result<UnrollOptions> {
+        let (name, number) = match self.policy.split_once(':') {
+            Some((name, number)) => (name, number.parse::<u64>().ok()),
+            None => (&self.policy[..], None),
+        };
+        let policy = match (name, number) {
+            ("keep", None) => Policy::Keep,
+            ("per-step", None) => Policy::PerStep,
+            ("every", Some(steps)) if steps > 0 => Policy::Every(steps as usize),
+            ("auto", Some(bytes)) => Policy::Auto(bytes),
+            _ => anyhow::bail!(
+                "`{}` is no unroll policy; write keep, per-step, every:K or auto:BYTES",
+                self.policy
+            ),
+        };
+        Ok(UnrollOptions {
+            host_offload: self.host_offload,
+            ..policy.into()
+        })
+    }
+}
+
+/// How the network is trained.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Training")]
+pub struct TrainSettings {
+    /// Passes over the training data.
+    #[arg(long, default_value_t = 10)]
+    pub epochs: usize,
+    /// Images a batch in training.
+    #[arg(long, default_value_t = 128)]
+    pub batch_size: usize,
+    /// Learning rate.
+    #[arg(long, default_value_t = 0.01)]
+    pub lr: f64,
+    /// Momentum.
+    #[arg(long, default_value_t = 0.9)]
+    pub momentum: f64,
+    /// Nesterov's momentum.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub nesterov: bool,
+    /// Weight decay, on all parameters.
+    #[arg(long, default_value_t = 5e-4)]
+    pub weight_decay: f64,
+    /// Epochs after which the learning rate drops; without it, half and three quarters of all.
+    #[arg(long, value_delimiter = ',', value_name = "EPOCH")]
+    pub milestones: Option<Vec<usize>>,
+    /// Factor of each drop of the learning rate.
+    #[arg(long, default_value_t = 0.1)]
+    pub gamma: f64,
+    /// Zeros put around an image before a crop of its own size is taken at random.
+    #[arg(long, default_value_t = 0)]
+    pub crop_padding: usize,
+    /// Mirror training images at random.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub flip: bool,
+}
+
+impl TrainSettings {
+    /// The update rule.
+    pub fn optimizer(&self) -> Sgd {
+        let sgd = Sgd::new(self.lr)
+            .momentum(self.momentum)
+            .weight_decay(self.weight_decay);
+        if self.nesterov { sgd.nesterov() } else { sgd }
+    }
+
+    /// The learning rate by epoch.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::Milestones {
+            at: self.drops(),
+            gamma: self.gamma,
+        }
+    }
+
+    fn drops(&self) -> Vec<usize> {
+        let usual = || {
+            let mut at = vec![self.epochs / 2, self.epochs * 3 / 4];
+            at.dedup();
+            at.retain(|&epoch| epoch > 0);
+            at
+        };
+        self.milestones.clone().unwrap_or_else(usual)
+    }
+}
+
+impl RunConfig {
+    /// The run's name among others.
+    pub fn label(&self) -> String {
+        match self.pruner {
+            _ if self.mask.is_some() => format!("mask-s{}", self.seed),
+            Method::Dense => format!("dense-s{}", self.seed),
+            method => format!("{}-{}-s{}", method.name(), self.sparsity, self.seed),
+        }
+    }
+
+    /// # Errors
+    /// If a setting is out of range, with its name.
+    pub fn check(&self) -> anyhow::Result<()> {
+        crate::pruners::Sparsity::new(self.sparsity)?;
+        self.common.check()
+    }
+}
+
+impl Common {
+    fn complete(&mut self) -> std::io::Result<()> {
+        self.train.milestones = Some(self.train.drops());
+        for path in [&mut self.network.init, &mut self.network.data_dir] {
+            complete_path(path)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let (prune, train) = (&self.prune, &self.train);
+        let positive = [
+            ("epochs", train.epochs),
+            ("batch_size", train.batch_size),
+            ("prune_batch_size", prune.prune_batch_size),
+        ];
+        for (name, value) in positive {
+            anyhow::ensure!(value > 0, "`{name}` must be 1 or more, found 0");
+        }
+        let rates = [
+            ("lr", train.lr),
+            ("momentum", train.momentum),
+            ("weight_decay", train.weight_decay),
+            ("gamma", train.gamma),
+            ("inner_lr", prune.inner_lr),
+            ("inner_momentum", prune.inner_momentum),
+            ("inner_weight_decay", prune.inner_weight_decay),
+        ];
+        for (name, value) in rates {
+            anyhow::ensure!(
+                value.is_finite() && value >= 0.0,
+                "`{name}` must be a number that is 0 or more, found {value}"
+            );
+        }
+        anyhow::ensure!(
+            !train.nesterov || train.momentum > 0.0,
+            "`nesterov` needs a `momentum` above 0"
+        );
+        prune.unroll().map(|_| ())
+    }
+}
+
+impl Settings for RunConfig {
+    fn complete(&mut self) -> std::io::Result<()> {
+        if self.pruner == Method::Dense && self.mask.is_none() {
+            self.sparsity = 0.0;
+        }
+        complete_path(&mut self.mask)?;
+        self.common.complete()
+    }
+}
+
+impl Settings for CompareConfig {
+    fn complete(&mut self) -> std::io::Result<()> {
+        self.common.complete()
+    }
+}
+
+/// A run is to find its files from any folder.
+fn complete_path(path: &mut Option<PathBuf>) -> std::io::Result<()> {
+    if let Some(path) = path {
+        *path = std::path::absolute(&*path)?;
+    }
+    Ok(())
+}

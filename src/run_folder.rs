@@ -1,0 +1,305 @@
+//! The folder of a run: what is in it, and how it survives crashes. Every file is written whole or not at all.
+//!
+//! ```text
+//! config.toml                     all settings, the version and the device
+//! scores.safetensors              saliency of every prunable weight
+//! mask.safetensors                1 where a weight stays
+//! pruning.json                    the mask's origin, and kept weights by layer
+//! metrics.csv                     a row an epoch
+//! checkpoints/last.safetensors    where training stands; previous.safetensors is the one before
+//! checkpoints/best.safetensors    the weights with the highest test accuracy so far
+//! model.safetensors               the weights after training, as PyTorch's load_state_dict wants them
+//! results.json                    what came out
+//! report.html                     the same, to look at
+//! ```
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Settings, merge};
+use crate::optim::SgdState;
+use crate::results::EpochRow;
+use crate::train::{Seen, TrainState};
+use crate::{Device, Params, Role, TensorFile, write_atomically};
+
+/// A folder that holds a run or a comparison.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+/// All that a run needs to go on as if it had never stopped.
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// Weights, statistics, momentum and counters.
+    pub train: TrainState,
+    /// What does not fit into tensors.
+    pub log: Log,
+}
+
+/// What a checkpoint tells beside its tensors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Log {
+    /// Seconds up to the last whole epoch.
+    pub seconds: f64,
+    /// Seconds of training in the epoch that is not over.
+    pub epoch_seconds: f64,
+    /// The epochs that are over.
+    pub history: Vec<EpochRow>,
+}
+
+/// The metadata of a checkpoint's file.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    step: usize,
+    epoch: usize,
+    seen: Seen,
+    log: Log,
+}
+
+impl RunFolder {
+    /// A new folder.
+    ///
+    /// # Errors
+    /// If it holds a run, or cannot be created.
+    pub fn create(root: &Path) -> anyhow::Result<RunFolder> {
+        let folder = RunFolder { root: root.into() };
+        if folder.holds_a_run() {
+            bail!(
+                "{} holds a run already; go on with it by `--resume`, or choose another folder with `--out`",
+                root.display()
+            );
+        }
+        std::fs::create_dir_all(folder.path("checkpoints")).with_context(|| {
+            format!(
+                "{} cannot be created; choose another folder with `--out`",
+                root.display()
+            )
+        })?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that was begun.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(root: &Path) -> anyhow::Result<RunFolder> {
+        let folder = RunFolder { root: root.into() };
+        if !folder.holds_a_run() {
+            bail!("{} holds no run: it has no config.toml", root.display());
+        }
+        Ok(folder)
+    }
+
+    fn holds_a_run(&self) -> bool {
+        self.path("config.toml").exists()
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Writes a text file.
+    ///
+    /// # Errors
+    /// A full disk, a missing permission.
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        Ok(write_atomically(&self.path(name), text.as_bytes())?)
+    }
+
+    /// The settings that it was begun with.
+    ///
+    /// # Errors
+    /// If `config.toml` is damaged.
+    pub fn config<T: Settings>(&self) -> anyhow::Result<T> {
+        merge::from_file(&self.path("config.toml"))
+    }
+
+    /// A JSON file, if it is there.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
+        let path = self.path(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| {
+                format!("{} is damaged; delete it and resume", path.display())
+            })?)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).with_context(|| path.display().to_string()),
+        }
+    }
+
+    /// Writes a JSON file.
+    ///
+    /// # Errors
+    /// A full disk, a missing permission.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+        self.write(name, &(serde_json::to_string_pretty(value)? + "\n"))
+    }
+
+    /// Replaces the last checkpoint, which becomes the previous one, and `metrics.csv`.
+    ///
+    /// # Errors
+    /// A full disk: the checkpoints that were there stay.
+    pub fn save(&self, at: &Checkpoint) -> anyhow::Result<()> {
+        let train = &at.train;
+        let header = Header {
+            step: train.step,
+            epoch: train.epoch,
+            seen: train.seen,
+            log: at.log.clone(),
+        };
+        let mut file = TensorFile::new(toml::to_string(&header)?);
+        file.insert_all("params.", &train.params)?;
+        file.insert_all("state.", &train.state)?;
+        if let Some(momentum) = &train.optimizer.buffers {
+            file.insert_all("momentum.", momentum)?;
+        }
+        let [next, last, previous] = ["next", "last", "previous"]
+            .map(|name| self.path(&format!("checkpoints/{name}.safetensors")));
+        let saved = file
+            .write(&next)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| {
+                if last.exists() {
+                    std::fs::rename(&last, &previous)?;
+                }
+                Ok(std::fs::rename(&next, &last)?)
+            });
+        saved.with_context(|| self.unsaved())?;
+        self.write("metrics.csv", &csv(&at.log.history))
+            .with_context(|| self.unsaved())
+    }
+
+    /// Replaces the best weights.
+    ///
+    /// # Errors
+    /// A full disk: those that were there stay.
+    pub fn save_best(&self, weights: &TensorFile) -> anyhow::Result<()> {
+        weights
+            .write(&self.path("checkpoints/best.safetensors"))
+            .with_context(|| self.unsaved())
+    }
+
+    fn unsaved(&self) -> String {
+        format!(
+            "training could not be saved; the last good checkpoint is untouched: make room, then go on with `--resume --out {}`",
+            self.root.display()
+        )
+    }
+
+    /// The last checkpoint of a network with these parameters and state, if there is one.
+    ///
+    /// # Errors
+    /// If it is damaged or of another network; the message names the one before it.
+    pub fn checkpoint(
+        &self,
+        params: &Params,
+        state: &Params,
+        device: &Device,
+    ) -> anyhow::Result<Option<Checkpoint>> {
+        let [last, previous] =
+            ["last", "previous"].map(|name| self.path(&format!("checkpoints/{name}.safetensors")));
+        let read = |path: &Path| read_checkpoint(path, params, state, device);
+        // A crash between the two renames of `save` leaves the previous one alone.
+        let path = if last.exists() { &last } else { &previous };
+        if !path.exists() {
+            return Ok(None);
+        }
+        match read(path) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(error) if *path == last && previous.exists() => match read(&previous) {
+                Ok(good) => Err(error.context(format!(
+                    "the last checkpoint is damaged; the one before it is whole, after {} epochs and {} steps: delete {} and run again with `--resume`",
+                    good.train.epoch,
+                    good.train.step,
+                    last.display()
+                ))),
+                Err(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn read_checkpoint(
+    path: &Path,
+    params: &Params,
+    state: &Params,
+    device: &Device,
+) -> anyhow::Result<Checkpoint> {
+    let file = TensorFile::read(path)?;
+    let header: Header = toml::from_str(&file.metadata)
+        .with_context(|| format!("{} is no checkpoint", path.display()))?;
+    let momentum = file.names().any(|name| name.starts_with("momentum."));
+    let buffers = momentum
+        .then(|| file.params_like("momentum.", params, device))
+        .transpose()?;
+    Ok(Checkpoint {
+        train: TrainState {
+            params: file.params_like("params.", params, device)?,
+            state: file.params_like("state.", state, device)?,
+            optimizer: SgdState { buffers },
+            step: header.step,
+            epoch: header.epoch,
+            seen: header.seen,
+        },
+        log: header.log,
+    })
+}
+
+/// Parameters and running statistics as PyTorch's `state_dict` has them, the count of batches beside each
+/// statistic included.
+///
+/// # Errors
+/// The engine's.
+pub fn state_dict(params: &Params, state: &Params, steps: usize) -> crate::Result<TensorFile> {
+    let mut file = TensorFile::new(String::new());
+    file.insert_all("", params)?;
+    file.insert_all("", state)?;
+    for (name, ..) in state.iter() {
+        if let Some(norm) = name.strip_suffix("running_mean") {
+            file.insert_i64(format!("{norm}num_batches_tracked"), steps as i64);
+        }
+    }
+    Ok(file)
+}
+
+/// Scores from `scores.safetensors`.
+pub(crate) fn read_scores(path: &Path) -> crate::Result<Params> {
+    TensorFile::read(path)?.params("", Role::Weight, &Device::cpu())
+}
+
+fn csv(history: &[EpochRow]) -> String {
+    let mut text = String::from(
+        "epoch,lr,train_loss,train_top1,test_loss,test_top1,test_top5,images_per_second,seconds\n",
+    );
+    for r in history {
+        writeln!(
+            text,
+            "{},{},{},{},{},{},{},{:.1},{:.3}",
+            r.epoch,
+            r.lr,
+            r.train_loss,
+            r.train_top1,
+            r.test_loss,
+            r.test_top1,
+            r.test_top5,
+            r.images_per_second,
+            r.seconds
+        )
+        .expect("strings take all");
+    }
+    text
+}

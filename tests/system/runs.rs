@@ -1,0 +1,433 @@
+//! Run folders: resuming, stopping, and everything that can go wrong with files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use prospr::datasets::{Split, mnist5k};
+use tempfile::TempDir;
+
+/// A folder with a small data set in MNIST's format, in which runs are made.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let data = mnist5k();
+        for (prefix, split, count) in [("train", data.train, 384), ("t10k", data.test, 100)] {
+            write_idx(folder.path(), prefix, &split, count);
+        }
+        Place { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
+        command
+            .args(args.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("PROSPR_DEVICE");
+        command
+    }
+
+    fn prospr(&self, args: &str) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed.
+    fn good(&self, args: &str) -> (String, String) {
+        let output = self.prospr(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{args}:\n{out}\n{err}");
+        (out, err)
+    }
+
+    /// Runs a command that must fail, with a message that has all parts.
+    fn bad(&self, args: &str, parts: &[&str]) {
+        let output = self.prospr(args);
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{args}: {}",
+            text(&output.stdout)
+        );
+        has(&text(&output.stderr), parts);
+    }
+
+    fn start(&self, args: &str) -> Child {
+        self.command(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes(name)).unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn has(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
+}
+
+fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
+    let [_, h, w] = split.shape;
+    let header = |shape: &[usize]| -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, shape.len() as u8];
+        shape
+            .iter()
+            .for_each(|&n| bytes.extend((n as u32).to_be_bytes()));
+        bytes
+    };
+    let mut images = header(&[count, h, w]);
+    images.extend(&split.images[..count * h * w]);
+    let mut labels = header(&[count]);
+    labels.extend(&split.labels[..count]);
+    std::fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();
+    std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
+}
+
+/// Small runs on the CPU.
+const SMALL: &str = "--device cpu --data mnist --data-dir . --batch-size 32 --prune-batch-size 32 --sparsity 0.9 --crop-padding 1";
+
+/// Metrics without the columns that tell time.
+fn metrics(csv: &[u8]) -> Vec<String> {
+    let text = text(csv);
+    let untimed = |line: &str| line.split(',').take(7).collect::<Vec<_>>().join(",");
+    text.lines().map(untimed).collect()
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "waited too long until {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Interrupts, as Ctrl-C does.
+fn interrupt(child: &Child) {
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
+/// Killed without warning in one place, interrupted in the middle of an epoch in another: the result is the same, bit
+/// for bit, as that of a run that was left alone.
+#[test]
+fn a_resumed_run_is_bit_identical() {
+    let place = Place::new();
+    let run = format!("run {SMALL} --epochs 4");
+    place.good(&format!("{run} --out whole"));
+    let epochs = |folder: &str| -> usize {
+        let csv = std::fs::read_to_string(place.path(&format!("{folder}/metrics.csv")));
+        csv.map_or(0, |text| text.lines().count().saturating_sub(1))
+    };
+
+    let mut killed = place.start(&format!("{run} --out killed"));
+    wait_until("an epoch is over", || epochs("killed") >= 1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(
+        !place.path("killed/results.json").exists(),
+        "it was killed too late"
+    );
+    // The folder knows the settings; `--resume` alone is enough.
+    place.good("run --resume --out killed");
+
+    let mut stopped = place.start(&format!("{run} --out stopped"));
+    wait_until("an epoch is over", || epochs("stopped") >= 1);
+    std::thread::sleep(Duration::from_millis(40));
+    interrupt(&stopped);
+    assert_eq!(stopped.wait().unwrap().code(), Some(130));
+    assert!(place.path("stopped/checkpoints/last.safetensors").exists());
+    let (_, err) = place.good(&format!("{run} --resume --out stopped"));
+    has(&err, &["going on after"]);
+
+    for folder in ["killed", "stopped"] {
+        for file in [
+            "mask.safetensors",
+            "model.safetensors",
+            "checkpoints/best.safetensors",
+        ] {
+            let (a, b) = (
+                place.bytes(&format!("whole/{file}")),
+                place.bytes(&format!("{folder}/{file}")),
+            );
+            assert!(a == b, "{folder}/{file} differs");
+        }
+        assert_eq!(
+            metrics(&place.bytes("whole/metrics.csv")),
+            metrics(&place.bytes(&format!("{folder}/metrics.csv")))
+        );
+    }
+    // A finished run stays as it is.
+    let (out, err) = place.good("run --resume --out whole");
+    has(&err, &["this run is finished"]);
+    has(&out, &["conv1.weight", "top-1"]);
+}
+
+#[test]
+fn a_run_folder_holds_everything() {
+    let place = Place::new();
+    let (out, _) = place.good(&format!(
+        "run {SMALL} --epochs 2 --seed 3 --out r --json --quiet"
+    ));
+    let results = place.json("r/results.json");
+    assert_eq!(
+        results,
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()
+    );
+    assert_eq!(results["pruner"], "prospr");
+    assert_eq!(results["sparsity_requested"], 0.9);
+    assert_eq!(
+        (&results["sparsity"], &results["seed"]),
+        (&0.9.into(), &3.into())
+    );
+    assert_eq!(
+        (&results["params"], &results["params_kept"]),
+        (&431_080.into(), &43_630.into())
+    );
+    let kept: u64 = results["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["kept"].as_u64().unwrap())
+        .sum();
+    assert_eq!(kept, 43_050);
+    for key in ["test_top1", "prune_seconds", "train_seconds"] {
+        assert!(results[key].as_f64().unwrap() >= 0.0, "{key}");
+    }
+    assert!(results["device"].as_str().unwrap().contains("cpu"));
+    let config = text(&place.bytes("r/config.toml"));
+    has(
+        &config,
+        &[
+            "version = \"",
+            "device_name = \"cpu",
+            "seed = 3",
+            "milestones = [1]",
+        ],
+    );
+    assert_eq!(metrics(&place.bytes("r/metrics.csv")).len(), 3);
+
+    // The halves do what the whole does.
+    place.good(&format!("prune {SMALL} --epochs 2 --seed 3 --out p"));
+    place.good(&format!(
+        "train {SMALL} --epochs 2 --seed 3 --mask p/mask.safetensors --init p/init.safetensors --out t"
+    ));
+    assert!(place.bytes("t/model.safetensors") == place.bytes("r/model.safetensors"));
+    assert_eq!(place.json("t/results.json")["pruner"], "prospr");
+    let (out, _) = place.good("eval r --json --quiet");
+    let tested: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(tested["top1"], results["test_top1"]);
+    let (out, _) = place.good(&format!("eval r/model.safetensors {SMALL}"));
+    has(&out, &["top-1", "top-5"]);
+
+    // What is there is not overwritten, and settings do not change under way.
+    place.bad(
+        &format!("run {SMALL} --out r"),
+        &["holds a run already", "--resume", "--out"],
+    );
+    place.bad(
+        "run --resume --out r --lr 0.5",
+        &["`lr` is 0.01 there, 0.5 here"],
+    );
+}
+
+#[test]
+fn a_comparison_lists_its_runs_and_resumes() {
+    let place = Place::new();
+    let args = format!(
+        "compare {SMALL} --epochs 1 --pruners dense,random --sparsities 0.5,0.9 --seeds 0,1"
+    );
+    let args = args.replace("--sparsity 0.9 ", "");
+    let (table, _) = place.good(&format!("{args} --out c"));
+    assert_eq!(
+        table.lines().filter(|line| line.contains('±')).count(),
+        3,
+        "{table}"
+    );
+    let first = place.json("c/results.json");
+    assert_eq!(first["runs"].as_array().unwrap().len(), 6);
+    assert!(place.path("c/random-0.5-s1/model.safetensors").exists());
+    // As if it had been killed before the last run was over.
+    std::fs::remove_file(place.path("c/results.json")).unwrap();
+    std::fs::remove_dir_all(place.path("c/random-0.9-s1")).unwrap();
+    place.good(&format!("{args} --resume --out c"));
+    let again = place.json("c/results.json");
+    for (a, b) in first["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(again["runs"].as_array().unwrap())
+    {
+        assert_eq!(
+            (&a["test_top1"], &a["layers"]),
+            (&b["test_top1"], &b["layers"])
+        );
+    }
+}
+
+#[test]
+fn bad_settings_and_files_are_named() {
+    let place = Place::new();
+    std::fs::write(place.path("typo.toml"), "epoch = 3\n").unwrap();
+    place.bad(
+        "run --config typo.toml",
+        &["typo.toml", "`epoch`", "`epochs`"],
+    );
+    place.bad("run --sparsity 1.5 --device cpu --out x", &["1.5"]);
+    place.bad("run --batch-size 0 --device cpu --out y", &["`batch_size`"]);
+    place.bad(
+        "run --data nist --device cpu --out z",
+        &["nist", "mnist-5k"],
+    );
+    place.bad(
+        "run --model lenet --device cpu --out w",
+        &["lenet", "lenet-5"],
+    );
+    place.bad(
+        "run --policy always --device cpu --out v",
+        &["always", "per-step"],
+    );
+    place.bad("prune --pruner dense", &["dense"]);
+    let (out, _) = place.good("run --lr 0.5 --print-config");
+    std::fs::write(place.path("all.toml"), &out).unwrap();
+    assert_eq!(place.good("run --config all.toml --print-config").0, out);
+    has(&place.good("completions bash").0, &["prospr", "--sparsity"]);
+
+    // Damaged data.
+    let images = place.bytes("train-images-idx3-ubyte");
+    let damage = |bytes: &[u8], parts: &[&str]| {
+        std::fs::write(place.path("train-images-idx3-ubyte"), bytes).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        place.bad(&format!("run {SMALL} --out {}", out.display()), parts);
+    };
+    let name = "train-images-idx3-ubyte";
+    damage(
+        &images[..5000],
+        &[name, "expected", "download the file again"],
+    );
+    damage(&[&[1, 2, 3, 4], &images[4..]].concat(), &[name, "01 02 03"]);
+    damage(
+        &[&images[..7], &[0x7f], &images[8..]].concat(),
+        &[name, "found"],
+    );
+    std::fs::write(place.path(name), images).unwrap();
+
+    // A folder that cannot be made, even by root.
+    std::fs::write(place.path("file"), "").unwrap();
+    place.bad(
+        &format!("run {SMALL} --out file/run"),
+        &["file/run", "--out"],
+    );
+
+    // A mask of another network.
+    let mut foreign = prospr::TensorFile::new("");
+    let one = prospr::Tensor::ones(&[3, 2], prospr::DType::U8, &prospr::Device::cpu());
+    foreign.insert("conv1.weight", &one).unwrap();
+    foreign.write(&place.path("foreign.safetensors")).unwrap();
+    place.bad(
+        &format!("train {SMALL} --mask foreign.safetensors --out f"),
+        &[
+            "foreign.safetensors",
+            "another network",
+            "[3, 2]",
+            "[20, 1, 5, 5]",
+        ],
+    );
+}
+
+/// A run that was stopped after its first epoch.
+fn stopped_run(place: &Place) -> String {
+    let run = format!("run {SMALL} --epochs 3");
+    let mut child = place.start(&format!("{run} --out r"));
+    wait_until("a second epoch is over", || {
+        place.path("r/checkpoints/previous.safetensors").exists()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        !place.path("r/results.json").exists(),
+        "it was killed too late"
+    );
+    run
+}
+
+#[test]
+fn a_checkpoint_cut_short_leaves_the_one_before() {
+    let place = Place::new();
+    let run = stopped_run(&place);
+    let last = place.bytes("r/checkpoints/last.safetensors");
+    std::fs::write(
+        place.path("r/checkpoints/last.safetensors"),
+        &last[..last.len() / 2],
+    )
+    .unwrap();
+    place.bad(
+        &format!("{run} --resume --out r"),
+        &[
+            "last.safetensors",
+            "cut short",
+            "the one before it is whole, after 1 epochs",
+            "--resume",
+        ],
+    );
+    std::fs::remove_file(place.path("r/checkpoints/last.safetensors")).unwrap();
+    place.good(&format!("{run} --resume --out r"));
+    place.good(&format!("{run} --out whole"));
+    assert!(place.bytes("r/model.safetensors") == place.bytes("whole/model.safetensors"));
+}
+
+/// A full disk leaves the last good checkpoint, and the run goes on from it when there is room again.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let place = Place::new();
+    let run = stopped_run(&place);
+    let last = place.bytes("r/checkpoints/last.safetensors");
+    // No file can grow beyond 512 KiB, as on a disk that has no more room; no privileges are needed for that.
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f 1024; exec {} {run} --resume --out r",
+        env!("CARGO_BIN_EXE_prospr")
+    );
+    let output = Command::new("sh")
+        .args(["-c", &limited])
+        .current_dir(place.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    has(
+        &text(&output.stderr),
+        &[
+            "last good checkpoint",
+            "make room",
+            "--resume --out r",
+            "cannot be written",
+        ],
+    );
+    assert!(last == place.bytes("r/checkpoints/last.safetensors"));
+    place.good(&format!("{run} --resume --out r"));
+}

@@ -4,6 +4,7 @@
 //! The whole public API is on this page. [`prelude`] has what most programs need.
 
 pub mod experiment;
+pub mod report;
 pub mod results;
 
 pub use prospr_datasets as datasets;

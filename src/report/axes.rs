@@ -255,3 +255,42 @@ fn superscript(power: i32) -> String {
     };
     power.to_string().chars().map(digit).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(ticks: &[(f64, String)]) -> Vec<&str> {
+        ticks.iter().map(|(_, label)| label.as_str()).collect()
+    }
+
+    #[test]
+    fn accuracies_get_no_more_room_than_they_need() {
+        let axis = |values: &[f64]| percent_axis(values.iter().copied());
+        assert_eq!(axis(&[10.0, 97.0]).0, (0.0, 100.0));
+        assert_eq!(axis(&[91.0, 97.5, f64::NAN]).0, (90.0, 98.0));
+        assert_eq!(axis(&[100.0]).0, (99.0, 100.0));
+        assert_eq!(labels(&axis(&[100.0]).1)[..2], ["99.0 %", "99.2 %"]);
+        assert_eq!(axis(&[]).0, (0.0, 100.0));
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(labels(&epoch_axis(1).1), ["1"]);
+        assert_eq!(labels(&epoch_axis(3).1), ["1", "2", "3"]);
+        assert_eq!(
+            labels(&epoch_axis(30).1),
+            ["1", "5", "10", "15", "20", "25", "30"]
+        );
+        assert_eq!(
+            labels(&log_ticks(0.0, 5.0)),
+            ["1", "10", "100", "1000", "10⁴", "10⁵"]
+        );
+        assert_eq!(labels(&log_ticks(-4.2, -1.9)), ["10⁻⁴", "10⁻³", "10⁻²"]);
+        assert_eq!(labels(&log_ticks(-1.0, 0.0)), ["0.1", "0.2", "0.5", "1"]);
+        assert!(log_ticks(-12.0, 0.0).len() <= 9 && log_ticks(-3.01, -3.0).len() > 2);
+        assert_eq!(scientific(3.24e-5), "3.2·10⁻⁵");
+        assert_eq!(scientific(0.05), "0.05");
+        assert_eq!(scientific(9.97), "10");
+    }
+}

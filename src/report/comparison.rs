@@ -12,6 +12,9 @@ use super::text::{count, mean_and_deviation, mean_percent, percent, seconds, sho
 use super::write_file;
 use crate::results::{EpochRow, Results};
 
+/// So many filters of a run are shown; its own report has more.
+const FILTERS: usize = 24;
+
 /// One of the runs that are compared.
 #[derive(Clone, Debug)]
 pub struct ComparedRun {
@@ -112,8 +115,10 @@ impl ComparisonReport<'_> {
              the highest sparsity that was compared. A ring at the left border is a layer of which nothing is left.",
         )?;
 
+        let highest = plots::sparsities(&groups).last().copied();
         let pictured: Vec<(&Group<'_>, &Filters)> = groups
             .iter()
+            .filter(|group| !group.pruned() || Some(group.sparsity) == highest)
             .filter_map(|group| Some((group, group.runs[0].filters.as_ref()?)))
             .collect();
         if let Some((_, first)) = pictured.first() {
@@ -123,8 +128,12 @@ impl ComparisonReport<'_> {
                 panels.push(Panel::trained(title, filters));
             }
             page.heading("First layer");
-            let picture = draw(&first.layer, &panels)?;
-            page.figure(dir, "filters.png", &picture, Inline::Png, first.caption())?;
+            let picture = draw(&first.layer, &panels, FILTERS)?;
+            let caption = format!(
+                "{} Networks after training with their first seed, at the highest sparsity; each run's own report has more.",
+                first.caption()
+            );
+            page.figure(dir, "filters.png", &picture, Inline::Png, &caption)?;
         }
 
         page.heading("Runs");

@@ -23,9 +23,8 @@ pub struct Filters {
     pub trained: Vec<f32>,
 }
 
-/// More filters than these are not shown.
-pub const MOST: usize = 64;
-
+/// More of a run's filters than these are not shown.
+const MOST: usize = 64;
 /// A removed weight, where white is zero.
 const REMOVED: RGBColor = RGBColor(0xB0, 0xB6, 0xBD);
 const MARGIN: f64 = 16.0;
@@ -88,7 +87,7 @@ impl Filters {
             });
         }
         panels.push(Panel::trained("after training".into(), self));
-        draw(&self.layer, &panels)
+        draw(&self.layer, &panels, MOST)
     }
 }
 
@@ -122,13 +121,13 @@ impl<'a> Panel<'a> {
         }
     }
 
-    fn grid(&self) -> Grid {
+    fn grid(&self, most: usize) -> Grid {
         let [filters, _, height, width] = self.filters.shape;
-        let shown = filters.min(MOST);
+        let shown = filters.min(most);
         let zoom = ((SIDE as f64 / height.max(width) as f64).round()).max(1.0);
         let room = WIDTH - 2.0 * MARGIN + GAP;
-        let most = (room / (GAP + zoom * width as f64)).floor().max(1.0) as usize;
-        let rows = shown.div_ceil(most);
+        let fits = (room / (GAP + zoom * width as f64)).floor().max(1.0) as usize;
+        let rows = shown.div_ceil(fits);
         let columns = shown.div_ceil(rows);
         // What is left of the width makes filters larger.
         let fit = ((room / columns as f64 - GAP) / width as f64).floor();
@@ -194,13 +193,13 @@ fn diverging(value: f64) -> RGBColor {
     mixed(RGBColor(0xFF, 0xFF, 0xFF), end, value.abs().min(1.0))
 }
 
-/// Panels below each other, each with its own range of colours.
-pub fn draw(layer: &str, panels: &[Panel<'_>]) -> anyhow::Result<Picture> {
+/// Panels below each other with at most so many filters, each panel with its own range of colours.
+pub fn draw(layer: &str, panels: &[Panel<'_>], most: usize) -> anyhow::Result<Picture> {
     const HEAD: f64 = 34.0;
     let mut height = 40.0;
     for panel in panels {
         panel.filters.check()?;
-        height += HEAD + panel.grid().height + 12.0;
+        height += HEAD + panel.grid(most).height + 12.0;
     }
     let titles: Vec<&str> = panels.iter().map(|p| p.title.as_str()).collect();
     let alt = format!("Filters of {layer}: {}.", titles.join("; "));
@@ -214,7 +213,8 @@ pub fn draw(layer: &str, panels: &[Panel<'_>]) -> anyhow::Result<Picture> {
     );
     let mut top = 40.0;
     for panel in panels {
-        let Grid { shown, .. } = panel.grid();
+        let layout = panel.grid(most);
+        let shown = layout.shown;
         let filters = panel.filters.shape[0];
         let title = if shown < filters {
             format!("{} (the first {shown} of {filters})", panel.title)
@@ -222,20 +222,19 @@ pub fn draw(layer: &str, panels: &[Panel<'_>]) -> anyhow::Result<Picture> {
             panel.title.clone()
         };
         picture.text((MARGIN, top + 20.0), HPos::Left, TEXT, INK, title);
-        let scale = panel.scale();
-        range(&mut picture, panel, scale, top + 20.0);
-        grid(&mut picture, panel, scale, top + HEAD);
-        top += HEAD + panel.grid().height + 12.0;
+        range(&mut picture, panel, top + 20.0);
+        grid(&mut picture, panel, &layout, top + HEAD);
+        top += HEAD + layout.height + 12.0;
     }
     Ok(picture)
 }
 
 /// Which weights the colours stand for, at the right border.
-fn range(picture: &mut Picture, panel: &Panel<'_>, scale: f32, base: f64) {
+fn range(picture: &mut Picture, panel: &Panel<'_>, base: f64) {
     let right = WIDTH - MARGIN;
-    let limit = match scale {
+    let limit = match panel.scale() {
         0.0 => "0".into(),
-        _ => scientific(f64::from(scale)),
+        scale => scientific(f64::from(scale)),
     };
     if panel.filters.shape[1] == 3 {
         let text = format!("channels from −{limit} to {limit}");
@@ -254,9 +253,9 @@ fn range(picture: &mut Picture, panel: &Panel<'_>, scale: f32, base: f64) {
     picture.text((bar.1 + 6.0, base), HPos::Left, TEXT, MUTED, limit);
 }
 
-fn grid(picture: &mut Picture, panel: &Panel<'_>, scale: f32, top: f64) {
+fn grid(picture: &mut Picture, panel: &Panel<'_>, grid: &Grid, top: f64) {
     let [_, _, height, width] = panel.filters.shape;
-    let grid = panel.grid();
+    let scale = panel.scale();
     let zoom = grid.zoom;
     for filter in 0..grid.shown {
         let left = MARGIN + grid.across * (filter % grid.columns) as f64;

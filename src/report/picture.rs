@@ -3,7 +3,7 @@
 use std::sync::Once;
 
 use anyhow::Context;
-use image::codecs::png::PngEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 use plotters::prelude::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -164,12 +164,13 @@ impl Picture {
         let large = RgbImage::from_raw(width, height, pixels).context("the bitmap's size")?;
         let small = imageops::thumbnail(&large, width / OVERSAMPLING, height / OVERSAMPLING);
         let mut png = Vec::new();
-        PngEncoder::new(&mut png).write_image(
-            &small,
-            small.width(),
-            small.height(),
-            ExtendedColorType::Rgb8,
-        )?;
+        PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
+            .write_image(
+                &small,
+                small.width(),
+                small.height(),
+                ExtendedColorType::Rgb8,
+            )?;
         Ok(png)
     }
 

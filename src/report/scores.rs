@@ -37,7 +37,8 @@ pub fn scores(layers: &[ScoredLayer]) -> Picture {
             if !kept {
                 cut = cut.max(score);
             }
-            if score > 0.0 {
+            // Masks refuse what is not finite.
+            if score > 0.0 && score.is_finite() {
                 logs.push((f64::from(score).log10(), kept));
             } else {
                 zero[usize::from(kept)] += 1;

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod experiment;
+pub mod report;
 pub mod results;
 pub mod run_folder;
 

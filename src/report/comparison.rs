@@ -1,0 +1,285 @@
+//! The report on several runs.
+
+use std::path::Path;
+
+use plotters::style::RGBColor;
+
+use super::comparison_plots as plots;
+use super::filters::{Filters, Panel, draw};
+use super::html::{Cell, Inline, Page};
+use super::picture::{HUES, INK, PAPER, mixed};
+use super::text::{count, mean_and_deviation, mean_percent, percent, seconds, short_percent};
+use super::write_file;
+use crate::results::{EpochRow, Results};
+
+/// So many filters of a run are shown; its own report has more.
+const FILTERS: usize = 24;
+
+/// One of the runs that are compared.
+#[derive(Clone, Debug)]
+pub struct ComparedRun {
+    /// What came out.
+    pub results: Results,
+    /// Epoch by epoch.
+    pub history: Vec<EpochRow>,
+    /// The first layer's filters, if they can be shown as pictures.
+    pub filters: Option<Filters>,
+    /// Its own report's path, relative to the comparison's folder, with slashes.
+    pub report: String,
+}
+
+/// A comparison's report. Runs with the same pruner and sparsity are one group, whose seeds are averaged.
+#[derive(Clone, Copy, Debug)]
+pub struct ComparisonReport<'a> {
+    /// One for each pruner, sparsity and seed; the groups are shown in the order of their first runs.
+    pub runs: &'a [ComparedRun],
+    /// The configuration, as text.
+    pub config_toml: &'a str,
+    /// Version of the program.
+    pub version: &'a str,
+}
+
+/// The runs that differ in nothing but their seeds; at least one.
+pub struct Group<'a> {
+    /// The method's name.
+    pub pruner: &'a str,
+    /// The fraction of weights that was to be removed.
+    pub sparsity: f64,
+    /// One a seed.
+    pub runs: Vec<&'a ComparedRun>,
+    /// Its pruner's colour.
+    pub hue: RGBColor,
+    /// Its own colour: the pruner's, paler at lower sparsities.
+    pub color: RGBColor,
+}
+
+impl ComparisonReport<'_> {
+    /// Writes `report.html`, `accuracy.png`, `sparsity.png` and, if there is something to show,
+    /// `accuracy-by-sparsity.png` and `filters.png` into a folder that exists.
+    ///
+    /// # Errors
+    /// If there are no runs, a file cannot be written, or filters do not have the shape that they claim.
+    pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let groups = groups(self.runs);
+        let Some(first) = self.runs.first() else {
+            anyhow::bail!("a comparison's report needs at least one run, but there is none");
+        };
+        let Results { model, data, .. } = &first.results;
+        let mut page = Page::new(&format!("Comparison: {model} on {data}"));
+        page.paragraph("verdict", &verdict(&groups));
+        page.table(
+            &[
+                "pruner",
+                "sparsity",
+                "weights kept",
+                "test top-1",
+                "best top-1",
+                "top-5",
+                "pruning",
+                "training",
+                "seeds",
+            ],
+            &groups.iter().map(Group::row).collect::<Vec<_>>(),
+            false,
+        );
+        if groups.iter().any(|group| group.runs.len() > 1) {
+            page.paragraph("note", "Means over seeds ± sample standard deviations.");
+        }
+
+        page.heading("Accuracy");
+        page.figure(
+            dir,
+            "accuracy.png",
+            &plots::curves(&groups),
+            Inline::Svg,
+            "Share of test images whose class has the largest output, after each epoch; means over seeds. Colours are \
+             pruners, paler ones lower sparsities.",
+        )?;
+        if plots::sparsities(&groups).len() > 1 {
+            page.figure(
+                dir,
+                "accuracy-by-sparsity.png",
+                &plots::frontier(&groups),
+                Inline::Svg,
+                "Test accuracy after the last epoch against the share of weights that is left, on a logarithmic scale; \
+                 means over seeds, bars of one standard deviation. The broken line is the dense network.",
+            )?;
+        }
+        page.heading("Sparsity");
+        page.figure(
+            dir,
+            "sparsity.png",
+            &plots::layers(&groups),
+            Inline::Svg,
+            "What each pruner leaves of each layer, first layer on top, on a logarithmic scale; means over seeds, at \
+             the highest sparsity that was compared. A ring at the left border is a layer of which nothing is left.",
+        )?;
+
+        let highest = plots::sparsities(&groups).last().copied();
+        let pictured: Vec<(&Group<'_>, &Filters)> = groups
+            .iter()
+            .filter(|group| !group.pruned() || Some(group.sparsity) == highest)
+            .filter_map(|group| Some((group, group.runs[0].filters.as_ref()?)))
+            .collect();
+        if let Some((_, first)) = pictured.first() {
+            let mut panels = vec![Panel::initial(first)];
+            for (group, filters) in &pictured {
+                let title = format!("{} after training", group.name());
+                panels.push(Panel::trained(title, filters));
+            }
+            page.heading("First layer");
+            let picture = draw(&first.layer, &panels, FILTERS)?;
+            let caption = format!(
+                "{} Networks after training with their first seed, at the highest sparsity; each run's own report has more.",
+                first.caption()
+            );
+            page.figure(dir, "filters.png", &picture, Inline::Png, &caption)?;
+        }
+
+        page.heading("Runs");
+        let rows: Vec<Vec<Cell>> = self.runs.iter().map(run_row).collect();
+        page.table(
+            &[
+                "run",
+                "seed",
+                "sparsity",
+                "test top-1",
+                "best top-1",
+                "epoch of best",
+                "training",
+            ],
+            &rows,
+            false,
+        );
+        page.details("Configuration", self.config_toml);
+        write_file(&dir.join("report.html"), page.html(self.version).as_bytes())
+    }
+}
+
+impl Group<'_> {
+    /// Whether weights were removed.
+    pub fn pruned(&self) -> bool {
+        self.runs
+            .iter()
+            .any(|run| run.results.weights_kept < run.results.weights)
+    }
+
+    /// Pruner and sparsity.
+    pub fn name(&self) -> String {
+        if self.pruned() {
+            format!("{} {}", self.pruner, short_percent(self.sparsity))
+        } else {
+            self.pruner.into()
+        }
+    }
+
+    /// A number of each run.
+    pub fn values(&self, value: impl Fn(&Results) -> f64) -> Vec<f64> {
+        self.runs.iter().map(|run| value(&run.results)).collect()
+    }
+
+    /// Test accuracy after the last epoch, averaged.
+    pub fn top1(&self) -> f64 {
+        mean_and_deviation(&self.values(|r| r.test_top1)).0
+    }
+
+    fn row(&self) -> Vec<Cell> {
+        let results = &self.runs[0].results;
+        let mean = |value: fn(&Results) -> f64| mean_and_deviation(&self.values(value)).0;
+        vec![
+            self.pruner.into(),
+            percent(mean(|r| r.sparsity)).into(),
+            format!(
+                "{} of {}",
+                count(results.weights_kept),
+                count(results.weights)
+            )
+            .into(),
+            mean_percent(&self.values(|r| r.test_top1)).into(),
+            mean_percent(&self.values(|r| r.best_test_top1)).into(),
+            mean_percent(&self.values(|r| r.test_top5)).into(),
+            seconds(mean(|r| r.prune_seconds)).into(),
+            seconds(mean(|r| r.train_seconds)).into(),
+            self.runs.len().to_string().into(),
+        ]
+    }
+}
+
+fn run_row(run: &ComparedRun) -> Vec<Cell> {
+    let results = &run.results;
+    let name = Cell::Link {
+        to: run.report.clone(),
+        text: results.pruner.clone(),
+    };
+    vec![
+        name,
+        results.seed.to_string().into(),
+        percent(results.sparsity).into(),
+        percent(results.test_top1).into(),
+        percent(results.best_test_top1).into(),
+        results.best_epoch.to_string().into(),
+        seconds(results.train_seconds).into(),
+    ]
+}
+
+/// How the pruners did at the highest sparsity, the best first, and without pruning.
+fn verdict(groups: &[Group<'_>]) -> String {
+    let result = |group: &Group<'_>| format!("{} {}", group.pruner, percent(group.top1()));
+    let dense = groups.iter().find(|group| !group.pruned()).map(result);
+    let Some(&highest) = plots::sparsities(groups).last() else {
+        return format!("Test accuracy: {}.", dense.unwrap_or_default());
+    };
+    let mut pruned: Vec<&Group<'_>> = groups
+        .iter()
+        .filter(|g| g.pruned() && g.sparsity == highest)
+        .collect();
+    // What is not a number comes last.
+    pruned.sort_by(|a, b| b.top1().max(-1.0).total_cmp(&a.top1().max(-1.0)));
+    let pruned: Vec<String> = pruned.into_iter().map(result).collect();
+    format!(
+        "Test accuracy with {} of the weights removed before training: {}.{}",
+        short_percent(highest),
+        pruned.join(", "),
+        dense.map_or_else(String::new, |dense| format!(" Without pruning: {dense}."))
+    )
+}
+
+/// Groups in the order of their first runs.
+fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for run in runs {
+        let Results {
+            pruner,
+            sparsity_requested: sparsity,
+            ..
+        } = &run.results;
+        match groups
+            .iter_mut()
+            .find(|g| g.pruner == pruner && g.sparsity == *sparsity)
+        {
+            Some(group) => group.runs.push(run),
+            None => groups.push(Group {
+                pruner,
+                sparsity: *sparsity,
+                runs: vec![run],
+                hue: INK,
+                color: INK,
+            }),
+        }
+    }
+    let mut pruners: Vec<&str> = Vec::new();
+    for group in groups.iter().filter(|group| group.pruned()) {
+        if !pruners.contains(&group.pruner) {
+            pruners.push(group.pruner);
+        }
+    }
+    let sparsities = plots::sparsities(&groups);
+    for group in groups.iter_mut().filter(|group| group.pruned()) {
+        let pruner = pruners.iter().position(|&name| name == group.pruner);
+        group.hue = HUES[pruner.unwrap_or(0) % HUES.len()];
+        let rank = sparsities.iter().rev().position(|&s| s == group.sparsity);
+        let steps = (sparsities.len() - 1).max(1) as f64;
+        group.color = mixed(group.hue, PAPER, 0.62 * rank.unwrap_or(0) as f64 / steps);
+    }
+    groups
+}

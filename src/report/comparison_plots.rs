@@ -1,0 +1,234 @@
+//! The plots of a comparison.
+
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
+
+use super::axes::{Axes, Key, head, head_height, log_ticks, percent_axis};
+use super::comparison::Group;
+use super::picture::{INK, Picture, TEXT, WIDTH, shortened, text_width};
+use super::plots::{accuracy_axes, curve, share};
+use super::text::{mean_and_deviation, percent, short_percent};
+
+type Legend = Vec<(Key, RGBColor, String)>;
+
+/// The requested sparsities of pruned networks, rising.
+pub fn sparsities(groups: &[Group<'_>]) -> Vec<f64> {
+    let pruned = groups.iter().filter(|group| group.pruned());
+    let mut sparsities: Vec<f64> = pruned.map(|group| group.sparsity).collect();
+    sparsities.sort_by(f64::total_cmp);
+    sparsities.dedup();
+    sparsities
+}
+
+/// Test accuracy by epoch, one line a group.
+pub fn curves(groups: &[Group<'_>]) -> Picture {
+    let legend: Legend = groups
+        .iter()
+        .map(|group| {
+            let label = format!("{}: {}", group.name(), percent(group.top1()));
+            (Key::Line, group.color, label)
+        })
+        .collect();
+    let labels: Vec<&str> = legend.iter().map(|(.., label)| label.as_str()).collect();
+    let alt = format!(
+        "Line plot of test accuracy by epoch. After the last epoch: {}.",
+        labels.join(", ")
+    );
+    let mut picture = Picture::new(head_height(&legend) + 328.0, alt);
+    let top = head(&mut picture, "Test top-1 accuracy by epoch", &legend);
+    let lines: Vec<Vec<(f64, f64)>> = groups.iter().map(mean_curve).collect();
+    let last = lines.iter().flatten().map(|point| point.0 as usize).max();
+    let values = lines.iter().flatten().map(|point| point.1);
+    let axes = accuracy_axes(&mut picture, top, last.unwrap_or(1), values);
+    for (group, line) in groups.iter().zip(&lines) {
+        curve(&mut picture, &axes, line, group.color);
+    }
+    picture
+}
+
+/// Test accuracy in percent by epoch, over the seeds that have the epoch.
+fn mean_curve(group: &Group<'_>) -> Vec<(f64, f64)> {
+    let rows = || group.runs.iter().flat_map(|run| &run.history);
+    let mut epochs: Vec<usize> = rows().map(|row| row.epoch).collect();
+    epochs.sort_unstable();
+    epochs.dedup();
+    let mean = |epoch: usize| {
+        let there = rows().filter(|row| row.epoch == epoch);
+        let values: Vec<f64> = there.map(|row| 100.0 * row.test_top1).collect();
+        mean_and_deviation(&values).0
+    };
+    epochs
+        .into_iter()
+        .map(|epoch| (epoch as f64, mean(epoch)))
+        .collect()
+}
+
+/// Test accuracy against sparsity, one line a pruner.
+pub fn frontier(groups: &[Group<'_>]) -> Picture {
+    let sparsities = sparsities(groups);
+    let mut legend: Legend = Vec::new();
+    for group in groups {
+        let key = if group.pruned() {
+            Key::Line
+        } else {
+            Key::Dashes
+        };
+        if !legend.iter().any(|(.., label)| label == group.pruner) {
+            legend.push((key, group.hue, group.pruner.into()));
+        }
+    }
+    let alt = "Line plot of test accuracy against sparsity, one line a pruner. The table has the numbers.";
+    let mut picture = Picture::new(head_height(&legend) + 328.0, alt);
+    let top = head(&mut picture, "Test top-1 accuracy by sparsity", &legend);
+
+    let points: Vec<(&Group<'_>, f64, f64)> = groups
+        .iter()
+        .map(|group| {
+            let values = group.values(|r| 100.0 * r.test_top1);
+            let (mean, deviation) = mean_and_deviation(&values);
+            (group, mean, deviation.unwrap_or(0.0))
+        })
+        .filter(|(_, mean, _)| mean.is_finite())
+        .collect();
+    // The fewer weights are left, the farther right.
+    let x = |sparsity: f64| -(1.0 - sparsity).log10();
+    let ends = (x(sparsities[0]), x(sparsities[sparsities.len() - 1]));
+    let margin = 0.06 * (ends.1 - ends.0);
+    let values = points.iter().flat_map(|&(_, mean, d)| [mean - d, mean + d]);
+    let (y, down) = percent_axis(values.map(|v| v.clamp(0.0, 100.0)));
+    let axes = Axes {
+        across: (70.0, WIDTH - 24.0),
+        down: (top + 4.0, picture.height() - 50.0),
+        x: (ends.0 - margin, ends.1 + margin),
+        y,
+    };
+    let across: Vec<(f64, String)> = sparsities
+        .iter()
+        .map(|&s| (x(s), short_percent(s)))
+        .collect();
+    axes.label_down(&mut picture, &down);
+    axes.label_across(&mut picture, &across, true);
+    axes.name_across(&mut picture, "sparsity");
+    for &(group, mean, _) in points.iter().filter(|p| !p.0.pruned()) {
+        let y = axes.down(mean);
+        picture.dashes((axes.across.0, y), (axes.across.1, y), 1.5, group.hue);
+    }
+    let mut drawn: Vec<&str> = Vec::new();
+    for &(Group { pruner, hue, .. }, ..) in points.iter().filter(|p| p.0.pruned()) {
+        if drawn.contains(pruner) {
+            continue;
+        }
+        drawn.push(pruner);
+        let mut own: Vec<(f64, f64, f64)> = points
+            .iter()
+            .filter(|p| p.0.pruned() && p.0.pruner == *pruner)
+            .map(|&(group, mean, deviation)| (x(group.sparsity), mean, deviation))
+            .collect();
+        own.sort_by(|a, b| a.0.total_cmp(&b.0));
+        picture.path(own.iter().map(|p| axes.at(p.0, p.1)).collect(), 2.5, *hue);
+        for (x, mean, deviation) in own {
+            let end = |v: f64| axes.at(x, v.clamp(y.0, y.1));
+            let (low, high) = (end(mean - deviation), end(mean + deviation));
+            if deviation > 0.0 {
+                picture.path(vec![low, high], 1.5, *hue);
+                for (x, y) in [low, high] {
+                    picture.path(vec![(x - 4.0, y), (x + 4.0, y)], 1.5, *hue);
+                }
+            }
+            picture.circle(axes.at(x, mean), 4.5, *hue);
+        }
+    }
+    picture
+}
+
+/// What is left of each layer at the highest sparsity, one dot a pruner.
+pub fn layers(groups: &[Group<'_>]) -> Picture {
+    let highest = sparsities(groups).last().copied();
+    let mut shown: Vec<&Group<'_>> = groups
+        .iter()
+        .filter(|group| group.pruned() && Some(group.sparsity) == highest)
+        .collect();
+    if shown.is_empty() {
+        shown.extend(groups.first());
+    }
+    let layers = shown
+        .first()
+        .map_or(&[][..], |group| &group.runs[0].results.layers);
+    let legend: Legend = shown
+        .iter()
+        .map(|group| (Key::Dot, group.hue, group.name()))
+        .collect();
+    let (row, size) = if layers.len() > 24 {
+        (17.0, 11.0)
+    } else {
+        (24.0, TEXT)
+    };
+    let top = head_height(&legend);
+    let bottom = top + row * layers.len() as f64;
+    let alt = format!(
+        "Dot plot of the share of weights that is left in each of {} layers.",
+        layers.len()
+    );
+    let mut picture = Picture::new(bottom + 56.0, alt);
+    head(&mut picture, "Share of weights kept by layer", &legend);
+
+    let left_of = |group: &Group<'_>, name: &str| {
+        let layers = group.runs.iter().flat_map(|run| &run.results.layers);
+        let shares: Vec<f64> = layers.filter(|l| l.name == name).map(share).collect();
+        mean_and_deviation(&shares).0
+    };
+    let shares: Vec<Vec<f64>> = layers
+        .iter()
+        .map(|layer| {
+            shown
+                .iter()
+                .map(|group| left_of(group, &layer.name))
+                .collect()
+        })
+        .collect();
+    let least = shares
+        .iter()
+        .flatten()
+        .copied()
+        .filter(|&s| s > 0.0)
+        .fold(0.1, f64::min);
+    let names: Vec<String> = layers
+        .iter()
+        .map(|l| shortened(&l.name, size, 200.0))
+        .collect();
+    let widest = names
+        .iter()
+        .map(|name| text_width(name, size))
+        .fold(0.0, f64::max);
+    let axes = Axes {
+        across: (34.0 + widest, WIDTH - 40.0),
+        down: (top, bottom),
+        x: (least.log10().floor(), 0.0),
+        y: (layers.len() as f64, 0.0),
+    };
+    let ticks: Vec<(f64, String)> = log_ticks(axes.x.0, 0.0)
+        .into_iter()
+        .map(|(v, _)| (v, short_percent(10f64.powf(v))))
+        .collect();
+    axes.label_across(&mut picture, &ticks, true);
+    axes.name_across(&mut picture, "kept");
+    for (i, name) in names.iter().enumerate() {
+        let middle = axes.down.0 + (i as f64 + 0.5) * row;
+        let at = (axes.across.0 - 12.0, middle + size * 0.35);
+        picture.text(at, HPos::Right, size, INK, name.as_str());
+        for (k, group) in shown.iter().enumerate() {
+            // Pruners that agree lie a little apart.
+            let apart = (0.6 * row / shown.len() as f64).min(5.0);
+            let y = middle + apart * (k as f64 - 0.5 * (shown.len() - 1) as f64);
+            match shares[i][k] {
+                share if share > 0.0 => {
+                    picture.circle((axes.across(share.log10()), y), 4.5, group.hue)
+                }
+                0.0 => picture.ring((axes.across.0, y), 4.5, group.hue),
+                // Another network's layer.
+                _ => {}
+            }
+        }
+    }
+    picture
+}

@@ -1,0 +1,227 @@
+//! The page: plain HTML with everything in it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use plotters::style::RGBColor;
+
+use super::picture::{AXIS, FAINT, GRID, INK, MUTED, PAPER, Picture};
+use super::write_file;
+
+/// What plots' colours become on dark paper.
+const DARK: [(RGBColor, &str); 6] = [
+    (INK, "#E6EDF3"),
+    (MUTED, "#9DA7B3"),
+    (AXIS, "#5B646E"),
+    (GRID, "#2A3037"),
+    (PAPER, "#15191E"),
+    (FAINT, "#1F3D50"),
+];
+
+/// A page under construction; everything that is added is escaped here.
+pub struct Page {
+    title: String,
+    body: String,
+}
+
+/// What a table has in a cell.
+pub enum Cell {
+    /// Text.
+    Text(String),
+    /// Text that leads to a place relative to the page.
+    Link {
+        /// Where to.
+        to: String,
+        /// What is read.
+        text: String,
+    },
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell::Text(text.into())
+    }
+}
+
+impl Cell {
+    fn html(&self) -> String {
+        match self {
+            Cell::Text(text) => escape(text),
+            Cell::Link { to, text } => format!("<a href=\"{}\">{}</a>", escape(to), escape(text)),
+        }
+    }
+}
+
+/// How a picture stands on the page. There is a PNG file beside the page in any case.
+#[derive(Clone, Copy)]
+pub enum Inline {
+    /// As shapes, in the page's colours.
+    Svg,
+    /// As a bitmap.
+    Png,
+}
+
+impl Page {
+    /// A page with nothing but its title.
+    pub fn new(title: &str) -> Page {
+        Page {
+            title: title.into(),
+            body: format!("<h1>{}</h1>\n", escape(title)),
+        }
+    }
+
+    /// A paragraph, of a class of the style sheet.
+    pub fn paragraph(&mut self, class: &str, text: &str) {
+        self.body += &format!("<p class=\"{class}\">{}</p>\n", escape(text));
+    }
+
+    /// The title of a section.
+    pub fn heading(&mut self, text: &str) {
+        self.body += &format!("<h2>{}</h2>\n", escape(text));
+    }
+
+    /// Names and values.
+    pub fn facts(&mut self, facts: &[(&str, String)]) {
+        self.body += "<table class=\"facts\">\n";
+        for (name, value) in facts {
+            let row = format!(
+                "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n",
+                escape(value)
+            );
+            self.body += &row;
+        }
+        self.body += "</table>\n";
+    }
+
+    /// Rows of numbers, each with its name in front; the last is the sum if `total` says so.
+    pub fn table(&mut self, columns: &[&str], rows: &[Vec<Cell>], total: bool) {
+        self.body += "<div class=\"wide\"><table class=\"numbers\">\n<thead><tr>";
+        for column in columns {
+            self.body += &format!("<th scope=\"col\">{}</th>", escape(column));
+        }
+        self.body += "</tr></thead>\n<tbody>\n";
+        for (i, row) in rows.iter().enumerate() {
+            if total && i + 1 == rows.len() {
+                self.body += "</tbody>\n<tfoot>\n";
+            }
+            self.body += "<tr>";
+            for (i, cell) in row.iter().enumerate() {
+                let cell = cell.html();
+                self.body += &match i {
+                    0 => format!("<th scope=\"row\">{cell}</th>"),
+                    _ => format!("<td>{cell}</td>"),
+                };
+            }
+            self.body += "</tr>\n";
+        }
+        self.body += if total { "</tfoot>\n" } else { "</tbody>\n" };
+        self.body += "</table></div>\n";
+    }
+
+    /// A picture with its caption, and its PNG file in the page's folder.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn or written.
+    pub fn figure(
+        &mut self,
+        dir: &Path,
+        file: &str,
+        picture: &Picture,
+        inline: Inline,
+        caption: &str,
+    ) -> anyhow::Result<()> {
+        let png = picture.png()?;
+        write_file(&dir.join(file), &png)?;
+        let drawn = match inline {
+            Inline::Svg => picture.svg()?,
+            Inline::Png => format!(
+                "<img alt=\"{}\" src=\"data:image/png;base64,{}\">\n",
+                escape(picture.alt()),
+                STANDARD.encode(&png)
+            ),
+        };
+        let caption = escape(caption);
+        self.body += &format!(
+            "<figure>\n{drawn}<figcaption>{caption} <a href=\"{file}\">PNG</a></figcaption>\n</figure>\n"
+        );
+        Ok(())
+    }
+
+    /// Text as it was written, behind a line that opens it.
+    pub fn details(&mut self, summary: &str, text: &str) {
+        let (summary, text) = (escape(summary), escape(text));
+        self.body += &format!(
+            "<details>\n<summary>{summary}</summary>\n<pre><code>{text}</code></pre>\n</details>\n"
+        );
+    }
+
+    /// The whole file.
+    pub fn html(&self, version: &str) -> String {
+        let mut dark = String::new();
+        for (RGBColor(r, g, b), on_dark) in DARK {
+            for paint in ["fill", "stroke"] {
+                let selector = format!("svg [{paint}=\"#{r:02X}{g:02X}{b:02X}\"]");
+                writeln!(dark, "{selector} {{ {paint}: {on_dark}; }}").ok();
+            }
+        }
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title}</title>\n<style>\n{style}\
+             @media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n</style>\n</head>\n\
+             <body>\n<main>\n{body}<footer>prospr {version}</footer>\n</main>\n</body>\n</html>\n",
+            title = escape(&self.title),
+            style = include_str!("style.css"),
+            body = self.body,
+            version = escape(version),
+        )
+    }
+}
+
+/// Text that means itself in HTML, in elements and in attributes. Control characters, which HTML forbids, are
+/// replaced.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            '\n' | '\t' => escaped.push(c),
+            c if c.is_control() => escaped.push('\u{FFFD}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_is_added_is_escaped() {
+        let evil = "<b onload=\"x\">&'\u{1b}";
+        let mut page = Page::new(evil);
+        page.paragraph("verdict", evil);
+        page.heading(evil);
+        page.facts(&[("name", evil.into())]);
+        let link = Cell::Link {
+            to: evil.into(),
+            text: evil.into(),
+        };
+        page.table(&[evil], &[vec![evil.into(), link]], false);
+        page.details(evil, evil);
+        let html = page.html(evil);
+        assert!(!html.contains("<b ") && !html.contains('\u{1b}'));
+        assert_eq!(
+            html.matches("&lt;b onload=&quot;x&quot;&gt;&amp;&#39;")
+                .count(),
+            12
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! Whole reports.
+
+use std::fs;
+use std::path::Path;
+
+use super::sample::{compared, filters, history, layers, results, scores};
+use super::*;
+
+const FOUR: [&str; 4] = ["accuracy.png", "sparsity.png", "scores.png", "filters.png"];
+
+/// Opening and closing tags match, and attributes and text have no stray `<` or `&`.
+fn assert_well_formed(svg: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for part in svg.split('<').skip(1) {
+        let (tag, text) = part
+            .split_once('>')
+            .unwrap_or_else(|| panic!("unclosed: {part}"));
+        for reference in text.split('&').skip(1).chain(tag.split('&').skip(1)) {
+            let name = reference.split(';').next().unwrap_or_default();
+            let known = ["lt", "gt", "amp", "quot", "apos", "#39"];
+            assert!(known.contains(&name), "&{name} in {part}");
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') {
+            open.push(tag.split_whitespace().next().unwrap_or_default());
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+/// The page, after checks that every page and picture must pass.
+fn checked(dir: &Path, pictures: &[&str]) -> String {
+    let html = fs::read_to_string(dir.join("report.html")).unwrap();
+    for outside in ["http://", "https://", "<script", "<link", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let svgs: Vec<&str> = html
+        .split("<svg")
+        .skip(1)
+        .map(|rest| rest.split_inclusive("</svg>").next().unwrap_or_default())
+        .collect();
+    assert!(!svgs.is_empty());
+    for svg in svgs {
+        assert_well_formed(&format!("<svg{svg}"));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert!(svg.contains("aria-label"));
+    }
+    assert_eq!(html.matches("<figure>").count(), pictures.len());
+    for name in pictures {
+        let image = image::open(dir.join(name)).unwrap().to_rgb8();
+        assert_eq!(image.width(), 1520, "{name}");
+        let colors: std::collections::BTreeSet<[u8; 3]> = image.pixels().map(|p| p.0).collect();
+        assert!(colors.len() > 20, "{name} is blank");
+        assert!(html.contains(&format!("<a href=\"{name}\">PNG</a>")));
+    }
+    let files = fs::read_dir(dir).unwrap().count();
+    assert_eq!(
+        files,
+        pictures.len() + 1,
+        "nothing but the page and its pictures"
+    );
+    html
+}
+
+#[test]
+fn a_run() {
+    let history = history(30, 0.93, 1);
+    let results = results("prospr", 0.98, layers(4, 0.98, 3), &history);
+    let scores = scores(0.98);
+    let filters = filters([20, 1, 5, 5], 0.6);
+    let report = RunReport {
+        results: &results,
+        history: &history,
+        scores: Some(&scores),
+        filters: Some(&filters),
+        config_toml: "data = \"<mnist5k> & 'more'\"\n",
+    };
+    let [first, second] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    report.write(first.path()).unwrap();
+    report.write(second.path()).unwrap();
+    let html = checked(first.path(), &FOUR);
+    assert!(html.contains("data = &quot;&lt;mnist5k&gt; &amp; &#39;more&#39;&quot;"));
+    assert!(html.contains("prospr at 98 %: lenet5 on mnist5k"));
+    assert!(!html.contains("diverged"));
+    for name in FOUR.into_iter().chain(["report.html"]) {
+        let [a, b] = [&first, &second].map(|dir| fs::read(dir.path().join(name)).unwrap());
+        assert!(a == b, "{name} is not reproduced");
+    }
+}
+
+#[test]
+fn a_dense_run_of_one_epoch_that_diverged() {
+    let mut history = history(1, 0.1, 1);
+    history[0].train_loss = f64::INFINITY;
+    history[0].test_loss = f64::NAN;
+    let mut dense = layers(4, 0.5, 3);
+    for layer in &mut dense {
+        (layer.kept, layer.sparsity) = (layer.weights, 0.0);
+    }
+    let results = results("dense", 0.0, dense, &history);
+    let report = RunReport {
+        results: &results,
+        history: &history,
+        scores: None,
+        filters: None,
+        config_toml: "",
+    };
+    let dir = tempfile::tempdir().unwrap();
+    report.write(dir.path()).unwrap();
+    let html = checked(dir.path(), &FOUR[..2]);
+    assert!(html.contains("Training diverged") && html.contains("not finite"));
+    assert!(html.contains("with all 430,500 prunable weights"));
+}
+
+#[test]
+fn sixty_layers_with_hostile_names_two_hundred_epochs_and_accuracies_that_are_no_numbers() {
+    let mut history = history(200, 0.7, 5);
+    history[7].test_top1 = f64::NAN;
+    let mut layers = layers(60, 0.999, 9);
+    layers[3].name = "<script src=\"x\">&".into();
+    layers[4].name =
+        "a.very.long.name.that.nobody.could.ever.read.in.a.plot.of.this.width.weight".into();
+    layers[5].kept = 0;
+    let results = results("snip", 0.999, layers, &history);
+    let mut filters = filters([100, 3, 3, 3], 0.9);
+    filters.trained[0] = f32::NAN;
+    let report = RunReport {
+        results: &results,
+        history: &history,
+        scores: Some(&[]),
+        filters: Some(&filters),
+        config_toml: "",
+    };
+    let dir = tempfile::tempdir().unwrap();
+    report.write(dir.path()).unwrap();
+    let html = checked(dir.path(), &FOUR);
+    assert!(html.contains("&lt;script src=&quot;x&quot;&gt;&amp;"));
+}
+
+#[test]
+fn filters_of_every_shape() {
+    assert_eq!(
+        Filters::shape_of(&[6, 1, 5, 5], [1, 28, 28]),
+        Some([6, 1, 5, 5])
+    );
+    assert_eq!(
+        Filters::shape_of(&[300, 784], [1, 28, 28]),
+        Some([300, 1, 28, 28])
+    );
+    assert_eq!(Filters::shape_of(&[300, 80], [1, 28, 28]), None);
+    for shape in [
+        [300, 1, 28, 28],
+        [64, 3, 7, 7],
+        [1, 2, 1, 1],
+        [2, 3, 800, 3],
+        [2, 1, 3, 900],
+    ] {
+        assert!(
+            !filters(shape, 0.0)
+                .picture()
+                .unwrap()
+                .png()
+                .unwrap()
+                .is_empty()
+        );
+    }
+    let mut short = filters([20, 1, 5, 5], 0.5);
+    short.kept.pop();
+    let error = short.picture().map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.contains("conv1.weight") && error.contains("[500, 499, 500]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_comparison() {
+    let mut runs = Vec::new();
+    for seed in 0..2 {
+        runs.push(compared("dense", 0.0, seed, 0.968));
+        for (sparsity, prospr, random) in
+            [(0.9, 0.96, 0.93), (0.95, 0.955, 0.8), (0.98, 0.932, 0.1)]
+        {
+            runs.push(compared("prospr", sparsity, seed, prospr));
+            runs.push(compared("random", sparsity, seed, random));
+        }
+    }
+    let report = ComparisonReport {
+        runs: &runs,
+        config_toml: "seeds = [0, 1]\n",
+        version: "0.1.0",
+    };
+    let dir = tempfile::tempdir().unwrap();
+    report.write(dir.path()).unwrap();
+    let html = checked(
+        dir.path(),
+        &[
+            "accuracy.png",
+            "accuracy-by-sparsity.png",
+            "sparsity.png",
+            "filters.png",
+        ],
+    );
+    assert!(html.contains("<a href=\"prospr-0.98-seed1/report.html\">prospr</a>"));
+    assert!(html.contains("with 98 % of the weights removed"));
+    assert!(html.contains(" ± "));
+}
+
+#[test]
+fn a_comparison_of_one_dense_run_and_of_none() {
+    let mut runs = vec![compared("dense", 0.0, 0, 0.9)];
+    runs[0].filters = None;
+    let report = |runs| ComparisonReport {
+        runs,
+        config_toml: "",
+        version: "0.1.0",
+    };
+    let dir = tempfile::tempdir().unwrap();
+    report(&runs).write(dir.path()).unwrap();
+    checked(dir.path(), &FOUR[..2]);
+    assert!(report(&[]).write(dir.path()).is_err());
+}
+
+#[test]
+fn what_cannot_be_written_is_named() {
+    let error = write_file(Path::new("/nowhere/at/all.png"), b"").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("/nowhere/at/all.png; check that"),
+        "{error}"
+    );
+}

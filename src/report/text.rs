@@ -1,0 +1,97 @@
+//! Numbers in words that people read.
+
+/// A count with its thousands apart.
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A fraction in percent.
+pub fn percent(fraction: f64) -> String {
+    if fraction.is_finite() {
+        format!("{:.2} %", 100.0 * fraction)
+    } else {
+        "–".into()
+    }
+}
+
+/// A fraction in percent, with only the decimals that it has.
+pub fn short_percent(fraction: f64) -> String {
+    let text = format!("{:.3}", 100.0 * fraction);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A loss, which is not finite when training diverged.
+pub fn loss(loss: f64) -> String {
+    if loss.is_finite() {
+        format!("{loss:.4}")
+    } else {
+        "not finite".into()
+    }
+}
+
+/// A duration.
+pub fn seconds(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return "–".into();
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..120 => format!("{seconds:.2} s"),
+        120..7200 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// Mean and sample standard deviation; the deviation of one value is none.
+pub fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (
+        mean,
+        (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+    )
+}
+
+/// A mean of fractions in percent, with its deviation if there is one.
+pub fn mean_percent(fractions: &[f64]) -> String {
+    match mean_and_deviation(fractions) {
+        (mean, Some(deviation)) if mean.is_finite() => {
+            format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation)
+        }
+        (mean, _) => percent(mean),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(430_500), "430,500");
+        assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(percent(0.98), "98.00 %");
+        assert_eq!(percent(f64::NAN), "–");
+        assert_eq!(short_percent(0.98), "98 %");
+        assert_eq!(short_percent(0.9995), "99.95 %");
+        assert_eq!(short_percent(0.0), "0 %");
+        assert_eq!(loss(f64::INFINITY), "not finite");
+        assert_eq!(seconds(17.42), "17.42 s");
+        assert_eq!(seconds(125.0), "2 min 5 s");
+        assert_eq!(seconds(7260.0), "2 h 1 min");
+        assert_eq!(seconds(f64::INFINITY), "–");
+        assert_eq!(mean_percent(&[0.5]), "50.00 %");
+        assert_eq!(mean_percent(&[0.5, 0.6]), "55.00 ± 7.07 %");
+    }
+}

@@ -24,7 +24,7 @@ use crate::config::{Settings, merge};
 use crate::optim::SgdState;
 use crate::results::EpochRow;
 use crate::train::{Seen, TrainState};
-use crate::{Device, Params, Role, TensorFile, write_atomically};
+use crate::{Device, Params, TensorFile, write_atomically};
 
 /// A folder that holds a run or a comparison.
 #[derive(Clone, Debug)]
@@ -199,6 +199,15 @@ impl RunFolder {
         )
     }
 
+    /// The epochs that are over, from the last checkpoint.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn history(&self) -> anyhow::Result<Vec<EpochRow>> {
+        let path = self.path("checkpoints/last.safetensors");
+        Ok(header(&path, &TensorFile::read(&path)?)?.log.history)
+    }
+
     /// The last checkpoint of a network with these parameters and state, if there is one.
     ///
     /// # Errors
@@ -233,6 +242,10 @@ impl RunFolder {
     }
 }
 
+fn header(path: &Path, file: &TensorFile) -> anyhow::Result<Header> {
+    toml::from_str(&file.metadata).with_context(|| format!("{} is no checkpoint", path.display()))
+}
+
 fn read_checkpoint(
     path: &Path,
     params: &Params,
@@ -240,8 +253,7 @@ fn read_checkpoint(
     device: &Device,
 ) -> anyhow::Result<Checkpoint> {
     let file = TensorFile::read(path)?;
-    let header: Header = toml::from_str(&file.metadata)
-        .with_context(|| format!("{} is no checkpoint", path.display()))?;
+    let header = header(path, &file)?;
     let momentum = file.names().any(|name| name.starts_with("momentum."));
     let buffers = momentum
         .then(|| file.params_like("momentum.", params, device))
@@ -274,11 +286,6 @@ pub fn state_dict(params: &Params, state: &Params, steps: usize) -> crate::Resul
         }
     }
     Ok(file)
-}
-
-/// Scores from `scores.safetensors`.
-pub(crate) fn read_scores(path: &Path) -> crate::Result<Params> {
-    TensorFile::read(path)?.params("", Role::Weight, &Device::cpu())
 }
 
 fn csv(history: &[EpochRow]) -> String {

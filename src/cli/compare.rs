@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use prospr::config::{CompareConfig, to_toml};
 use prospr::experiment::{Experiment, Outcome};
-use prospr::results::{Comparison, Results, Summary};
+use prospr::report::{ComparedRun, ComparisonReport, report_run};
+use prospr::results::{Comparison, Summary};
 use prospr::run_folder::RunFolder;
 
 use super::call::{Call, Place, catch_stops};
 use super::progress::Progress;
-use super::run::tell_stopped;
+use super::run::{report_line, tell_stopped};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -32,7 +33,7 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         folder,
     } = call.place(settings, "compare", |config| &config.common.network.device)?;
     catch_stops()?;
-    let mut runs: Vec<Results> = Vec::new();
+    let mut runs: Vec<ComparedRun> = Vec::new();
     for run in config.runs() {
         let label = run.label();
         let root = folder.path(&label);
@@ -50,16 +51,23 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         };
         let mut progress = Progress::new(label, config.common.train.epochs, call.quiet);
         match experiment.run(&own, &mut progress)? {
-            Outcome::Finished(results) => runs.push(*results),
+            Outcome::Finished(results) => runs.push(report_run(&experiment, &own, &results)?),
             stopped => return Ok(tell_stopped(call, &stopped, &folder)),
         }
     }
     let comparison = Comparison {
         version: env!("CARGO_PKG_VERSION").into(),
-        runs,
+        runs: runs.iter().map(|run| run.results.clone()).collect(),
     };
     folder.write_json("results.json", &comparison)?;
+    let report = ComparisonReport {
+        runs: &runs,
+        config_toml: &to_toml(&config, Some(&device.to_string()))?,
+        version: &comparison.version,
+    };
+    report.write(folder.root())?;
     call.show(&comparison, || table(&comparison.summaries()))?;
+    call.say(&report_line(&folder));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use prospr::config::{Layered, Method, RunConfig};
 use prospr::experiment::{Experiment, Outcome, Watch};
+use prospr::report::report_run;
 use prospr::results::{LayerResult, Results};
+use prospr::run_folder::{RunFolder, state_dict};
 
 use super::call::{Call, Place, catch_stops};
 use super::progress::Progress;
@@ -67,11 +69,9 @@ fn whole(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<ExitCode> 
     let mut progress = Progress::new(label, experiment.config.common.train.epochs, call.quiet);
     match experiment.run(&place.folder, &mut progress)? {
         Outcome::Finished(results) => {
+            report_run(&experiment, &place.folder, &results)?;
             call.show(&results, || summary(&results))?;
-            call.say(&format!(
-                "everything is in {}",
-                place.folder.root().display()
-            ));
+            call.say(&report_line(&place.folder));
             Ok(ExitCode::SUCCESS)
         }
         stopped => Ok(tell_stopped(call, &stopped, &place.folder)),
@@ -87,12 +87,13 @@ fn place(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<Place<RunC
     call.place(settings, &name, |config| &config.common.network.device)
 }
 
+/// Where to look.
+pub fn report_line(folder: &RunFolder) -> String {
+    format!("report: {}", folder.path("report.html").display())
+}
+
 /// Says how to go on; the exit code is that of an interrupted program.
-pub fn tell_stopped(
-    call: &Call,
-    outcome: &Outcome,
-    folder: &prospr::run_folder::RunFolder,
-) -> ExitCode {
+pub fn tell_stopped(call: &Call, outcome: &Outcome, folder: &RunFolder) -> ExitCode {
     if let Outcome::Stopped { epochs, steps } = outcome {
         call.say(&format!(
             "stopped after {epochs} epochs and {steps} steps, which are saved; go on with `--resume --out {}`",
@@ -120,7 +121,7 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
     let initial = experiment.initial()?;
     let pruned = experiment.prune(&folder, &initial)?;
     Progress::new(experiment.config.label(), 0, call.quiet).pruned(&pruned);
-    let file = prospr::run_folder::state_dict(&initial.params, &initial.state, 0)?;
+    let file = state_dict(&initial.params, &initial.state, 0)?;
     file.write(&folder.path("init.safetensors"))?;
     let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;
     call.show(&statistics, || table(&pruned.layers))?;

@@ -8,9 +8,9 @@ use super::comparison_plots as plots;
 use super::filters::{Filters, Panel, draw};
 use super::html::{Cell, Inline, Page};
 use super::picture::{HUES, INK, PAPER, mixed};
-use super::text::{count, mean_and_deviation, mean_percent, percent, seconds, short_percent};
-use super::write_file;
-use crate::results::{EpochRow, Results};
+use super::text::{count, mean_percent, percent, seconds, short_percent};
+use crate::results::{EpochRow, Mean, Results};
+use crate::write_atomically;
 
 /// So many filters of a run are shown; its own report has more.
 const FILTERS: usize = 24;
@@ -152,7 +152,8 @@ impl ComparisonReport<'_> {
             false,
         );
         page.details("Configuration", self.config_toml);
-        write_file(&dir.join("report.html"), page.html(self.version).as_bytes())
+        let html = page.html(self.version);
+        Ok(write_atomically(&dir.join("report.html"), html.as_bytes())?)
     }
 }
 
@@ -180,12 +181,12 @@ impl Group<'_> {
 
     /// Test accuracy after the last epoch, averaged.
     pub fn top1(&self) -> f64 {
-        mean_and_deviation(&self.values(|r| r.test_top1)).0
+        Mean::of(&self.values(|r| r.test_top1)).mean
     }
 
     fn row(&self) -> Vec<Cell> {
         let results = &self.runs[0].results;
-        let mean = |value: fn(&Results) -> f64| mean_and_deviation(&self.values(value)).0;
+        let mean = |value: fn(&Results) -> f64| Mean::of(&self.values(value)).mean;
         vec![
             self.pruner.into(),
             percent(mean(|r| r.sparsity)).into(),

@@ -7,7 +7,8 @@ use super::axes::{Axes, Key, head, head_height, log_ticks, percent_axis};
 use super::comparison::Group;
 use super::picture::{INK, Picture, TEXT, WIDTH, shortened, text_width};
 use super::plots::{accuracy_axes, curve, share};
-use super::text::{mean_and_deviation, percent, short_percent};
+use super::text::{percent, short_percent};
+use crate::results::Mean;
 
 type Legend = Vec<(Key, RGBColor, String)>;
 
@@ -55,7 +56,7 @@ fn mean_curve(group: &Group<'_>) -> Vec<(f64, f64)> {
     let mean = |epoch: usize| {
         let there = rows().filter(|row| row.epoch == epoch);
         let values: Vec<f64> = there.map(|row| 100.0 * row.test_top1).collect();
-        mean_and_deviation(&values).0
+        Mean::of(&values).mean
     };
     epochs
         .into_iter()
@@ -85,7 +86,7 @@ pub fn frontier(groups: &[Group<'_>]) -> Picture {
         .iter()
         .map(|group| {
             let values = group.values(|r| 100.0 * r.test_top1);
-            let (mean, deviation) = mean_and_deviation(&values);
+            let Mean { mean, deviation } = Mean::of(&values);
             (group, mean, deviation.unwrap_or(0.0))
         })
         .filter(|(_, mean, _)| mean.is_finite())
@@ -175,7 +176,7 @@ pub fn layers(groups: &[Group<'_>]) -> Picture {
     let left_of = |group: &Group<'_>, name: &str| {
         let layers = group.runs.iter().flat_map(|run| &run.results.layers);
         let shares: Vec<f64> = layers.filter(|l| l.name == name).map(share).collect();
-        mean_and_deviation(&shares).0
+        Mean::of(&shares).mean
     };
     let shares: Vec<Vec<f64>> = layers
         .iter()

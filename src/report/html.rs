@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use plotters::style::RGBColor;
 
 use super::picture::{AXIS, FAINT, GRID, INK, MUTED, PAPER, Picture};
-use super::write_file;
+use crate::write_atomically;
 
 /// What plots' colours become on dark paper.
 const DARK: [(RGBColor, &str); 6] = [
@@ -133,7 +133,7 @@ impl Page {
         caption: &str,
     ) -> anyhow::Result<()> {
         let png = picture.png()?;
-        write_file(&dir.join(file), &png)?;
+        write_atomically(&dir.join(file), &png)?;
         let drawn = match inline {
             Inline::Svg => picture.svg()?,
             Inline::Png => format!(

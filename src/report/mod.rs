@@ -6,6 +6,7 @@ mod axes;
 mod comparison;
 mod comparison_plots;
 mod filters;
+mod gather;
 mod html;
 mod picture;
 mod plots;
@@ -16,16 +17,15 @@ mod scores;
 mod tests;
 mod text;
 
-use std::fs;
 use std::path::Path;
-
-use anyhow::Context;
 
 pub use comparison::{ComparedRun, ComparisonReport};
 pub use filters::Filters;
+pub use gather::report_run;
 pub use scores::ScoredLayer;
 
 use crate::results::{EpochRow, LayerResult, Results};
+use crate::write_atomically;
 use html::{Cell, Inline, Page};
 use text::{count, loss, percent, seconds, short_percent};
 
@@ -106,10 +106,8 @@ impl RunReport<'_> {
             page.figure(dir, "filters.png", &picture, Inline::Png, filters.caption())?;
         }
         page.details("Configuration", self.config_toml);
-        write_file(
-            &dir.join("report.html"),
-            page.html(&results.version).as_bytes(),
-        )
+        let html = page.html(&results.version);
+        Ok(write_atomically(&dir.join("report.html"), html.as_bytes())?)
     }
 }
 
@@ -199,17 +197,4 @@ fn layer_rows(results: &Results) -> Vec<Vec<Cell>> {
         sparsity: results.sparsity,
     };
     results.layers.iter().chain([&all]).map(row).collect()
-}
-
-/// Writes a file that is whole or not there.
-fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let part = path.with_extension("part");
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, path))
-        .with_context(|| {
-            format!(
-                "cannot write {}; check that its folder exists, may be written to and has space left",
-                path.display()
-            )
-        })
 }

@@ -222,14 +222,3 @@ fn a_comparison_of_one_dense_run_and_of_none() {
     checked(dir.path(), &FOUR[..2]);
     assert!(report(&[]).write(dir.path()).is_err());
 }
-
-#[test]
-fn what_cannot_be_written_is_named() {
-    let error = write_file(Path::new("/nowhere/at/all.png"), b"").unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("/nowhere/at/all.png; check that"),
-        "{error}"
-    );
-}

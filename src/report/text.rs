@@ -1,5 +1,7 @@
 //! Numbers in words that people read.
 
+use crate::results::Mean;
+
 /// A count with its thousands apart.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
@@ -50,24 +52,14 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Mean and sample standard deviation; the deviation of one value is none.
-pub fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (
-        mean,
-        (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
-    )
-}
-
 /// A mean of fractions in percent, with its deviation if there is one.
 pub fn mean_percent(fractions: &[f64]) -> String {
-    match mean_and_deviation(fractions) {
-        (mean, Some(deviation)) if mean.is_finite() => {
+    let Mean { mean, deviation } = Mean::of(fractions);
+    match deviation {
+        Some(deviation) if mean.is_finite() => {
             format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation)
         }
-        (mean, _) => percent(mean),
+        _ => percent(mean),
     }
 }
 

@@ -1,0 +1,86 @@
+//! From a run folder to its report.
+
+use super::{ComparedRun, Filters, RunReport, ScoredLayer};
+use crate::experiment::{Experiment, Initial};
+use crate::pruners::{Mask, prunable};
+use crate::results::Results;
+use crate::run_folder::RunFolder;
+use crate::{Device, Params, TensorFile};
+
+/// Writes a finished run's report into its folder. What comes back is for a comparison's report; it names the report
+/// by the folder's name.
+///
+/// # Errors
+/// If a file of the folder is missing or damaged, or the report cannot be written.
+pub fn report_run(
+    experiment: &Experiment,
+    folder: &RunFolder,
+    results: &Results,
+) -> anyhow::Result<ComparedRun> {
+    let initial = experiment.initial()?;
+    let weights = prunable(&initial.params);
+    let path = folder.path("mask.safetensors");
+    let mask = match path.exists() {
+        true => Some(Mask::load(&path, &weights)?.0),
+        false => None,
+    };
+    let run = ComparedRun {
+        results: results.clone(),
+        history: folder.history()?,
+        filters: filters(experiment, folder, &initial, mask.as_ref())?,
+        report: format!("{}/report.html", experiment.config.label()),
+    };
+    let scores = scores(folder, mask.as_ref())?;
+    let report = RunReport {
+        results,
+        history: &run.history,
+        scores: scores.as_deref(),
+        filters: run.filters.as_ref(),
+        config_toml: &experiment.toml()?,
+    };
+    report.write(folder.root())?;
+    Ok(run)
+}
+
+fn scores(folder: &RunFolder, mask: Option<&Mask>) -> anyhow::Result<Option<Vec<ScoredLayer>>> {
+    let path = folder.path("scores.safetensors");
+    let Some(mask) = mask.filter(|_| path.exists()) else {
+        return Ok(None);
+    };
+    let file = TensorFile::read(&path)?;
+    let layer = |layer: &crate::pruners::MaskLayer| -> anyhow::Result<ScoredLayer> {
+        Ok(ScoredLayer {
+            name: layer.name.clone(),
+            scores: file.tensor(&layer.name, &Device::cpu())?.to_vec()?,
+            kept: layer.keep.clone(),
+        })
+    };
+    Ok(Some(
+        mask.layers().iter().map(layer).collect::<Result<_, _>>()?,
+    ))
+}
+
+/// Those of the first weight, if they can be shown.
+fn filters(
+    experiment: &Experiment,
+    folder: &RunFolder,
+    initial: &Initial,
+    mask: Option<&Mask>,
+) -> anyhow::Result<Option<Filters>> {
+    let weights: Params = prunable(&initial.params);
+    let Some((name, _, weight)) = weights.iter().next() else {
+        return Ok(None);
+    };
+    let Some(shape) = Filters::shape_of(weight.shape(), experiment.data.train.shape) else {
+        return Ok(None);
+    };
+    let trained = TensorFile::read(&folder.path("model.safetensors"))?;
+    let layer = mask.and_then(|mask| mask.layers().iter().find(|layer| layer.name == name));
+    Ok(Some(Filters {
+        layer: name.into(),
+        shape,
+        initial: weight.to_vec()?,
+        kept: layer.map_or_else(|| vec![true; weight.numel()], |layer| layer.keep.clone()),
+        trained: trained.tensor(name, &Device::cpu())?.to_vec()?,
+    }))
+}

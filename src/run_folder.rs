@@ -74,7 +74,7 @@ impl RunFolder {
                 root.display()
             );
         }
-        std::fs::create_dir_all(folder.path("checkpoints")).with_context(|| {
+        std::fs::create_dir_all(root).with_context(|| {
             format!(
                 "{} cannot be created; choose another folder with `--out`",
                 root.display()
@@ -166,8 +166,9 @@ impl RunFolder {
         if let Some(momentum) = &train.optimizer.buffers {
             file.insert_all("momentum.", momentum)?;
         }
-        let [next, last, previous] = ["next", "last", "previous"]
-            .map(|name| self.path(&format!("checkpoints/{name}.safetensors")));
+        let [next, last, previous] =
+            ["next", "last", "previous"].map(|name| self.checkpoint_path(name));
+        self.checkpoints()?;
         let saved = file
             .write(&next)
             .map_err(anyhow::Error::from)
@@ -187,9 +188,18 @@ impl RunFolder {
     /// # Errors
     /// A full disk: those that were there stay.
     pub fn save_best(&self, weights: &TensorFile) -> anyhow::Result<()> {
+        self.checkpoints()?;
         weights
-            .write(&self.path("checkpoints/best.safetensors"))
+            .write(&self.checkpoint_path("best"))
             .with_context(|| self.unsaved())
+    }
+
+    fn checkpoint_path(&self, name: &str) -> PathBuf {
+        self.path(&format!("checkpoints/{name}.safetensors"))
+    }
+
+    fn checkpoints(&self) -> anyhow::Result<()> {
+        std::fs::create_dir_all(self.path("checkpoints")).with_context(|| self.unsaved())
     }
 
     fn unsaved(&self) -> String {
@@ -204,7 +214,7 @@ impl RunFolder {
     /// # Errors
     /// If it is missing or damaged.
     pub fn history(&self) -> anyhow::Result<Vec<EpochRow>> {
-        let path = self.path("checkpoints/last.safetensors");
+        let path = self.checkpoint_path("last");
         Ok(header(&path, &TensorFile::read(&path)?)?.log.history)
     }
 

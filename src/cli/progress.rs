@@ -28,7 +28,7 @@ impl Progress {
     pub fn new(label: String, epochs: usize, quiet: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal && !quiet {
-            ProgressBar::new(0)
+            ProgressBar::new(1)
         } else {
             ProgressBar::hidden()
         };
@@ -36,6 +36,7 @@ impl Progress {
             ProgressStyle::with_template("{prefix} {bar:20} {msg}").expect("the template is valid");
         bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
         bar.set_prefix(label.clone());
+        bar.set_message("pruning");
         Progress {
             label,
             epochs,
@@ -56,12 +57,14 @@ impl Progress {
         }
     }
 
-    /// Time left after a step, tests included; nothing is known after the first.
+    /// Time left after a step, tests included; nothing is known after the first, and nothing is left after the last.
     fn left(&self, step: usize) -> String {
-        let known = self.first.filter(|&(_, first)| step > first);
+        let known = self
+            .first
+            .filter(|&(_, first)| first < step && step < self.steps);
         known.map_or(String::new(), |(start, first)| {
             let a_step = start.elapsed().as_secs_f64() / (step - first) as f64;
-            let left = a_step * self.steps.saturating_sub(step) as f64;
+            let left = a_step * (self.steps - step) as f64;
             let left = Duration::from_secs_f64(left.round());
             format!(", {} left", HumanDuration(left))
         })

@@ -1,19 +1,22 @@
 //! One experiment: prune a network at initialization, train what is left, test it.
 
+mod pruning;
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
 
 use crate::config::{RunConfig, to_toml};
 use crate::datasets::{Augment, ImageSet, Loader};
-use crate::nn::{Batch, Net};
-use crate::pruners::{Mask, MaskOptions, Sparsity, Task, prunable};
+use crate::nn::Net;
+use crate::pruners::Mask;
 use crate::results::{EpochRow, LayerResult, Results};
 use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
 use crate::train::{Metrics, TrainState, Trainer, evaluate};
 use crate::{DType, Device, Key, Params, TensorFile, models};
+
+pub use pruning::{Origin, Pruned};
 
 /// A configuration with all that it names.
 pub struct Experiment {
@@ -33,40 +36,6 @@ pub struct Initial {
     pub params: Params,
     /// Running statistics.
     pub state: Params,
-}
-
-/// Which weights stay, and how that came.
-pub struct Pruned {
-    /// None for a dense network.
-    pub mask: Option<Mask>,
-    /// What is known of its making.
-    pub origin: Origin,
-    /// Seconds for scores and mask; none for a mask that was given.
-    pub seconds: f64,
-    /// The prunable layers, whole for a dense network.
-    pub layers: Vec<LayerResult>,
-}
-
-/// `pruning.json`
-#[derive(Serialize, Deserialize)]
-struct PruningFile {
-    #[serde(flatten)]
-    origin: Origin,
-    prune_seconds: f64,
-    layers: Vec<LayerResult>,
-}
-
-/// The text beside a mask in its file, as TOML.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The method's name.
-    pub pruner: String,
-    /// The network's name.
-    pub model: String,
-    /// The fraction of weights that was to be removed.
-    pub sparsity_requested: f64,
-    /// The seed of the initial weights.
-    pub seed: u64,
 }
 
 /// How a run ended.
@@ -188,66 +157,6 @@ impl Experiment {
             state = file.params_like("", &state, &self.device)?;
         }
         Ok(Initial { params, state })
-    }
-
-    /// Scores and mask, as the configuration says; a mask that the folder has is taken as it is.
-    ///
-    /// # Errors
-    /// Those of the pruner, the data, the engine and the folder.
-    pub fn prune(&self, folder: &RunFolder, initial: &Initial) -> anyhow::Result<Pruned> {
-        let config = &self.config;
-        let weights = prunable(&initial.params);
-        let mut origin = Origin {
-            pruner: config.pruner.name(),
-            model: config.common.network.model.clone(),
-            sparsity_requested: config.sparsity,
-            seed: config.seed,
-        };
-        let own = folder.path("mask.safetensors");
-        let given = if own.exists() {
-            Some(&own)
-        } else {
-            config.mask.as_ref()
-        };
-        if let Some(path) = given {
-            let (mask, text) = Mask::load(path, &weights)?;
-            // A mask of other makers tells nothing of its origin.
-            origin = toml::from_str(&text).unwrap_or_else(|_| Origin {
-                pruner: "mask".into(),
-                sparsity_requested: mask.sparsity(),
-                ..origin
-            });
-            let known = folder.json::<PruningFile>("pruning.json")?;
-            let seconds = known.map_or(0.0, |file| file.prune_seconds);
-            return Pruned::new(Some(mask), origin, seconds, &weights).save(folder);
-        }
-        let start = Instant::now();
-        let Some(pruner) = config.pruner.pruner(&config.common.prune)? else {
-            return Ok(Pruned::new(None, origin, 0.0, &weights));
-        };
-        let key = self.keys()[1];
-        let mut failed = None;
-        let mut batches = self
-            .pruning_data()
-            .epoch(key)
-            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
-        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
-        let Initial { params, state } = initial;
-        let mut task = Task::new(&self.net, params, state, batches, key);
-        let scores = pruner.scores(&mut task);
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        let scores = scores?;
-        let options = MaskOptions {
-            min_per_layer: config.common.prune.min_per_layer,
-        };
-        let mask = Mask::global(&scores, Sparsity::new(config.sparsity)?, options)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let mut file = TensorFile::new(String::new());
-        file.insert_all("", &scores)?;
-        file.write(&folder.path("scores.safetensors"))?;
-        Pruned::new(Some(mask), origin, seconds, &weights).save(folder)
     }
 
     /// The training of a pruned network.
@@ -432,53 +341,5 @@ impl Experiment {
     /// If a path has no text form.
     pub fn toml(&self) -> anyhow::Result<String> {
         to_toml(&self.config, Some(&self.device.to_string()))
-    }
-}
-
-impl Pruned {
-    fn new(mask: Option<Mask>, origin: Origin, seconds: f64, weights: &Params) -> Pruned {
-        let layer = |name: &str, weights: usize, kept: usize| LayerResult {
-            name: name.into(),
-            weights,
-            kept,
-            sparsity: 1.0 - kept as f64 / weights as f64,
-        };
-        let layers = match &mask {
-            Some(mask) => {
-                let layers = mask.layers().iter();
-                layers
-                    .map(|l| layer(&l.name, l.keep.len(), l.kept()))
-                    .collect()
-            }
-            None => {
-                let weights = weights.iter();
-                weights
-                    .map(|(name, _, w)| layer(name, w.numel(), w.numel()))
-                    .collect()
-            }
-        };
-        Pruned {
-            mask,
-            origin,
-            seconds,
-            layers,
-        }
-    }
-
-    /// Writes the statistics and then the mask, which shows that pruning is done.
-    fn save(self, folder: &RunFolder) -> anyhow::Result<Pruned> {
-        let statistics = PruningFile {
-            origin: self.origin.clone(),
-            prune_seconds: self.seconds,
-            layers: self.layers.clone(),
-        };
-        folder.write_json("pruning.json", &statistics)?;
-        if let Some(mask) = &self.mask {
-            mask.save(
-                &folder.path("mask.safetensors"),
-                &toml::to_string(&self.origin)?,
-            )?;
-        }
-        Ok(self)
     }
 }

@@ -59,6 +59,14 @@ pub enum Error {
         /// Which output.
         what: String,
     },
+    /// A file could not be read.
+    #[error("{path}: {reason}")]
+    File {
+        /// Where it is.
+        path: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A memory budget cannot be met by any policy.
     #[error(
         "{what} needs at least {needed} bytes, but the budget is {budget}; raise it, shorten the unroll, or keep the states in host memory with `host_offload`"

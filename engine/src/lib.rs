@@ -20,6 +20,7 @@
 //! A program is an ordinary closure over [`Tensor`]s and [`Tree`]s of them. It has no hidden state: parameters,
 //! statistics, optimiser state and random [`Key`]s come in as arguments and go out as results.
 
+mod archive;
 mod dtype;
 mod error;
 mod graph;
@@ -42,6 +43,7 @@ pub mod nn;
 pub mod optim;
 pub mod train;
 
+pub use archive::Archive;
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
 pub use graph::{EvalStats, eval, eval_stats};

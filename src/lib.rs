@@ -5,6 +5,7 @@
 
 pub mod experiment;
 pub mod results;
+pub mod verify;
 
 pub use prospr_datasets as datasets;
 pub use prospr_engine::*;

@@ -2,6 +2,7 @@
 
 mod compare;
 mod devices;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -20,12 +21,15 @@ enum Command {
     Compare(compare::Args),
     /// List the devices of this machine and which one would be used.
     Devices(devices::Args),
+    /// Compute the scores in a file again and compare.
+    Verify(verify::Args),
 }
 
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args),
         None => compare::run(&Default::parse()),
     }
 }

@@ -12,3 +12,5 @@ mod reproducible;
 mod support;
 mod transforms;
 mod unroll;
+mod verify;
+mod verify_own;

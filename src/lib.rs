@@ -8,6 +8,7 @@ pub mod experiment;
 pub mod report;
 pub mod results;
 pub mod run_folder;
+pub mod verify;
 
 pub use prospr_datasets as datasets;
 pub use prospr_engine::*;

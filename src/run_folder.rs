@@ -253,7 +253,7 @@ impl RunFolder {
 }
 
 fn header(path: &Path, file: &TensorFile) -> anyhow::Result<Header> {
-    toml::from_str(&file.metadata).with_context(|| format!("{} is no checkpoint", path.display()))
+    toml::from_str(file.text()).with_context(|| format!("{} is no checkpoint", path.display()))
 }
 
 fn read_checkpoint(

@@ -39,6 +39,16 @@ pub enum Error {
         /// Its name.
         layer: String,
     },
+    /// Scores are too large for their type.
+    #[error(
+        "the scores of layer `{layer}` leave the range of {dtype}; score in F64 on the CPU, or prune a smaller network"
+    )]
+    Range {
+        /// Its name.
+        layer: String,
+        /// The type of the parameters.
+        dtype: prospr_engine::DType,
+    },
     /// The data ended too early.
     #[error(
         "{needed} batches are needed, but the data gave {found}; use a smaller batch or fewer steps"

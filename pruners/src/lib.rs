@@ -2,13 +2,19 @@
 //! prunable weight a score; [`Mask`] turns scores into masks, in one place.
 
 mod error;
+mod grasp;
 mod mask;
 mod prospr;
 mod random;
 mod scores;
+mod snip;
+mod synflow;
 
 pub use error::{Error, Result};
+pub use grasp::Grasp;
 pub use mask::{Mask, MaskLayer, MaskOptions, Sparsity};
-pub use prospr::{MetaGradient, ProsPr};
+pub use prospr::{Granularity, MetaGradient, ProsPr};
 pub use random::Random;
-pub use scores::{Pruner, Task, prunable};
+pub use scores::{NormMode, Pruner, Task, prunable};
+pub use snip::Snip;
+pub use synflow::SynFlow;

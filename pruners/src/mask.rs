@@ -212,7 +212,8 @@ impl Mask {
                 keep: values.iter().map(|&value| value != 0.0).collect(),
             });
         }
-        Ok((Mask { layers }, file.metadata))
+        let text = file.text().to_string();
+        Ok((Mask { layers }, text))
     }
 }
 

@@ -1,15 +1,14 @@
 //! ProsPr: Alizadeh et al., "Prospect Pruning: Finding Trainable Weights at Initialization using
 //! Meta-Gradients", ICLR 2022.
 
-use prospr_engine::nn::{Batch, Mode, Net, cross_entropy};
+use prospr_engine::nn::Batch;
 use prospr_engine::optim::{Optimizer, Sgd, SgdState};
 use prospr_engine::{
-    Params, Policy, Tensor, Tree, UnrollOptions, grad, tree_dot, try_value_and_grad, unroll,
-    value_and_grad,
+    Params, Policy, Tensor, Tree, UnrollOptions, grad, try_value_and_grad, unroll, value_and_grad,
 };
 
-use crate::scores::{Pruner, Task, prunable};
-use crate::{Error, Result};
+use crate::Result;
+use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable};
 
 /// How far the derivative reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +17,27 @@ pub enum MetaGradient {
     Exact,
     /// `∂L(w_M)/∂w_M ⊙ w_init`, equation 17: the inner steps' Jacobians are taken for the identity.
     FirstOrder,
+}
+
+/// What a mask's element multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// One weight, of convolutions and linear layers.
+    Weight,
+    /// All weights of one output channel, of convolutions only: masks and scores have shape `[out, 1, 1, 1]`.
+    Channel,
+}
+
+impl Granularity {
+    /// A mask of ones for each layer that has one.
+    fn masks(self, weights: &Params) -> Params {
+        match self {
+            Granularity::Weight => weights.map_leaves(Tensor::ones_like),
+            Granularity::Channel => weights
+                .filter(|name, _| weights[name].rank() == 4)
+                .map_leaves(|w| Tensor::ones(&[w.shape()[0], 1, 1, 1], w.dtype(), w.device())),
+        }
+    }
 }
 
 /// Scores `|∂L(w_M, D_M)/∂c| / Σ|∂L(w_M, D_M)/∂c|` (equation 11), where `w₀ = c ⊙ w_init` with a mask `c` of ones
@@ -41,6 +61,8 @@ pub struct ProsPr {
     pub meta_gradient: MetaGradient,
     /// Whether every step sees new data (the paper's text), or all see the first batch (the default of its code).
     pub new_data: bool,
+    /// Whether weights or channels are scored.
+    pub granularity: Granularity,
     /// What is kept for the reverse sweep.
     pub unroll: UnrollOptions,
 }
@@ -53,6 +75,7 @@ impl ProsPr {
             optimizer,
             meta_gradient: MetaGradient::Exact,
             new_data: true,
+            granularity: Granularity::Weight,
             unroll: Policy::PerStep.into(),
         }
     }
@@ -73,40 +96,34 @@ impl ProsPr {
         }
     }
 
+    /// With one score for each output channel of a convolution.
+    pub fn structured(self) -> ProsPr {
+        ProsPr {
+            granularity: Granularity::Channel,
+            ..self
+        }
+    }
+
     /// The batches of the inner steps and the one of the meta-loss.
     fn batches(&self, task: &mut Task<'_>) -> Result<(Vec<Batch>, Batch)> {
-        let needed = if self.new_data { self.steps + 1 } else { 1 };
-        let mut batches: Vec<Batch> = task.batches.take(needed).collect();
-        if batches.len() < needed {
-            return Err(Error::TooFewBatches {
-                needed,
-                found: batches.len(),
-            });
-        }
-        if !self.new_data {
-            batches = vec![batches.remove(0); self.steps + 1];
-        }
+        let mut batches = match self.new_data {
+            true => task.take(self.steps + 1)?,
+            false => vec![task.take(1)?.remove(0); self.steps + 1],
+        };
         let last = batches.pop().expect("one more than steps");
         Ok((batches, last))
     }
-}
 
-type Inner = (Params, SgdState<Params>);
-
-impl Pruner for ProsPr {
-    fn name(&self) -> &'static str {
-        match (self.steps, self.meta_gradient) {
-            (0, _) => "snip",
-            (_, MetaGradient::Exact) => "prospr",
-            (_, MetaGradient::FirstOrder) => "prospr-first-order",
-        }
-    }
-
-    fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
+    /// `|∂L(w_M, D_M)/∂c|`: the scores before they are divided by their sum.
+    ///
+    /// # Errors
+    /// As [`Pruner::scores`].
+    pub fn magnitudes(&self, task: &mut Task<'_>) -> Result<Params> {
         let (batches, last) = self.batches(task)?;
-        let (optimizer, weights, params) =
-            (self.optimizer, prunable(task.params), task.params.clone());
-        let loss = loss_of(task.net.clone(), task.state.clone(), task.key);
+        let (optimizer, params) = (self.optimizer, task.params.clone());
+        let masks = self.granularity.masks(&prunable(&params));
+        let weights = params.filter(|name, _| masks.get(name).is_some());
+        let loss = loss_of(task, NormMode::Train, 1.0);
         let step = {
             let loss = loss.clone();
             move |(w, state): &Inner, batch: &Batch| {
@@ -122,31 +139,35 @@ impl Pruner for ProsPr {
                     let ((w, _), _) = unroll(step.clone(), &init, &batches, self.unroll)?;
                     Ok::<_, prospr_engine::Error>((loss(&w, &last), ()))
                 };
-                try_value_and_grad(meta)(&weights.map_leaves(Tensor::ones_like))?.1
+                try_value_and_grad(meta)(&masks)?.1
             }
             MetaGradient::FirstOrder => {
                 let init = (params.clone(), optimizer.init(&params));
                 let ((w, _), _) = unroll(step, &init, &batches, self.unroll)?;
                 let grads = grad(|w: &Params| loss(w, &last))(&w);
-                prunable(&grads).zip_leaves(&weights, |g, w| g * w)
+                let grads = grads.filter(|name, _| masks.get(name).is_some());
+                let products = grads.zip_leaves(&weights, |g, w| g * w);
+                products.zip_leaves(&masks, |p, mask| p.sum_to(mask.shape()))
             }
         };
-        let magnitude = gradient.map_leaves(Tensor::abs);
-        let total = tree_dot(&magnitude, &magnitude.map_leaves(Tensor::ones_like));
-        let scores = magnitude.map_leaves(|s| s / &total);
-        scores.eval_leaves()?;
-        Ok(scores)
+        let magnitudes = gradient.map_leaves(Tensor::abs);
+        magnitudes.eval_leaves()?;
+        Ok(magnitudes)
     }
 }
 
-/// The training loss as a function of parameters and a batch.
-fn loss_of(
-    net: Net,
-    state: Params,
-    key: prospr_engine::Key,
-) -> impl Fn(&Params, &Batch) -> Tensor + Clone + Send + Sync + 'static {
-    move |params, batch| {
-        let (logits, _) = net.apply(params, &state, &batch.images, Mode::Train(key));
-        cross_entropy(&logits, &batch.labels)
+type Inner = (Params, SgdState<Params>);
+
+impl Pruner for ProsPr {
+    fn name(&self) -> &'static str {
+        match (self.steps, self.meta_gradient) {
+            (0, _) => "snip",
+            (_, MetaGradient::Exact) => "prospr",
+            (_, MetaGradient::FirstOrder) => "prospr-first-order",
+        }
+    }
+
+    fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
+        normalised(&self.magnitudes(task)?)
     }
 }

@@ -6,6 +6,7 @@ mod devices;
 mod eval;
 mod progress;
 mod run;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Compute the scores in a file again and compare.
+    Verify(verify::Args),
 }
 
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -62,5 +65,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut command, "prospr", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::Verify(args)) => verify::run(&args),
     }
 }

@@ -13,3 +13,5 @@ mod runs;
 mod support;
 mod transforms;
 mod unroll;
+mod verify;
+mod verify_own;

@@ -9,7 +9,9 @@ use prospr::models::LeNet5;
 use prospr::nn::{Batch, Mode, Net, Network};
 use prospr::optim::Sgd;
 use prospr::prelude::*;
-use prospr::pruners::{Mask, MaskOptions, ProsPr, Pruner, Random, Sparsity, Task, prunable};
+use prospr::pruners::{
+    Grasp, Mask, MaskOptions, ProsPr, Pruner, Random, Snip, Sparsity, SynFlow, Task, prunable,
+};
 use prospr::run_folder::RunFolder;
 use prospr::train::Trainer;
 
@@ -118,10 +120,21 @@ fn masks_agree_between_cpu_and_gpu() {
         flat(&mask.tensors(DType::F32, &Device::cpu()).unwrap())
     };
     let prospr = ProsPr::new(2, Sgd::new(0.1));
-    let cases: [&dyn Pruner; 4] = [
+    let grasp = Grasp {
+        batches: 2,
+        ..Grasp::default()
+    };
+    let synflow = SynFlow {
+        iterations: 5,
+        ..SynFlow::new(Sparsity::new(0.9).unwrap())
+    };
+    let cases: [&dyn Pruner; 7] = [
         &prospr,
         &prospr.first_order(),
         &prospr.same_batch(),
+        &Snip::default(),
+        &grasp,
+        &synflow,
         &Random,
     ];
     for pruner in cases {
@@ -161,6 +174,50 @@ fn snip_is_prospr_without_steps() {
     let total: f64 = expected.iter().sum();
     expected.iter_mut().for_each(|score| *score /= total);
     assert!(relative_l2(&flat(&found), &expected) < 1e-5);
+    let snip = scores(&Snip::default(), &net, data, &device, DType::F32);
+    assert_eq!(flat(&snip), flat(&found));
+}
+
+/// What an iteration of SynFlow removed has score 0, and the mask at the final sparsity keeps exactly the rest's best.
+#[test]
+fn synflow_removes_as_it_goes() {
+    let device = Device::cpu();
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let run = |iterations, input, data| {
+        let final_sparsity = Sparsity::new(0.9).unwrap();
+        let pruner = SynFlow {
+            iterations,
+            input,
+            ..SynFlow::new(final_sparsity)
+        };
+        flat(&scores(&pruner, &net, data, &device, DType::F64))
+    };
+    let zeros = |scores: &[f64]| scores.iter().filter(|s| **s == 0.0).count();
+    let once = run(1, Some([1, 28, 28]), Vec::new());
+    assert_eq!(zeros(&once), 0);
+    // 2 iterations: the first goes to density √0.1.
+    let twice = run(2, None, batches(&device, 8, 1));
+    let kept = (430_500.0 * 0.1f64.sqrt()).ceil() as usize;
+    assert_eq!(zeros(&twice), 430_500 - kept);
+    assert_eq!(twice, run(2, Some([1, 28, 28]), Vec::new()));
+}
+
+#[test]
+fn synflow_beyond_the_range_is_an_error() {
+    let device = Device::cpu();
+    let net: Net = Arc::new(LeNet5 { classes: 10 });
+    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let large = params.map_leaves(|w| w * 1e12);
+    let mut task = Task {
+        net: &net,
+        params: &large,
+        state: &state,
+        batches: &mut batches(&device, 8, 1).into_iter(),
+        key: Key::new(4),
+    };
+    let pruner = SynFlow::new(Sparsity::new(0.9).unwrap());
+    let error = pruner.scores(&mut task).unwrap_err().to_string();
+    assert!(error.contains("leave the range of F32"), "{error}");
 }
 
 #[test]

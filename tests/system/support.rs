@@ -1,7 +1,9 @@
 //! What the tests share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::path::Path;
 
+use prospr::TensorFile;
 use prospr::prelude::*;
 
 /// The GPU of the tests. There must be one; lavapipe will do. Nothing is skipped where it is missing.
@@ -21,9 +23,27 @@ pub fn each_device(mut test: impl FnMut(&Device, DType)) {
     }
 }
 
-/// The tensors of a safetensors file, as f64 with their shapes, and its metadata.
+/// A safetensors file to look into and to change: shapes and values by name, and the metadata.
+#[derive(Default)]
+pub struct Archive {
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Archive {
+    pub fn read(path: impl AsRef<Path>) -> Archive {
+        let file = TensorFile::read(path.as_ref()).unwrap();
+        let array = |name: &str| (name.to_string(), file.array(name).unwrap());
+        Archive {
+            tensors: file.names().map(array).collect(),
+            metadata: file.metadata.clone(),
+        }
+    }
+}
+
+/// A file that a PyTorch program made: a network, batches, scores, and the case that they are of.
 pub struct Fixture {
-    pub tensors: HashMap<String, (Vec<usize>, Vec<f64>)>,
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
     pub case: serde_json::Value,
 }
 
@@ -33,40 +53,9 @@ impl Fixture {
             "{}/tests/fixtures/{name}.safetensors",
             env!("CARGO_MANIFEST_DIR")
         );
-        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-        let case = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get("case"))
-            .map(|s| serde_json::from_str(s).unwrap());
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let read = |view: &safetensors::tensor::TensorView<'_>| -> Vec<f64> {
-            let data = view.data();
-            match view.dtype() {
-                safetensors::Dtype::F32 => data
-                    .chunks_exact(4)
-                    .map(|b| f32::from_le_bytes(b.try_into().unwrap()).into())
-                    .collect(),
-                safetensors::Dtype::I32 => data
-                    .chunks_exact(4)
-                    .map(|b| i32::from_le_bytes(b.try_into().unwrap()).into())
-                    .collect(),
-                safetensors::Dtype::I64 => data
-                    .chunks_exact(8)
-                    .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
-                    .collect(),
-                other => panic!("{path}: unexpected type {other:?}"),
-            }
-        };
-        let tensors = file
-            .iter()
-            .map(|(name, view)| (name.to_string(), (view.shape().to_vec(), read(&view))))
-            .collect();
-        Fixture {
-            tensors,
-            case: case.unwrap_or_default(),
-        }
+        let Archive { tensors, metadata } = Archive::read(path);
+        let case = serde_json::from_str(&metadata["case"]).unwrap();
+        Fixture { tensors, case }
     }
 
     pub fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Tensor {

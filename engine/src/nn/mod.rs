@@ -13,4 +13,4 @@ pub use loss::{
     CrossEntropy, accuracy, binary_cross_entropy_with_logits, cross_entropy, dice_loss, label_ranks,
 };
 pub use network::{Batch, Function, Mode, Net, Network};
-pub use norm::{BatchStats, batch_norm, batch_norm_train};
+pub use norm::{BatchStats, batch_norm, batch_norm_init, batch_norm_layer, batch_norm_train};

@@ -1,6 +1,12 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015), as a composite: exact to any order.
 
-use crate::Tensor;
+use super::Mode;
+use crate::{DType, Device, Params, Role, Tensor};
+
+/// PyTorch's ε, which keeps the variance from zero.
+const EPSILON: f64 = 1e-5;
+/// PyTorch's share of a batch in the running statistics.
+const MOMENTUM: f64 = 0.1;
 
 /// The statistics of one batch.
 #[derive(Clone, Debug)]
@@ -89,6 +95,51 @@ pub fn batch_norm(
     x * per_channel(&scale, x.rank()) + per_channel(&shift, x.rank())
 }
 
+/// The batch norm called `name` of a network, with PyTorch's names and constants: by the batch's statistics in
+/// [`Mode::Train`], which also writes the new running statistics to `next`; by the running ones in [`Mode::Eval`].
+///
+/// # Panics
+/// If `params` or `state` lack it, and as [`batch_norm_train`].
+#[track_caller]
+pub fn batch_norm_layer(
+    params: &Params,
+    state: &Params,
+    name: &str,
+    x: &Tensor,
+    mode: Mode,
+    next: &mut Params,
+) -> Tensor {
+    let names = ["weight", "bias", "running_mean", "running_var"].map(|n| format!("{name}.{n}"));
+    let [gamma, beta] = [&params[&names[0]], &params[&names[1]]];
+    let [mean, var] = [&state[&names[2]], &state[&names[3]]];
+    match mode {
+        Mode::Eval => batch_norm(x, gamma, beta, mean, var, EPSILON),
+        Mode::Train(_) => {
+            let (y, stats) = batch_norm_train(x, gamma, beta, EPSILON);
+            let (mean, var) = stats.update(mean, var, MOMENTUM);
+            next.insert(&names[2], Role::Buffer, mean);
+            next.insert(&names[3], Role::Buffer, var);
+            y
+        }
+    }
+}
+
+/// Adds a batch norm's initial values: γ = 1 and β = 0 to `params`, mean 0 and variance 1 to `state`.
+pub fn batch_norm_init(
+    params: &mut Params,
+    state: &mut Params,
+    name: &str,
+    channels: usize,
+    dtype: DType,
+    device: &Device,
+) {
+    let full = |value| Tensor::full(value, &[channels], dtype, device);
+    params.insert(format!("{name}.weight"), Role::NormScale, full(1.0));
+    params.insert(format!("{name}.bias"), Role::NormShift, full(0.0));
+    state.insert(format!("{name}.running_mean"), Role::Buffer, full(0.0));
+    state.insert(format!("{name}.running_var"), Role::Buffer, full(1.0));
+}
+
 fn per_channel(list: &Tensor, rank: usize) -> Tensor {
     let mut shape = vec![1; rank - 1];
     shape[0] = list.numel();
@@ -97,8 +148,30 @@ fn per_channel(list: &Tensor, rank: usize) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use super::{batch_norm, batch_norm_train};
+    use super::{batch_norm, batch_norm_init, batch_norm_layer, batch_norm_train};
+    use crate::nn::Mode;
     use crate::testing::gradients;
+    use crate::{DType, Device, Key, Params, Tensor};
+
+    /// `BatchNorm1d(1)` of PyTorch after one batch `[0, 2, 4]`, then in evaluation of 1.
+    #[test]
+    fn running_statistics_are_pytorchs() {
+        let device = Device::cpu();
+        let (mut params, mut state) = (Params::new(), Params::new());
+        batch_norm_init(&mut params, &mut state, "bn", 1, DType::F64, &device);
+        let apply = |state: &Params, values: &[f64], mode| {
+            let x = Tensor::new(values, &[values.len(), 1], &device).unwrap();
+            let mut next = state.clone();
+            let y = batch_norm_layer(&params, state, "bn", &x, mode, &mut next);
+            (y.to_f64s().unwrap(), next)
+        };
+        let (_, next) = apply(&state, &[0.0, 2.0, 4.0], Mode::Train(Key::new(0)));
+        assert!((next["bn.running_mean"].item().unwrap() - 0.2).abs() < 1e-12);
+        assert!((next["bn.running_var"].item().unwrap() - 1.3).abs() < 1e-12);
+        let (y, same) = apply(&next, &[1.0], Mode::Eval);
+        assert!((y[0] - 0.8 / (1.3f64 + 1e-5).sqrt()).abs() < 1e-12);
+        assert_eq!(same["bn.running_var"].item(), next["bn.running_var"].item());
+    }
 
     #[test]
     fn gradients_of_batch_norm() {

@@ -1,6 +1,6 @@
 //! Tensors in safetensors files, with the names and layouts that PyTorch uses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -9,7 +9,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{DType, Device, Error, Params, Result, Role, Tensor};
 
-/// The one metadata key: a second one would make the order of the header random.
+mod values;
+
+/// The metadata key of our own text.
 const KEY: &str = "prospr";
 
 /// Named tensors in host memory, on their way to or from a file.
@@ -21,15 +23,15 @@ const KEY: &str = "prospr";
 /// let path = std::env::temp_dir().join(format!("prospr-doc-{}.safetensors", std::process::id()));
 /// file.write(&path)?;
 /// let read = TensorFile::read(&path)?;
-/// assert_eq!(read.metadata, "made by a test");
+/// assert_eq!(read.text(), "made by a test");
 /// assert_eq!(read.tensor("fc.weight", &Device::cpu())?.shape(), [2, 3]);
 /// # std::fs::remove_file(path).unwrap();
 /// # Ok::<(), prospr_engine::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct TensorFile {
-    /// Free text beside the tensors; empty if the file has none of ours.
-    pub metadata: String,
+    /// Texts beside the tensors, by their keys. With more than one, their order in a written file is open.
+    pub metadata: BTreeMap<String, String>,
     entries: BTreeMap<String, Entry>,
     path: String,
 }
@@ -42,12 +44,17 @@ struct Entry {
 }
 
 impl TensorFile {
-    /// No tensors yet.
-    pub fn new(metadata: impl Into<String>) -> TensorFile {
+    /// No tensors yet, and a text.
+    pub fn new(text: impl Into<String>) -> TensorFile {
         TensorFile {
-            metadata: metadata.into(),
+            metadata: BTreeMap::from([(KEY.into(), text.into())]),
             ..TensorFile::default()
         }
+    }
+
+    /// The text that [`TensorFile::new`] was given; empty in a file of other makers.
+    pub fn text(&self) -> &str {
+        self.metadata.get(KEY).map_or("", String::as_str)
     }
 
     /// Adds a tensor. Truth values are stored as bytes 0 and 1.
@@ -100,22 +107,42 @@ impl TensorFile {
         self.entries.get(name).map(|entry| &entry.shape[..])
     }
 
-    /// One tensor on a device.
-    ///
-    /// # Errors
-    /// [`Error::File`] if it is missing or of a type that tensors do not have; [`Error::Device`].
-    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
-        let wrong = |reason: String| Error::File {
-            path: self.path.clone(),
-            reason,
-        };
-        let entry = self.entries.get(name).ok_or_else(|| {
+    fn wrong(&self, reason: String) -> Error {
+        let path = self.path.clone();
+        Error::File { path, reason }
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.entries.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.names().collect();
-            wrong(format!(
+            self.wrong(format!(
                 "expected a tensor `{name}`, found {}",
                 names.join(", ")
             ))
+        })
+    }
+
+    /// Shape and values of one tensor of any type.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it is missing or of a type beside F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL.
+    pub fn array(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+        let entry = self.entry(name)?;
+        let values = values::to_f64s(entry.dtype, &entry.bytes).ok_or_else(|| {
+            self.wrong(format!(
+                "tensor `{name}` has type {:?}; store it as F64, F32, F16, BF16, an integer of up to 64 bits, or BOOL",
+                entry.dtype
+            ))
         })?;
+        Ok((entry.shape.clone(), values))
+    }
+
+    /// One tensor on a device. Half-precision floats become F32, other integers I32.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::array`]; [`Error::File`] if an integer does not fit 32 bits; [`Error::Device`].
+    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
+        let entry = self.entry(name)?;
         let dtype = match entry.dtype {
             Dtype::F64 => DType::F64,
             Dtype::F32 => DType::F32,
@@ -123,9 +150,16 @@ impl TensorFile {
             Dtype::U8 => DType::U8,
             Dtype::BOOL => DType::Bool,
             other => {
-                return Err(wrong(format!(
-                    "`{name}` is {other:?}; expected F32, F64, I32, U8 or BOOL: convert it first"
-                )));
+                let (shape, values) = self.array(name)?;
+                if matches!(other, Dtype::F16 | Dtype::BF16) {
+                    let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+                    return Tensor::new(&values, &shape, device);
+                }
+                if values.iter().any(|&v| v != f64::from(v as i32)) {
+                    return Err(self.wrong(format!("`{name}` has integers beyond 32 bits")));
+                }
+                let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
+                return Tensor::new(&values, &shape, device);
             }
         };
         Tensor::from_bytes(&entry.bytes, &entry.shape, dtype, device)
@@ -186,7 +220,7 @@ impl TensorFile {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(wrong)?;
-        let metadata = HashMap::from([(KEY.to_string(), self.metadata.clone())]);
+        let metadata = self.metadata.clone().into_iter().collect();
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(wrong)?;
         write_atomically(path, &bytes)
     }
@@ -209,11 +243,7 @@ impl TensorFile {
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let metadata = header
-            .metadata()
-            .as_ref()
-            .and_then(|all| all.get(KEY))
-            .cloned();
+        let metadata = header.metadata().clone().unwrap_or_default();
         let entries = file.iter().map(|(name, view)| {
             let entry = Entry {
                 dtype: view.dtype(),
@@ -223,7 +253,7 @@ impl TensorFile {
             (name.to_string(), entry)
         });
         Ok(TensorFile {
-            metadata: metadata.unwrap_or_default(),
+            metadata: metadata.into_iter().collect(),
             entries: entries.collect(),
             path: path.display().to_string(),
         })
@@ -284,7 +314,7 @@ mod tests {
         assert_eq!(first, std::fs::read(&path).unwrap(), "the same bytes");
         let read = TensorFile::read(&path).unwrap();
         let device = Device::cpu();
-        assert_eq!(read.metadata, "x = 1");
+        assert_eq!(read.text(), "x = 1");
         assert_eq!(
             read.names().collect::<Vec<_>>(),
             ["count", "t0", "t1", "t2"]
@@ -298,9 +328,11 @@ mod tests {
         assert_eq!(read.tensor("t2", &device).unwrap().item().unwrap(), 7.0);
         let error = read.tensor("count", &device).unwrap_err().to_string();
         assert!(
-            error.contains("I64") && error.contains("a.safetensors"),
+            error.contains("32 bits") && error.contains("a.safetensors"),
             "{error}"
         );
+        let count = (vec![], vec![(1u64 << 40) as f64]);
+        assert_eq!(read.array("count").unwrap(), count);
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             1,

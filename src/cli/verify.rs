@@ -1,0 +1,47 @@
+//! `prospr verify`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use prospr::Device;
+use prospr::verify::{Options, verify};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A safetensors file with a network's initial values, batches and scores.
+    #[arg(long, value_name = "FILE")]
+    fixture: PathBuf,
+    /// auto, cpu, gpu, gpu:INDEX or gpu:NAME. The CPU computes in f64, a GPU in f32.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// The largest relative error that passes: 1e-5 in f64 unless it is set, and 1e-3 in f32, or more for files that
+    /// are ill-conditioned in 32 bits.
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let device = match args.device.as_str() {
+        "auto" => {
+            let selection = Device::auto_explained()?;
+            eprintln!("{}", selection.reason);
+            selection.device
+        }
+        wish => Device::select(wish)?,
+    };
+    let tolerance = args.tolerance;
+    let report = verify(&args.fixture, &Options { device, tolerance })?;
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => println!("{report}"),
+    }
+    anyhow::ensure!(
+        report.ok,
+        "{}: the scores differ from the file's by more than the tolerance",
+        report.fixture
+    );
+    Ok(ExitCode::SUCCESS)
+}

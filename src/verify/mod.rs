@@ -1,0 +1,246 @@
+//! Reproducing scores that another program computed: the network is read off the file, the scores are computed
+//! again, and both are compared.
+//!
+//! # The file
+//! A [safetensors](https://huggingface.co/docs/safetensors) file with these tensors, of any type up to 64 bits:
+//!
+//! | name | what |
+//! |---|---|
+//! | `init.<name>` | a PyTorch state dict with running statistics |
+//! | `batch.<i>.x`, `batch.<i>.y` | images `[n, c, h, w]` and labels `[n]`, from `i = 0`; SynFlow needs none |
+//! | `score.<name>` | a score for each prunable weight, or `[out, 1, 1, 1]` for each convolution |
+//! | `score_first_iteration.<name>` | in its place for SynFlow: the scores before anything is removed |
+//! | `mask.<name>` | if present: ones and zeros in the shapes of the scores |
+//!
+//! and the metadata entry `case`, a JSON object:
+//!
+//! | `method` | entries |
+//! |---|---|
+//! | `full` (or absent), `first_order`: ProsPr, not divided by the sum | `num_steps`, `inner_lr`, `inner_momentum` (0), `momentum_note` (says `detached` if the first momentum buffer is), `new_data_in_inner` (true), `structured` (false) |
+//! | `snip`: divided by the sum; `grasp`: `w ⊙ Hg`, divided by the magnitude of the sum | `sum_over_batches` (1), `bn`: `train` or `eval` first (train), `temperature` (200) for `grasp` |
+//! | `synflow` | `iterations`, `density`, `schedule`: `rho**((t+1)/T)` |
+
+mod agreement;
+mod fixture;
+mod method;
+mod network;
+mod sequential;
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+pub use agreement::Agreement;
+
+use crate::pruners::{Error, Mask, MaskOptions, Result, Sparsity, Task};
+use crate::{DType, Device, Key};
+use agreement::equal_share;
+use fixture::Fixture;
+use method::Method;
+use network::Candidate;
+
+/// How a fixture is verified.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the scores are computed: in f64 on the CPU, in f32 elsewhere.
+    pub device: Device,
+    /// The largest error that passes. None: 1e-5 in f64 and 1e-3 in f32, or more in f32 if the file is
+    /// ill-conditioned in 32 bits; see [`verify`].
+    pub tolerance: Option<f64>,
+}
+
+/// What came out. As JSON, an object with these entries and those of [`Agreement`]; NaN is null.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The file.
+    pub fixture: String,
+    /// The method and its options.
+    pub method: String,
+    /// The network that was read off the file.
+    pub network: String,
+    /// Where the scores were computed.
+    pub device: String,
+    /// `f64` or `f32`.
+    pub precision: &'static str,
+    /// How many scores were compared.
+    pub scores: usize,
+    /// How well they agree.
+    #[serde(flatten)]
+    pub agreement: Agreement,
+    /// The largest error that passes.
+    pub tolerance: f64,
+    /// Why the tolerance is larger than usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Whether the file's scores were reproduced.
+    pub ok: bool,
+}
+
+/// Computes the scores of a fixture and compares.
+///
+/// The network is inferred from names and shapes: ResNets of basic blocks, and VGG-like `Sequential`s. What names do
+/// not tell (max or average pools, a pool after the last convolution) is tried in turn; the first network within the
+/// tolerance counts, otherwise the nearest.
+///
+/// **f32.** ReLUs and max pools near their kinks make scores of some files ill-conditioned in 32 bits
+/// (`docs/decisions/0003`). So without a tolerance of its own, a run in f32 that misses 1e-3 is repeated on the CPU. If
+/// f64 reproduces the file there within 1e-5, and f32 does not within 1e-3, then twice the error of the CPU's f32 is the
+/// tolerance, and [`Report::note`] says so.
+///
+/// # Errors
+/// If the file is damaged, lacks something, or has a network or method that is not known; what scoring fails with.
+pub fn verify(path: impl AsRef<Path>, options: &Options) -> Result<Report> {
+    let fixture = Fixture::read(path.as_ref())?;
+    let method = Method::of(&fixture)?;
+    let candidates = network::candidates(&fixture.shapes(), fixture.image_shape()?)
+        .map_err(|reason| fixture.error(reason))?;
+    let case = Verification { fixture, method };
+
+    let dtype = if options.device.is_cpu() {
+        DType::F64
+    } else {
+        DType::F32
+    };
+    let mut tolerance = options.tolerance.unwrap_or(default_tolerance(dtype));
+    let (candidate, (scores, agreement)) =
+        case.nearest(&candidates, tolerance, &options.device, dtype)?;
+    let mut note = None;
+    if dtype == DType::F32
+        && options.tolerance.is_none()
+        && !agreement.within(tolerance)
+        && let Some(error) = case.conditioning(candidate)?
+    {
+        tolerance = 2.0 * error;
+        note = Some(format!(
+            "this file is ill-conditioned in 32-bit arithmetic: the CPU's f64 agrees with it, the CPU's f32 is {error:.2e} away; tolerance {tolerance:.2e}"
+        ));
+    }
+    Ok(Report {
+        fixture: case.fixture.path,
+        method: case.method.to_string(),
+        network: candidate.description.clone(),
+        device: options.device.to_string(),
+        precision: if dtype == DType::F64 { "f64" } else { "f32" },
+        scores,
+        agreement,
+        tolerance,
+        note,
+        ok: agreement.within(tolerance),
+    })
+}
+
+fn default_tolerance(dtype: DType) -> f64 {
+    if dtype == DType::F64 { 1e-5 } else { 1e-3 }
+}
+
+/// A file and the method that it asks for.
+struct Verification {
+    fixture: Fixture,
+    method: Method,
+}
+
+/// The number of scores, and their agreement.
+type Outcome = (usize, Agreement);
+
+impl Verification {
+    /// The first candidate within the tolerance, otherwise the one with the least error. A candidate that fails is
+    /// passed over if another does not.
+    fn nearest<'a>(
+        &self,
+        candidates: &'a [Candidate],
+        tolerance: f64,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<(&'a Candidate, Outcome)> {
+        let (mut best, mut failure): (Option<(&Candidate, Outcome)>, _) = (None, None);
+        for candidate in candidates {
+            match self.compare(candidate, device, dtype) {
+                Ok(outcome) if outcome.1.within(tolerance) => return Ok((candidate, outcome)),
+                Ok(outcome) => {
+                    let nearer = |(_, (_, b)): &(_, Outcome)| {
+                        outcome.1.l2_rel_error.total_cmp(&b.l2_rel_error).is_lt()
+                    };
+                    if best.as_ref().is_none_or(nearer) {
+                        best = Some((candidate, outcome));
+                    }
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match (best, failure) {
+            (Some(best), _) => Ok(best),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(self.fixture.error("no network fits")),
+        }
+    }
+
+    /// How far f32 on the CPU is from the file, if that is beyond the usual tolerance while f64 is within its own.
+    fn conditioning(&self, candidate: &Candidate) -> Result<Option<f64>> {
+        let run = |dtype| {
+            self.compare(candidate, &Device::cpu(), dtype)
+                .map(|(_, a)| a)
+        };
+        if !run(DType::F64)?.within(default_tolerance(DType::F64)) {
+            return Ok(None);
+        }
+        let error = run(DType::F32)?.error();
+        Ok((error > default_tolerance(DType::F32)).then_some(error))
+    }
+
+    /// The scores of one network against the file's.
+    fn compare(&self, candidate: &Candidate, device: &Device, dtype: DType) -> Result<Outcome> {
+        let (fixture, method) = (&self.fixture, &self.method);
+        let (params, state) = fixture.values(&*candidate.net, dtype, device)?;
+        let batches = fixture.batches(method.batches(), candidate.classes, dtype, device)?;
+        let mut task = Task {
+            net: &candidate.net,
+            params: &params,
+            state: &state,
+            batches: &mut batches.into_iter(),
+            key: Key::new(0),
+        };
+        let masked = !fixture.under("mask.").is_empty();
+        let (scores, for_mask) = method.scores(&mut task, candidate.input, masked)?;
+        let stored = fixture.flat(method.prefix(), &scores)?;
+        let mut agreement = Agreement::of(&flat(&scores)?, &stored);
+        if masked {
+            let stored = fixture.flat("mask.", &scores)?;
+            let kept: f64 = stored.iter().sum();
+            let sparsity = Sparsity::new(1.0 - kept / stored.len() as f64)?;
+            let mask = Mask::global(&for_mask, sparsity, MaskOptions::default())?;
+            let found = flat(&mask.tensors(DType::F32, &Device::cpu())?)?;
+            agreement.mask_agreement = Some(equal_share(&found, &stored));
+        }
+        Ok((stored.len(), agreement))
+    }
+}
+
+/// All values, layer after layer.
+fn flat(params: &crate::Params) -> Result<Vec<f64>> {
+    let layers = params.iter().map(|(.., t)| t.to_f64s());
+    let layers: Result<Vec<_>, _> = layers.collect();
+    Ok(layers.map_err(Error::from)?.concat())
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "fixture: {}", self.fixture)?;
+        writeln!(f, "method: {}", self.method)?;
+        writeln!(f, "network: {}", self.network)?;
+        writeln!(f, "device: {}", self.device)?;
+        writeln!(f, "precision: {}", self.precision)?;
+        writeln!(f, "scores: {}", self.scores)?;
+        writeln!(f, "max_rel_error: {:.3e}", self.agreement.max_rel_error)?;
+        writeln!(f, "l2_rel_error: {:.3e}", self.agreement.l2_rel_error)?;
+        writeln!(f, "rank_agreement: {:.6}", self.agreement.rank_agreement)?;
+        if let Some(share) = self.agreement.mask_agreement {
+            writeln!(f, "mask_agreement: {share:.6}")?;
+        }
+        writeln!(f, "tolerance: {:.3e}", self.tolerance)?;
+        if let Some(note) = &self.note {
+            writeln!(f, "note: {note}")?;
+        }
+        write!(f, "verdict: {}", if self.ok { "ok" } else { "FAILED" })
+    }
+}

@@ -62,11 +62,11 @@ struct Header {
 }
 
 impl RunFolder {
-    /// A new folder.
+    /// A new folder with its `config.toml`.
     ///
     /// # Errors
-    /// If it holds a run, or cannot be created.
-    pub fn create(root: &Path) -> anyhow::Result<RunFolder> {
+    /// If it holds a run, or cannot be created and written to.
+    pub fn create(root: &Path, config_toml: &str) -> anyhow::Result<RunFolder> {
         let folder = RunFolder { root: root.into() };
         if folder.holds_a_run() {
             bail!(
@@ -74,11 +74,11 @@ impl RunFolder {
                 root.display()
             );
         }
-        std::fs::create_dir_all(root).with_context(|| {
-            format!(
-                "{} cannot be created; choose another folder with `--out`",
-                root.display()
-            )
+        let written = std::fs::create_dir_all(root).map_err(anyhow::Error::from);
+        let written = written.and_then(|()| folder.write("config.toml", config_toml));
+        written.with_context(|| {
+            let root = root.display();
+            format!("{root} cannot be written to; choose another folder with `--out`")
         })?;
         Ok(folder)
     }

@@ -81,8 +81,8 @@ impl Call {
         }
         let config = layered.config;
         let device = self.device(wish(&config))?;
-        let folder = RunFolder::create(&root)?;
-        folder.write("config.toml", &to_toml(&config, Some(&device.to_string()))?)?;
+        let text = to_toml(&config, Some(&device.to_string()))?;
+        let folder = RunFolder::create(&root, &text)?;
         Ok(Place {
             config,
             device,

@@ -42,12 +42,7 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         let own = if root.join("config.toml").exists() {
             RunFolder::open(&root)?
         } else {
-            let own = RunFolder::create(&root)?;
-            own.write(
-                "config.toml",
-                &to_toml(&experiment.config, Some(&device.to_string()))?,
-            )?;
-            own
+            RunFolder::create(&root, &experiment.toml()?)?
         };
         let mut progress = Progress::new(label, config.common.train.epochs, call.quiet);
         match experiment.run(&own, &mut progress)? {

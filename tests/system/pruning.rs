@@ -332,7 +332,7 @@ fn prospr_beats_random() {
         (train.epochs, train.batch_size, train.lr) = (2, 64, 0.02);
         train.milestones = Some(Vec::new());
         let folder = tempfile::tempdir().unwrap();
-        let folder = RunFolder::create(folder.path()).unwrap();
+        let folder = RunFolder::create(folder.path(), "").unwrap();
         let experiment = Experiment::new(config, &Device::cpu()).unwrap();
         match experiment.run(&folder, &mut Unwatched).unwrap() {
             Outcome::Finished(results) => results,

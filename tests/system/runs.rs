@@ -124,6 +124,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+#[cfg(unix)]
 /// Interrupts, as Ctrl-C does.
 fn interrupt(child: &Child) {
     let kill = Command::new("kill")
@@ -132,6 +133,7 @@ fn interrupt(child: &Child) {
     assert!(kill.unwrap().success());
 }
 
+#[cfg(unix)]
 /// Killed without warning in one place, interrupted in the middle of an epoch in another: the result is the same, bit
 /// for bit, as that of a run that was left alone.
 #[test]

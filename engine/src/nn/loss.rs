@@ -29,25 +29,9 @@ impl CrossEntropy {
     /// If the shapes do not fit.
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, labels: &Tensor) -> Tensor {
-        let fits = logits.rank() >= 2
-            && logits.shape()[0] == labels.shape()[0]
-            && logits.shape()[2..] == labels.shape()[1..]
-            && labels.dtype() == DType::I32;
-        assert!(
-            fits,
-            "cross_entropy: logits {:?} need I32 labels of the same shape without the class axis, found {} {:?}",
-            logits.shape(),
-            labels.dtype(),
-            labels.shape()
-        );
+        let (logits, column) = rows("cross_entropy", logits, labels);
         let classes = logits.shape()[1];
-        // Classes last.
-        let mut order: Vec<usize> = (0..logits.rank()).filter(|&a| a != 1).collect();
-        order.push(1);
-        let log_p = log_softmax(logits, 1)
-            .permute(&order)
-            .reshape(&[labels.numel(), classes]);
-        let column = labels.reshape(&[labels.numel(), 1]);
+        let log_p = log_softmax(&logits, 1);
         let hard = -log_p.gather(1, &column);
         let smooth = self.label_smoothing;
         match &self.class_weights {
@@ -66,6 +50,30 @@ impl CrossEntropy {
             }
         }
     }
+}
+
+/// Logits with a row for each label, `[m, classes]`, and the labels as a column, `[m, 1]`.
+#[track_caller]
+fn rows(op: &str, logits: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
+    let fits = logits.rank() >= 2
+        && logits.shape()[0] == labels.shape()[0]
+        && logits.shape()[2..] == labels.shape()[1..]
+        && labels.dtype() == DType::I32;
+    assert!(
+        fits,
+        "{op}: logits {:?} need I32 labels of the same shape without the class axis, found {} {:?}",
+        logits.shape(),
+        labels.dtype(),
+        labels.shape()
+    );
+    // Classes last.
+    let mut order: Vec<usize> = (0..logits.rank()).filter(|&a| a != 1).collect();
+    order.push(1);
+    let shape = [labels.numel(), logits.shape()[1]];
+    (
+        logits.permute(&order).reshape(&shape),
+        labels.reshape(&[labels.numel(), 1]),
+    )
 }
 
 /// Mean binary cross-entropy of logits against targets in `[0, 1]`: `softplus(z) − t z`.
@@ -91,21 +99,16 @@ pub fn dice_loss(probabilities: &Tensor, targets: &Tensor, smooth: f64) -> Tenso
     1.0 - (overlap / (sum(&p) + sum(&t) + smooth)).mean()
 }
 
-/// How many logits of each row rank before the label's: those that are larger, and those that are equal and stand
-/// before it. The prediction is among the `k` best where this is below `k`. Rows with a NaN rank last.
+/// How many logits rank before each label's: those that are larger, and those that are equal and stand before it. The
+/// prediction is among the `k` best where this is below `k`. Where a logit is NaN, it ranks before the label.
 ///
 /// # Shapes
-/// `logits: [n, classes]`, I32 labels `[n]`; an F32 `[n]` comes out.
+/// `logits: [n, classes]` with I32 labels `[n]`, or `[n, classes, ..]` with labels `[n, ..]` for one label a pixel; an F32
+/// list with an element for each label comes out.
 #[track_caller]
 pub fn label_ranks(logits: &Tensor, labels: &Tensor) -> Tensor {
-    assert!(
-        logits.rank() == 2 && labels.shape() == &logits.shape()[..1],
-        "label_ranks: logits {:?} and labels {:?} must be [n, classes] and [n]",
-        logits.shape(),
-        labels.shape()
-    );
-    let (n, classes) = (logits.shape()[0], logits.shape()[1]);
-    let column = labels.reshape(&[n, 1]);
+    let (logits, column) = rows("label_ranks", logits, labels);
+    let classes = logits.shape()[1];
     let own = logits.gather(1, &column);
     let place = Tensor::arange(classes, logits.device()).reshape(&[1, classes]);
     let earlier = logits.eq(&own).and(&place.lt(&column));
@@ -202,6 +205,12 @@ mod tests {
             let at = Tensor::new(&[1, 1, 0, 2], &[4], device).unwrap();
             let ranks = label_ranks(&rows, &at).to_vec::<f32>().unwrap();
             assert_eq!(ranks, [2.0, 1.0, 3.0, 1.0]);
+            // Two pixels of three classes.
+            let pixels =
+                Tensor::new(&[1.0f32, 6.0, 2.0, 5.0, 3.0, 4.0], &[1, 3, 2], device).unwrap();
+            let at = Tensor::new(&[1, 1], &[1, 2], device).unwrap();
+            let ranks = label_ranks(&pixels, &at).to_vec::<f32>().unwrap();
+            assert_eq!(ranks, [1.0, 1.0]);
             let large = Tensor::new(&[1000.0f32, -1000.0], &[1, 2], device)
                 .unwrap()
                 .to_dtype(dtype);

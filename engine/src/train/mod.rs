@@ -32,27 +32,30 @@ pub struct Seen {
     pub batches: usize,
     /// Images.
     pub images: usize,
-    /// Cross-entropy, summed over the images.
+    /// Labels: as many as images, or as pixels.
+    pub labels: usize,
+    /// Cross-entropy, summed over the labels.
     pub loss: f64,
-    /// Images whose largest logit is at the label.
+    /// Labels at which the largest logit is.
     pub top1: usize,
-    /// Images whose label is among the five largest logits.
+    /// Labels that are among the five largest logits.
     pub top5: usize,
 }
 
 impl Seen {
-    fn add(&mut self, images: usize, loss: f64, ranks: &[f64]) {
+    fn add(&mut self, batch: &Batch, loss: f64, ranks: &[f64]) {
         let below = |k: f64| ranks.iter().filter(|&&rank| rank < k).count();
         self.batches += 1;
-        self.images += images;
-        self.loss += loss * images as f64;
+        self.images += batch.images.shape()[0];
+        self.labels += ranks.len();
+        self.loss += loss * ranks.len() as f64;
         self.top1 += below(1.0);
         self.top5 += below(5.0);
     }
 
-    /// Means over the images; not a number where there were none.
+    /// Means over the labels; not a number where there were none.
     pub fn metrics(&self) -> Metrics {
-        let n = self.images as f64;
+        let n = self.labels as f64;
         Metrics {
             loss: self.loss / n,
             top1: self.top1 as f64 / n,
@@ -66,9 +69,9 @@ impl Seen {
 pub struct Metrics {
     /// Mean cross-entropy.
     pub loss: f64,
-    /// Share of images whose largest logit is at the label.
+    /// Share of images (or pixels, where these have labels) whose largest logit is at the label.
     pub top1: f64,
-    /// Share of images whose label is among the five largest logits.
+    /// Share of images (or pixels) whose label is among the five largest logits.
     pub top5: f64,
 }
 
@@ -177,7 +180,7 @@ impl Trainer {
                 what: "training loss".into(),
             });
         }
-        next.seen.add(batch.labels.numel(), loss, &ranks.to_f64s()?);
+        next.seen.add(batch, loss, &ranks.to_f64s()?);
         Ok(next)
     }
 
@@ -253,7 +256,7 @@ pub fn evaluate<E: From<Error>>(
         let loss = cross_entropy(&logits, &batch.labels);
         let ranks = label_ranks(&logits, &batch.labels);
         crate::eval(&[loss.clone(), ranks.clone()])?;
-        seen.add(batch.labels.numel(), loss.item()?, &ranks.to_f64s()?);
+        seen.add(&batch, loss.item()?, &ranks.to_f64s()?);
     }
     Ok(seen.metrics())
 }

@@ -3,6 +3,7 @@
 mod bridge;
 mod cli;
 mod devices;
+mod doors;
 mod golden;
 mod networks;
 mod optimizers;

@@ -4,6 +4,7 @@ mod bridge;
 mod cli;
 mod devices;
 mod doors;
+mod fetch;
 mod golden;
 mod networks;
 mod optimizers;

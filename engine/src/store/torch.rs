@@ -30,8 +30,11 @@ pub const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19";
 /// What to do with a file that holds more than tensors.
 const ADVICE: &str = "in Python, save the tensors alone: `torch.save(model.state_dict(), FILE)`";
 
-/// The most that a file's pickle may have in bytes; pickles hold no values.
-const PICKLE_LIMIT: u64 = 64 << 20;
+/// The most bytes that the pickle may have; it holds no values.
+const TEXT_LIMIT: u64 = 64 << 20;
+
+/// PyTorch's own limit of axes.
+const AXES: usize = 64;
 
 /// The keys under which checkpoints have their state dictionary.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
@@ -41,68 +44,90 @@ const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// # Errors
 /// What was expected, what was found, and what to do.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, Entry>> {
-    let damaged = |e| format!("expected a whole zip archive of `torch.save`, found damage ({e})");
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
-    let names = zip
-        .file_names()
-        .filter_map(|name| Some(name.ok()?.to_string()));
-    let folder = names
-        .filter_map(|name| Some(name.strip_suffix("data.pkl")?.to_string()))
-        .min_by_key(String::len)
-        .ok_or("expected a file of `torch.save`, found a zip archive without `data.pkl`")?;
-    // Shared and expanded tensors become larger than the file; absurdly larger ones are an attack.
-    let mut budget = 16 * 1024 * 1024 + 8 * bytes.len() as u64;
-    let order = format!("{folder}byteorder");
-    if zip.index_for_name(&order).is_some() && entry(&mut zip, &order, &mut 16)? != b"little" {
+    let mut archive = Archive::open(bytes)?;
+    let order = archive.text("byteorder")?;
+    if order.is_some_and(|order| order != b"little") {
         return Err("its numbers are big-endian; save it again on a little-endian machine".into());
     }
-    let data = entry(&mut zip, &format!("{folder}data.pkl"), &mut {
-        PICKLE_LIMIT
-    })?;
+    let data = archive.text("data.pkl")?.unwrap_or_default();
     let pickle = Pickle::read(&data).map_err(|e| format!("data.pkl: {e}"))?;
     refuse_foreign(&pickle)?;
-
-    let mut storages: HashMap<String, Vec<u8>> = HashMap::new();
     let mut entries = BTreeMap::new();
     for &(name, tensor) in state_dict(&pickle)? {
         let name = pickle
             .text(name)
             .ok_or_else(|| format!("expected texts as the names of tensors; {ADVICE}"))?;
-        let tensor = view(&pickle, tensor).ok_or_else(|| {
+        let view = view(&pickle, tensor).ok_or_else(|| {
             format!(
                 "expected a tensor of dense numbers as `{name}`, found something else; {ADVICE}"
             )
         })?;
-        let storage = match storages.get(tensor.key) {
-            Some(storage) => storage,
-            None => {
-                let values = entry(
-                    &mut zip,
-                    &format!("{folder}data/{}", tensor.key),
-                    &mut budget,
-                )?;
-                storages.entry(tensor.key.into()).or_insert(values)
-            }
-        };
-        let width = tensor.dtype.bitsize() / 8;
-        let limit = usize::try_from(budget).unwrap_or(usize::MAX);
-        let (shape, strides) = (&tensor.shape, &tensor.strides);
-        let bytes = row_major(storage, width, tensor.offset, shape, strides, limit).ok_or_else(|| {
+        entries.insert(name.to_string(), archive.tensor(name, view)?);
+    }
+    Ok(without_module(entries))
+}
+
+struct Archive<'a> {
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// What the names in it begin with.
+    folder: String,
+    /// Bytes that values may still take.
+    budget: u64,
+    storages: HashMap<String, Vec<u8>>,
+}
+
+impl<'a> Archive<'a> {
+    fn open(bytes: &'a [u8]) -> Result<Archive<'a>> {
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| {
+            format!("expected a whole zip archive of `torch.save`, found damage ({e})")
+        })?;
+        let names = zip.file_names().filter_map(|name| name.ok());
+        let folder = names
+            .filter_map(|name| Some(name.strip_suffix("data.pkl")?.to_string()))
+            .min_by_key(String::len)
+            .ok_or("expected a file of `torch.save`, found a zip archive without `data.pkl`")?;
+        Ok(Archive {
+            zip,
+            folder,
+            // Shared and expanded tensors become larger than the file; absurdly larger ones are an attack.
+            budget: 16 * 1024 * 1024 + 8 * bytes.len() as u64,
+            storages: HashMap::new(),
+        })
+    }
+
+    /// What describes the values; none if it is not there.
+    fn text(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+        let name = format!("{}{name}", self.folder);
+        let there = self.zip.index_for_name(&name).is_some();
+        there
+            .then(|| entry(&mut self.zip, &name, &mut { TEXT_LIMIT }))
+            .transpose()
+    }
+
+    fn tensor(&mut self, name: &str, view: View) -> Result<Entry> {
+        if !self.storages.contains_key(view.key) {
+            let file = format!("{}data/{}", self.folder, view.key);
+            let values = entry(&mut self.zip, &file, &mut self.budget)?;
+            self.storages.insert(view.key.into(), values);
+        }
+        let storage = &self.storages[view.key];
+        let width = view.dtype.bitsize() / 8;
+        let limit = usize::try_from(self.budget).unwrap_or(usize::MAX);
+        let (shape, strides) = (&view.shape, &view.strides);
+        let bytes = row_major(storage, width, view.offset, shape, strides, limit).ok_or_else(|| {
             format!(
                 "`{name}`, of shape {shape:?} and strides {strides:?} at {} of a storage of {} bytes, does not lie within it or is absurdly large: the file is damaged",
-                tensor.offset,
+                view.offset,
                 storage.len()
             )
         })?;
-        budget -= bytes.len() as u64;
-        let entry = Entry {
-            dtype: tensor.dtype,
-            shape: tensor.shape,
+        self.budget -= bytes.len() as u64;
+        Ok(Entry {
+            dtype: view.dtype,
+            shape: view.shape,
             bytes,
-        };
-        entries.insert(name.to_string(), entry);
+        })
     }
-    Ok(without_module(entries))
 }
 
 /// A file of the archive, whose length is taken off the budget.
@@ -190,8 +215,9 @@ fn view<'p>(pickle: &Pickle<'p>, mut node: Node) -> Option<View<'p>> {
         return None;
     };
     let sizes = |node| {
-        let nodes = pickle.elements(node)?.iter();
-        nodes.map(|&n| pickle.size(n)).collect::<Option<Vec<_>>>()
+        let nodes = pickle.elements(node).filter(|nodes| nodes.len() <= AXES)?;
+        let sizes = nodes.iter().map(|&n| pickle.size(n));
+        sizes.collect::<Option<Vec<_>>>()
     };
     let (shape, strides) = (sizes(shape)?, sizes(strides)?);
     (shape.len() == strides.len()).then_some(View {

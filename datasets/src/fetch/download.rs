@@ -85,9 +85,8 @@ pub fn download(
             .new_agent(),
         progress,
     };
-    let mut fruitless = 0;
+    let (mut fruitless, mut most) = (0, task.length());
     loop {
-        let before = task.length();
         let cut = match task.attempt() {
             Ok(Whole { found, resumed }) => {
                 if found == md5 {
@@ -110,11 +109,13 @@ pub fn download(
             Err(Failure::Cut(reason)) => reason,
             Err(Failure::Final(error)) => return Err(error),
         };
-        fruitless = if task.length() > before {
+        // Not what was there once: a server whose parts never fit would keep us for ever.
+        fruitless = if task.length() > most {
             0
         } else {
             fruitless + 1
         };
+        most = most.max(task.length());
         if fruitless >= patience.tries {
             return Err(task.wrong(format!(
                 "{cut}, {fruitless} times in a row; try again later, what has come is kept"
@@ -193,6 +194,17 @@ impl Task<'_> {
     fn attempt(&mut self) -> Result<Whole, Failure> {
         let known = self.known();
         let start = self.length();
+        if known
+            .as_ref()
+            .is_some_and(|known| known.length == Some(start))
+        {
+            // All had come, and then the program was killed.
+            let found = md5_of(&self.part)?;
+            return Ok(Whole {
+                found,
+                resumed: true,
+            });
+        }
         let mut request = self.agent.get(self.url);
         if let Some(known) = &known {
             request = request.header("Range", format!("bytes={start}-"));

@@ -8,7 +8,8 @@ use crate::strided::row_major;
 impl<'a> Pickle<'a> {
     /// Shape and row-major values of a pickled NumPy array of bytes (`uint8`); none for anything else.
     ///
-    /// NumPy pickles `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype, fortran, data)`.
+    /// NumPy pickles `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype, fortran, data)`: in protocol 2
+    /// of Python 2, and in protocols 3 and 4.
     pub fn byte_array(&self, node: Node) -> Option<(Vec<usize>, Cow<'a, [u8]>)> {
         let ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct", _) =
             self.call(node)?
@@ -82,6 +83,11 @@ mod tests {
         let turned = (vec![2, 3], vec![0, 2, 4, 1, 3, 255]);
         assert_eq!(array(0x88, "u1"), Some(turned));
         assert_eq!(array(0x89, "f4"), None);
+        // pickle.dumps({b"data": np.arange(6, dtype=np.uint8).reshape(2, 3)}, 4)
+        let pickle = Pickle::read(b"\x80\x04\x95\x9a\0\0\0\0\0\0\0}\x94C\x04data\x94\x8c\x15numpy.core.multiarray\x94\x8c\x0c_reconstruct\x94\x93\x94\x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94K\0\x85\x94C\x01b\x94\x87\x94R\x94(K\x01K\x02K\x03\x86\x94h\x05\x8c\x05dtype\x94\x93\x94\x8c\x02u1\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01|\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0t\x94b\x89C\x06\0\x01\x02\x03\x04\x05\x94t\x94bs.").unwrap();
+        let data = pickle.get(pickle.root(), "data").unwrap();
+        let (shape, values) = pickle.byte_array(data).unwrap();
+        assert_eq!((shape, &values[..]), (vec![2, 3], &[0, 1, 2, 3, 4, 5][..]));
         let bytes = cifar(0x89, "u1");
         let pickle = Pickle::read(&bytes).unwrap();
         let labels = pickle.get(pickle.root(), "labels").unwrap();

@@ -212,6 +212,34 @@ fn servers_that_ignore_ranges_or_changed_the_file_start_again() {
     });
     Place::new().fetch_cifar(&server);
     assert_eq!(server.header(2, "range"), None);
+    // Parts that never fit come to an end.
+    let server = Server::new(move |n, request| match n % 2 {
+        0 => Reply::new(200, &other(cifar().len())).cut(100_000),
+        _ => Reply::rest(&cifar(), request),
+    });
+    Place::new().fails(
+        &server.url,
+        &cifar(),
+        &["2 times in a row", "try again later"],
+    );
+}
+
+#[test]
+fn a_part_that_is_whole_needs_no_server() {
+    let mut place = Place::new();
+    let (url, part) = (
+        "http://127.0.0.1:9",
+        place.folder.path().join("c.tar.gz.part"),
+    );
+    std::fs::write(&part, cifar()).unwrap();
+    let version = format!(
+        "{{\"url\": \"{url}/c.tar.gz\", \"tag\": null, \"length\": {}}}",
+        cifar().len()
+    );
+    std::fs::write(place.folder.path().join("c.tar.gz.part.json"), version).unwrap();
+    let source = source_of("c.tar.gz", "cifar-10-batches-bin", &cifar());
+    place.try_fetch(&source, url, 1).unwrap();
+    assert!(!part.exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The checksums are MD5, as their publishers and torchvision (`torchvision/datasets/`) give them: they guard against
 //! damage, not against an attacker who can forge MD5.
 
+mod attempt;
 mod download;
 mod sources;
 #[cfg(test)]

@@ -65,6 +65,9 @@ impl View {
     fn show(&mut self, progress: Progress) {
         match progress {
             Progress::Downloading { file, done, total } => {
+                if let Some(total) = total {
+                    self.bar.set_length(total);
+                }
                 if self.bar.prefix() != file {
                     self.line(&format!("{file}: downloading"));
                     self.bar.set_prefix(file.to_string());
@@ -72,9 +75,6 @@ impl View {
                     // What an earlier call downloaded does not count for the speed.
                     self.bar.set_position(done);
                     self.bar.reset_eta();
-                }
-                if let Some(total) = total {
-                    self.bar.set_length(total);
                 }
                 self.bar.set_position(done);
             }

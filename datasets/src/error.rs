@@ -1,6 +1,6 @@
 //! What can be wrong with data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file that is not what it should be, with its name.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +46,64 @@ pub enum Error {
         /// The data set.
         name: &'static str,
     },
+    /// A data set that is not fetched.
+    #[error("`{name}` is not fetched: {advice}")]
+    NotFetched {
+        /// The data set.
+        name: &'static str,
+        /// How to get it.
+        advice: &'static str,
+    },
+    /// A file does not come.
+    #[error("{file} from {url}: {reason}")]
+    Download {
+        /// The file.
+        file: String,
+        /// Its address.
+        url: String,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// A file came whole and is not the published one.
+    #[error("{path} from {url}: expected the MD5 {expected}, found {found}; the download was removed: try again, or name a mirror with `--url`", path = path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// Its address.
+        url: String,
+        /// The published checksum.
+        expected: String,
+        /// That of what came.
+        found: String,
+    },
+    /// An archive is damaged, or has something that it should not have.
+    #[error("{path}: {entry}: {reason}; nothing of it was kept, get the archive from another place", path = path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// Where in it.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something lies where a data set would go.
+    #[error("{path} is there, but {reason}; use it as it is, or move it away and fetch again", path = path.display())]
+    InTheWay {
+        /// What lies there.
+        path: PathBuf,
+        /// Why it is not what would be fetched.
+        reason: String,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] prospr_engine::Error),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Error {
+        let path = path.into();
+        Error::Io { path, source }
+    }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

@@ -1,9 +1,10 @@
-//! Data sets, augmentation and batching: one data set, one file.
+//! Data sets, augmentation and batching: one data set, one file; and fetching what is published.
 
 mod augment;
 mod batches;
 mod catalog;
 mod error;
+pub mod fetch;
 pub mod idx;
 mod mnist5k;
 mod split;

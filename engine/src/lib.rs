@@ -29,6 +29,7 @@ mod random;
 mod runtime;
 mod shape;
 mod store;
+mod strided;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -41,6 +42,7 @@ pub mod check;
 pub mod models;
 pub mod nn;
 pub mod optim;
+pub mod pickle;
 pub mod train;
 
 pub use dtype::{DType, Element};

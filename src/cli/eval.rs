@@ -14,7 +14,7 @@ use super::call::Call;
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
 pub struct Args {
-    /// A run folder, whose settings are taken, or a safetensors file.
+    /// A run folder, whose settings are taken, or a file: safetensors, or PyTorch's .pt.
     path: PathBuf,
     #[command(flatten)]
     call: Call,

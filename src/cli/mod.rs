@@ -2,8 +2,10 @@
 
 mod call;
 mod compare;
+mod data;
 mod devices;
 mod eval;
+mod fetch;
 mod progress;
 mod run;
 mod verify;
@@ -32,10 +34,13 @@ enum Command {
     Prune(run::PruneArgs),
     /// The second half of a run: train with the mask of --mask, or a dense network.
     Train(run::TrainArgs),
-    /// Test the weights of a run folder or of a safetensors file.
+    /// Test the weights of a run folder or of a file, PyTorch's too.
     Eval(eval::Args),
     /// Prune, train and test with several methods, sparsities and seeds.
     Compare(compare::Args),
+    /// Data sets.
+    #[command(subcommand)]
+    Data(data::Command),
     /// List the devices of this machine and which one would be used.
     Devices(devices::Args),
     /// Print the completions of a shell.
@@ -59,6 +64,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Prune(args)) => run::prune(&args, settings),
         Some(Command::Train(args)) => run::train(&args, settings),
         Some(Command::Eval(args)) => eval::run(&args, settings),
+        Some(Command::Data(command)) => data::run(&command),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();

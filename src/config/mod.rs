@@ -155,7 +155,7 @@ pub struct NetworkSettings {
     /// The network.
     #[arg(long, default_value = "lenet-5")]
     pub model: String,
-    /// Initial weights from a safetensors file instead of drawn ones.
+    /// Initial weights from a file instead of drawn ones: safetensors, or PyTorch's .pt.
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
     /// The data set: mnist-5k, mnist, fashion-mnist or kmnist.

@@ -3,6 +3,8 @@
 mod bridge;
 mod cli;
 mod devices;
+mod doors;
+mod fetch;
 mod golden;
 mod networks;
 mod optimizers;

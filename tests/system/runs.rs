@@ -8,12 +8,12 @@ use prospr::datasets::{Split, mnist5k};
 use tempfile::TempDir;
 
 /// A folder with a small data set in MNIST's format, in which runs are made.
-struct Place {
+pub struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let data = mnist5k();
         for (prefix, split, count) in [("train", data.train, 384), ("t10k", data.test, 100)] {
@@ -22,7 +22,7 @@ impl Place {
         Place { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -40,7 +40,7 @@ impl Place {
     }
 
     /// Runs a command that must succeed.
-    fn good(&self, args: &str) -> (String, String) {
+    pub fn good(&self, args: &str) -> (String, String) {
         let output = self.prospr(args);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{args}:\n{out}\n{err}");
@@ -48,7 +48,7 @@ impl Place {
     }
 
     /// Runs a command that must fail, with a message that has all parts.
-    fn bad(&self, args: &str, parts: &[&str]) {
+    pub fn bad(&self, args: &str, parts: &[&str]) {
         let output = self.prospr(args);
         assert_eq!(
             output.status.code(),
@@ -80,7 +80,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn has(message: &str, parts: &[&str]) {
+pub fn has(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "`{part}` is missing in: {message}");
     }
@@ -104,7 +104,7 @@ fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
 }
 
 /// Small runs on the CPU.
-const SMALL: &str = "--device cpu --data mnist --data-dir . --batch-size 32 --prune-batch-size 32 --sparsity 0.9 --crop-padding 1";
+pub const SMALL: &str = "--device cpu --data mnist --data-dir . --batch-size 32 --prune-batch-size 32 --sparsity 0.9 --crop-padding 1";
 
 /// Metrics without the columns that tell time.
 fn metrics(csv: &[u8]) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Tensors in safetensors files, with the names and layouts that PyTorch uses.
+//! Tensors in safetensors files, with the names and layouts that PyTorch uses; and read from PyTorch's own files.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,6 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{DType, Device, Error, Params, Result, Role, Tensor};
 
+mod torch;
 mod values;
 
 /// The metadata key of our own text.
@@ -225,38 +226,56 @@ impl TensorFile {
         write_atomically(path, &bytes)
     }
 
-    /// Reads a file.
+    /// Reads a file: safetensors, or a state dictionary that `torch.save` of PyTorch 1.6 and on wrote (`.pt`, `.pth`).
+    /// Its contents tell which.
+    ///
+    /// A checkpoint's state dictionary is taken from under `state_dict`, `model_state_dict` or `model`, and a `module.`
+    /// before every name is left out. Nothing in the file is executed.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read, or is damaged or cut short.
+    /// [`Error::File`] if it cannot be read, is damaged or cut short, or holds more than tensors.
     pub fn read(path: &Path) -> Result<TensorFile> {
         let wrong = |reason: String| Error::File {
             path: path.display().to_string(),
             reason,
         };
         let bytes = std::fs::read(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        if bytes.starts_with(torch::OLD_MAGIC) {
+            return Err(wrong(
+                "expected a safetensors file or one of PyTorch 1.6 and on, found one of an older PyTorch; load it there and `torch.save` it again".into(),
+            ));
+        }
+        let mut file = TensorFile {
+            path: path.display().to_string(),
+            ..TensorFile::default()
+        };
+        if bytes.starts_with(torch::MAGIC) {
+            file.entries = torch::read(&bytes).map_err(wrong)?;
+            return Ok(file);
+        }
         let damaged = |e: safetensors::SafeTensorError| {
             wrong(format!(
-                "expected a whole safetensors file, found {} bytes that are damaged or cut short ({e})",
+                "expected a whole safetensors file or one of `torch.save`, found {} bytes that are neither, damaged or cut short ({e})",
                 bytes.len()
             ))
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let entries = file.iter().map(|(name, view)| {
+        let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        file.metadata = header
+            .metadata()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        for (name, view) in tensors.iter() {
             let entry = Entry {
                 dtype: view.dtype(),
                 shape: view.shape().to_vec(),
                 bytes: view.data().to_vec(),
             };
-            (name.to_string(), entry)
-        });
-        Ok(TensorFile {
-            metadata: metadata.into_iter().collect(),
-            entries: entries.collect(),
-            path: path.display().to_string(),
-        })
+            file.entries.insert(name.to_string(), entry);
+        }
+        Ok(file)
     }
 }
 

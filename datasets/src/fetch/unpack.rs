@@ -1,0 +1,196 @@
+//! Unpacking what may have been made to do harm: nothing outside of the folder, no links, no absurd sizes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use zip::ZipArchive;
+
+use crate::{Error, Result};
+
+/// Where the trouble is, if it is in no entry.
+const WHOLE: &str = "the archive";
+
+/// How much an archive may unpack to.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub bytes: u64,
+    pub entries: usize,
+}
+
+impl Default for Limits {
+    /// Many times what the data sets have.
+    fn default() -> Limits {
+        Limits {
+            bytes: 8 << 30,
+            entries: 1_000_000,
+        }
+    }
+}
+
+/// Unpacks a `.tar.gz`, `.zip` or `.gz` file, whose contents are called `name`, into a folder. They lie in a temporary
+/// folder until they are whole. Sizes of the files come back, by their paths in the folder.
+///
+/// # Errors
+/// [`Error::Archive`] if the archive is damaged or has something that it should not have; [`Error::Io`].
+pub fn unpack(
+    archive: &Path,
+    folder: &Path,
+    name: &str,
+    limits: Limits,
+) -> Result<BTreeMap<String, u64>> {
+    let room = tempfile::Builder::new()
+        .prefix(".unpacking-")
+        .tempdir_in(folder)
+        .map_err(|source| Error::io(folder, source))?;
+    let mut sink = Sink {
+        archive,
+        room: room.path(),
+        name,
+        left: limits,
+        files: BTreeMap::new(),
+    };
+    let file = File::open(archive).map_err(|source| Error::io(archive, source))?;
+    let file = BufReader::new(file);
+    let text = archive.to_string_lossy();
+    if text.ends_with(".tar.gz") {
+        sink.tar(MultiGzDecoder::new(file))?;
+    } else if text.ends_with(".zip") {
+        let zip = ZipArchive::new(file).map_err(|e| sink.wrong(WHOLE, e.to_string()))?;
+        sink.zip(zip)?;
+    } else {
+        sink.file(Path::new(name), &mut MultiGzDecoder::new(file))?;
+    }
+    let files = sink.files;
+    let (from, to) = (room.path().join(name), folder.join(name));
+    if files.is_empty() {
+        return Err(Error::Archive {
+            path: archive.into(),
+            entry: name.into(),
+            reason: "it is not there".into(),
+        });
+    }
+    fs::rename(from, &to).map_err(|source| Error::io(&to, source))?;
+    Ok(files)
+}
+
+/// Where files go, and what has come so far.
+struct Sink<'a> {
+    archive: &'a Path,
+    room: &'a Path,
+    name: &'a str,
+    left: Limits,
+    files: BTreeMap<String, u64>,
+}
+
+impl Sink<'_> {
+    fn wrong(&self, entry: &str, reason: impl Into<String>) -> Error {
+        Error::Archive {
+            path: self.archive.into(),
+            entry: entry.into(),
+            reason: reason.into(),
+        }
+    }
+
+    fn tar(&mut self, gz: impl Read) -> Result<()> {
+        let mut tar = tar::Archive::new(gz);
+        let damaged = |e: std::io::Error| Error::Archive {
+            path: self.archive.into(),
+            entry: WHOLE.into(),
+            reason: e.to_string(),
+        };
+        for entry in tar.entries().map_err(damaged)? {
+            let mut entry = entry.map_err(|e| self.wrong(WHOLE, e.to_string()))?;
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            match entry.header().entry_type() {
+                tar::EntryType::Directory => self.folder(&name)?,
+                tar::EntryType::Regular | tar::EntryType::Continuous => {
+                    let path = self.path(&name)?;
+                    self.file(&path, &mut entry)?;
+                }
+                // A comment on the whole archive.
+                tar::EntryType::XGlobalHeader => (),
+                _ => return Err(self.wrong(&name, "it is a link or a special file")),
+            }
+        }
+        Ok(())
+    }
+
+    fn zip(&mut self, mut zip: ZipArchive<BufReader<File>>) -> Result<()> {
+        for index in 0..zip.len() {
+            let mut entry = zip
+                .by_index(index)
+                .map_err(|e| self.wrong(WHOLE, e.to_string()))?;
+            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+            if entry.is_symlink() {
+                return Err(self.wrong(&name, "it is a link"));
+            }
+            if entry.is_dir() {
+                self.folder(&name)?;
+            } else {
+                let path = self.path(&name)?;
+                self.file(&path, &mut entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A path within the archive's folder, or an error.
+    fn path(&mut self, entry: &str) -> Result<PathBuf> {
+        let plain = !entry.contains(['\\', '\0']);
+        let path: Option<PathBuf> = Path::new(entry)
+            .components()
+            .filter(|part| *part != Component::CurDir)
+            .map(|part| matches!(part, Component::Normal(_)).then_some(part))
+            .collect();
+        let path = path.filter(|path| plain && path.starts_with(self.name));
+        path.ok_or_else(|| {
+            let reason = format!("its path does not lie in `{}`", self.name);
+            self.wrong(entry, reason)
+        })
+    }
+
+    fn folder(&mut self, entry: &str) -> Result<()> {
+        // The folder of the whole archive, as `tar .` has it.
+        if entry.trim_end_matches('/') == "." {
+            return Ok(());
+        }
+        let path = self.path(entry)?;
+        self.count(entry)?;
+        fs::create_dir_all(self.room.join(path)).map_err(|e| self.unwritten(entry, e))
+    }
+
+    fn unwritten(&self, entry: &str, e: std::io::Error) -> Error {
+        self.wrong(entry, format!("it cannot be unpacked: {e}"))
+    }
+
+    /// One more entry.
+    fn count(&mut self, entry: &str) -> Result<()> {
+        self.left.entries =
+            self.left.entries.checked_sub(1).ok_or_else(|| {
+                self.wrong(entry, "the archive unpacks to an absurd number of files")
+            })?;
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, contents: &mut dyn Read) -> Result<()> {
+        let entry = path.to_string_lossy().replace('\\', "/");
+        self.count(&entry)?;
+        let to = self.room.join(path);
+        let folder = to.parent().unwrap_or(self.room);
+        fs::create_dir_all(folder).map_err(|e| self.unwritten(&entry, e))?;
+        // An entry that comes twice is an error.
+        let mut file = File::create_new(&to).map_err(|e| self.unwritten(&entry, e))?;
+        let mut limited = contents.take(self.left.bytes + 1);
+        let size = std::io::copy(&mut limited, &mut file).map_err(|e| self.unwritten(&entry, e))?;
+        self.left.bytes = self
+            .left
+            .bytes
+            .checked_sub(size)
+            .ok_or_else(|| self.wrong(&entry, "the archive unpacks to an absurd size"))?;
+        self.files.insert(entry, size);
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! `prospr data fetch`
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use prospr::datasets::fetch::{self, Options, Progress};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data set: mnist, fashion-mnist, kmnist, cifar-10, cifar-100, tiny-imagenet, or cifar-10-python and
+    /// cifar-100-python, the same as pickles.
+    name: String,
+    /// The folder that it goes into.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Take the files from under this address instead of the published one; the checksums stay.
+    #[arg(long)]
+    url: Option<String>,
+    /// Say nothing but errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let source = fetch::source(&args.name)?;
+    let options = Options {
+        url: args.url.clone(),
+        ..Options::default()
+    };
+    let mut view = View::new(args.quiet);
+    source.fetch(&args.data_dir, &options, &mut |progress| {
+        view.show(progress)
+    })?;
+    view.line(&format!("{} is in {}", args.name, args.data_dir.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bar on a terminal, lines elsewhere.
+struct View {
+    bar: ProgressBar,
+    quiet: bool,
+}
+
+impl View {
+    fn new(quiet: bool) -> View {
+        let bar = if std::io::stderr().is_terminal() && !quiet {
+            ProgressBar::no_length()
+        } else {
+            ProgressBar::hidden()
+        };
+        let template = "{prefix} {bar:20} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
+        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        View { bar, quiet }
+    }
+
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
+        }
+    }
+
+    fn show(&mut self, progress: Progress) {
+        match progress {
+            Progress::Downloading { file, done, total } => {
+                if let Some(total) = total {
+                    self.bar.set_length(total);
+                }
+                if self.bar.prefix() != file {
+                    self.line(&format!("{file}: downloading"));
+                    self.bar.set_prefix(file.to_string());
+                    self.bar.reset();
+                    // What an earlier call downloaded does not count for the speed.
+                    self.bar.set_position(done);
+                    self.bar.reset_eta();
+                }
+                self.bar.set_position(done);
+            }
+            Progress::Retrying { file, reason } => self.line(&format!("{file}: {reason}; again")),
+            Progress::Unpacking { file } => {
+                self.bar.set_prefix(String::new());
+                self.line(&format!("{file}: whole, unpacking"));
+            }
+            Progress::Present { file } => self.line(&format!("{file}: is there, unpacked")),
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

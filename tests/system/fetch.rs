@@ -1,0 +1,83 @@
+//! `prospr data fetch`, as a user runs it. What servers may do wrong is tested beside the download itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+
+use crate::runs::{Place, has};
+
+/// The address of a server that answers everything alike.
+fn server(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(&stream).lines();
+            assert!(lines.map_while(Result::ok).any(|line| line.is_empty()));
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn what_cannot_be_fetched_is_named() {
+    let place = Place::new();
+    let fetch = |name: &str, url: &str| format!("data fetch {name} --data-dir d --url {url}");
+    let wrong = server("200 OK", "a page that asks to log in");
+    place.bad(
+        &fetch("cifar-10", &wrong),
+        &[
+            "cifar-10-binary.tar.gz",
+            &wrong,
+            "c32a1d4ab5d03f1284b67883e8d87530",
+            "--url",
+        ],
+    );
+    let missing = server("404 Not Found", "");
+    place.bad(
+        &fetch("tiny-imagenet", &missing),
+        &["tiny-imagenet-200.zip", "404"],
+    );
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    place.bad(
+        &fetch("mnist", &format!("http://{port}")),
+        &["train-images-idx3-ubyte.gz", "check the network"],
+    );
+    assert_eq!(std::fs::read_dir(place.path("d")).unwrap().count(), 0);
+    place.bad(
+        &fetch("imagenet", &missing),
+        &["https://image-net.org", "train/CLASS"],
+    );
+    place.bad(
+        &fetch("mnits", &missing),
+        &["mnits", "fashion-mnist, kmnist, cifar-10"],
+    );
+    has(
+        &place.good("data fetch --help").0,
+        &["--data-dir", "tiny-imagenet"],
+    );
+}
+
+/// Files that the user put there stay as they are; no server is asked.
+#[test]
+fn what_lies_there_is_not_overwritten() {
+    let place = Place::new();
+    let nowhere = "data fetch mnist --data-dir . --url http://127.0.0.1:9";
+    place.bad(
+        nowhere,
+        &[
+            "train-images-idx3-ubyte",
+            "not unpacked from train-images-idx3-ubyte.gz here",
+            "move it away",
+        ],
+    );
+}

@@ -1,6 +1,6 @@
 //! What can be wrong with data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file that is not what it should be, with its name.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +46,41 @@ pub enum Error {
         /// The data set.
         name: &'static str,
     },
+    /// Several things are wrong.
+    #[error("{first}; {others} more problems: `prospr data check` lists them")]
+    Several {
+        /// One of them.
+        first: Box<Error>,
+        /// How many others there are.
+        others: usize,
+    },
+    /// Every image of a batch is damaged.
+    #[error(
+        "all {images} images of a batch are damaged, {first} the first; `prospr data check` lists what is wrong"
+    )]
+    AllSkipped {
+        /// The first one's name.
+        first: String,
+        /// How many there are.
+        images: usize,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] prospr_engine::Error),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Error {
+        Error::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// Whether it tells of one image alone.
+    pub(crate) fn is_of_an_image(&self) -> bool {
+        matches!(self, Error::Io { .. } | Error::Format { .. })
+    }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

@@ -79,7 +79,7 @@ impl Loader {
         self.start(order, first, Some(dice_key))
     }
 
-    fn order(&self, key: Key) -> Vec<usize> {
+    pub(crate) fn order(&self, key: Key) -> Vec<usize> {
         let (images, run) = (self.split.len(), self.split.source.run());
         if run == 1 {
             return key.permutation(images);
@@ -133,7 +133,7 @@ impl Loader {
         mean.iter().zip(std).map(table).collect()
     }
 
-    fn make(&self, indices: &[usize], key: Option<Key>) -> Result<Batch> {
+    pub(crate) fn make(&self, indices: &[usize], key: Option<Key>) -> Result<Batch> {
         let [c, h, w] = self.split.shape;
         let tables = self.tables();
         let mut pixels = vec![0.0; indices.len() * c * h * w];

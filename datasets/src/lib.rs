@@ -16,6 +16,8 @@ mod pack;
 mod resize;
 mod source;
 mod split;
+#[cfg(test)]
+mod tests;
 mod tiny_imagenet;
 
 pub use augment::Augment;

@@ -1,7 +1,7 @@
 //! Batches: shuffled, decoded, augmented and normalised by all cores, two ahead of the training.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use prospr_engine::{DType, Device, Key, Tensor};
 use rayon::prelude::*;
 
 use crate::augment::Moves;
-use crate::{Augment, Error, Label, Normalization, Result, Split, resize};
+use crate::{Augment, Error, Label, Normalization, Result, Skipped, Split, resize};
 
 /// How a split is served in batches.
 ///
@@ -34,26 +34,6 @@ pub struct Loader {
     pub dtype: DType,
 }
 
-/// Damaged images that were left out.
-#[derive(Debug, Default)]
-pub struct Skipped(Mutex<(usize, String)>);
-
-impl Skipped {
-    /// How many, each time that one was needed, and what is wrong with the first; nothing if there were none.
-    pub fn so_far(&self) -> Option<(usize, String)> {
-        let skipped = self.0.lock().expect("nothing panics in between");
-        (skipped.0 > 0).then(|| skipped.clone())
-    }
-
-    fn add(&self, error: &Error) {
-        let mut skipped = self.0.lock().expect("nothing panics in between");
-        if skipped.0 == 0 {
-            skipped.1 = error.to_string();
-        }
-        skipped.0 += 1;
-    }
-}
-
 /// Runs of neighbours that are shuffled together; see [`crate::Source::run`].
 const RUNS: usize = 64;
 
@@ -61,6 +41,13 @@ const RUNS: usize = 64;
 enum Ready {
     Class(i32),
     Pixels(Vec<i32>),
+}
+
+/// A batch on the host.
+pub(crate) struct Made {
+    pub images: usize,
+    pub pixels: Vec<f32>,
+    pub labels: Vec<i32>,
 }
 
 impl Loader {
@@ -106,14 +93,26 @@ impl Loader {
     }
 
     fn start(&self, order: Vec<usize>, first: usize, dice: Option<Key>) -> Batches {
-        let (send, batches) = sync_channel(2);
-        let loader = self.clone();
+        let (send_made, made) = sync_channel(0);
+        let (send, batches) = sync_channel(1);
+        let (decoding, sending) = (self.clone(), self.clone());
+        // They end when nobody listens any more.
         thread::spawn(move || {
-            let batches = order.chunks(loader.batch_size).enumerate();
+            let batches = order.chunks(decoding.batch_size).enumerate();
             for (number, indices) in batches.skip(first) {
-                let batch = loader.make(indices, dice.map(|key| key.fold_in(number as u64)));
-                if send.send(batch).is_err() {
-                    return; // nobody listens any more
+                let key = dice.map(|key| key.fold_in(number as u64));
+                if send_made.send(decoding.make(indices, key)).is_err() {
+                    return;
+                }
+            }
+        });
+        thread::spawn(move || {
+            for made in made {
+                if send
+                    .send(made.and_then(|made| sending.batch(made)))
+                    .is_err()
+                {
+                    return;
                 }
             }
         });
@@ -121,6 +120,19 @@ impl Loader {
             batches,
             waited: Duration::ZERO,
         }
+    }
+
+    fn batch(&self, made: Made) -> Result<Batch> {
+        let ([c, h, w], n) = (self.split.shape, made.images);
+        let shape = match made.labels.len() == n {
+            true => vec![n],
+            false => vec![n, h, w],
+        };
+        let images = Tensor::new(&made.pixels, &[n, c, h, w], &self.device)?;
+        Ok(Batch {
+            images: images.to_dtype(self.dtype),
+            labels: Tensor::new(&made.labels, &shape, &self.device)?,
+        })
     }
 
     /// What each byte of a channel becomes: `(byte/255 − mean)/std`.
@@ -133,7 +145,7 @@ impl Loader {
         mean.iter().zip(std).map(table).collect()
     }
 
-    pub(crate) fn make(&self, indices: &[usize], key: Option<Key>) -> Result<Batch> {
+    pub(crate) fn make(&self, indices: &[usize], key: Option<Key>) -> Result<Made> {
         let [c, h, w] = self.split.shape;
         let tables = self.tables();
         let mut pixels = vec![0.0; indices.len() * c * h * w];
@@ -172,13 +184,11 @@ impl Loader {
             });
         }
         pixels.truncate(ready * c * h * w);
-        let shape = match labels.len() == ready {
-            true => vec![ready],
-            false => vec![ready, h, w],
-        };
-        let images = Tensor::new(&pixels, &[ready, c, h, w], &self.device)?.to_dtype(self.dtype);
-        let labels = Tensor::new(&labels, &shape, &self.device)?;
-        Ok(Batch { images, labels })
+        Ok(Made {
+            images: ready,
+            pixels,
+            labels,
+        })
     }
 
     /// Writes an image as the network sees it.

@@ -14,6 +14,7 @@ mod image_folder;
 mod mnist5k;
 mod pack;
 mod resize;
+mod skipped;
 mod source;
 mod split;
 #[cfg(test)]
@@ -21,10 +22,11 @@ mod tests;
 mod tiny_imagenet;
 
 pub use augment::Augment;
-pub use batches::{Batches, Loader, Skipped};
+pub use batches::{Batches, Loader};
 pub use catalog::{DATASETS, Entry, load};
 pub use check::{Report, check};
 pub use error::{Error, Result};
 pub use mnist5k::mnist5k;
+pub use skipped::Skipped;
 pub use source::{Image, Label, Memory, Sample, Source};
 pub use split::{Fit, ImageSet, Normalization, Split};

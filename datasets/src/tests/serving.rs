@@ -31,8 +31,7 @@ fn threads_and_packs_do_not_change_a_bit() {
             .unwrap()
             .install(|| order.chunks(10).take(4).enumerate().map(make).collect());
         for (batch, (images, labels)) in batches.iter().zip(&expected) {
-            assert!(&batch.images.to_vec::<f32>().unwrap() == images);
-            assert_eq!(&batch.labels.to_vec::<i32>().unwrap(), labels);
+            assert!(&batch.pixels == images && &batch.labels == labels);
         }
     }
     let packed = loader(&data.clone().packed(&cache).unwrap(), 10);

@@ -21,6 +21,9 @@ pub struct EpochRow {
     pub test_top5: f64,
     /// Training images a second, waiting for data included, testing not.
     pub images_per_second: f64,
+    /// Share of the training's time that went by waiting for data.
+    #[serde(default)]
+    pub data_wait: f64,
     /// Seconds of training and testing since the first epoch began, over all sessions of the run.
     pub seconds: f64,
 }

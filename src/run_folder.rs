@@ -48,6 +48,9 @@ pub struct Log {
     pub seconds: f64,
     /// Seconds of training in the epoch that is not over.
     pub epoch_seconds: f64,
+    /// Seconds of them that went by waiting for data.
+    #[serde(default)]
+    pub epoch_waited: f64,
     /// The epochs that are over.
     pub history: Vec<EpochRow>,
 }
@@ -300,12 +303,12 @@ pub fn state_dict(params: &Params, state: &Params, steps: usize) -> crate::Resul
 
 fn csv(history: &[EpochRow]) -> String {
     let mut text = String::from(
-        "epoch,lr,train_loss,train_top1,test_loss,test_top1,test_top5,images_per_second,seconds\n",
+        "epoch,lr,train_loss,train_top1,test_loss,test_top1,test_top5,images_per_second,seconds,data_wait\n",
     );
     for r in history {
         writeln!(
             text,
-            "{},{},{},{},{},{},{},{:.1},{:.3}",
+            "{},{},{},{},{},{},{},{:.1},{:.3},{:.4}",
             r.epoch,
             r.lr,
             r.train_loss,
@@ -314,7 +317,8 @@ fn csv(history: &[EpochRow]) -> String {
             r.test_top1,
             r.test_top5,
             r.images_per_second,
-            r.seconds
+            r.seconds,
+            r.data_wait
         )
         .expect("strings take all");
     }

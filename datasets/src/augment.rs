@@ -1,46 +1,104 @@
 //! Random crops and flips, on the host.
 
-use crate::Split;
+use crate::Image;
+use crate::resize::Window;
 
 /// What is done to a training image, at random.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augment {
+    /// A part of 8 to 100 % of the image's area, 3:4 to 4:3 in shape, is brought to the size that is served (torchvision's
+    /// `RandomResizedCrop`). Images with a label for each pixel are left whole.
+    pub resized_crop: bool,
     /// Zeros put around the image before a crop of its own size is taken.
     pub crop_padding: usize,
     /// Whether it is mirrored left to right half of the time.
     pub flip: bool,
 }
 
+/// How often a part is drawn until one lies inside the image.
+const ATTEMPTS: usize = 10;
+
+/// Where the pixels of a prepared image go.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moves {
+    down: isize,
+    right: isize,
+    mirrored: bool,
+}
+
 impl Augment {
-    /// Appends one image as floats `(pixel/255 − mean)/std`, moved and mirrored as `dice` (three numbers in
-    /// `[0, 1)`) say. Pixels that come from outside are zero bytes.
-    pub(crate) fn push(
-        self,
-        split: &Split,
-        index: usize,
-        dice: [f32; 3],
-        scale: &[(f32, f32)],
-        out: &mut Vec<f32>,
-    ) {
-        let [channels, height, width] = split.shape;
-        let pixels = split.image(index);
-        let offset = |die: f32| (die * (2 * self.crop_padding + 1) as f32) as usize;
-        let (down, right) = (offset(dice[0]), offset(dice[1]));
-        let mirrored = self.flip && dice[2] < 0.5;
-        for (c, &(factor, shift)) in (0..channels).zip(scale) {
-            for y in 0..height {
-                let row = (y + down).wrapping_sub(self.crop_padding);
-                for x in 0..width {
-                    let x = if mirrored { width - 1 - x } else { x };
-                    let column = (x + right).wrapping_sub(self.crop_padding);
-                    let inside = row < height && column < width;
-                    let pixel = if inside {
-                        pixels[(c * height + row) * width + column]
-                    } else {
-                        0
-                    };
-                    out.push(f32::from(pixel) * factor + shift);
-                }
+    /// How many numbers an image needs.
+    pub(crate) fn dice(self) -> usize {
+        3 + if self.resized_crop { 4 * ATTEMPTS } else { 0 }
+    }
+
+    /// The moves that the first three of `dice` (in `[0, 1)`) say.
+    pub(crate) fn moves(self, dice: &[f32]) -> Moves {
+        let padding = self.crop_padding as isize;
+        let offset = |die: f32| (die * (2 * padding + 1) as f32) as isize - padding;
+        Moves {
+            down: offset(dice[0]),
+            right: offset(dice[1]),
+            mirrored: self.flip && dice[2] < 0.5,
+        }
+    }
+
+    /// The part of an image that a resized crop takes, as the rest of `dice` says.
+    pub(crate) fn part(self, image: &Image, dice: &[f32]) -> Window {
+        let area = (image.height * image.width) as f32;
+        for die in dice[3..].chunks_exact(4) {
+            let target = area * (0.08 + 0.92 * die[0]);
+            let ratio = ((2.0 * die[1] - 1.0) * (4.0f32 / 3.0).ln()).exp();
+            let width = (target * ratio).sqrt().round() as usize;
+            let height = (target / ratio).sqrt().round() as usize;
+            if (1..=image.width).contains(&width) && (1..=image.height).contains(&height) {
+                let place = |die: f32, room: usize| ((die * (room + 1) as f32) as usize).min(room);
+                return Window {
+                    top: place(die[2], image.height - height),
+                    left: place(die[3], image.width - width),
+                    height,
+                    width,
+                };
+            }
+        }
+        // The middle, in the nearest shape that is allowed.
+        let limit = |side: usize| (side as f32 * 4.0 / 3.0).round() as usize;
+        let height = image.height.min(limit(image.width));
+        let width = image.width.min(limit(image.height));
+        Window {
+            top: (image.height - height) / 2,
+            left: (image.width - width) / 2,
+            height,
+            width,
+        }
+    }
+}
+
+impl Moves {
+    /// Writes an image in `[channels, height, width]` order, each byte as its channel's table has it. Pixels that come
+    /// from outside are zero bytes.
+    pub fn write<T: Copy>(self, image: &Image, tables: &[[T; 256]], out: &mut [T]) {
+        let (height, width, channels) = (image.height, image.width, image.channels);
+        let inside = |at: isize| at.clamp(0, width as isize) as usize;
+        let from = inside(-self.right);
+        let to = inside(width as isize - self.right).max(from);
+        for (line, out) in out.chunks_exact_mut(width).enumerate() {
+            let (channel, row) = (line / height, line % height);
+            let table = &tables[channel];
+            let row = row as isize + self.down;
+            if !(0..height as isize).contains(&row) || from == to {
+                out.fill(table[0]);
+                continue;
+            }
+            let start = (row * width as isize + from as isize + self.right) as usize * channels;
+            let pixels = image.pixels[start..].chunks_exact(channels);
+            out[..from].fill(table[0]);
+            out[to..].fill(table[0]);
+            for (out, pixel) in out[from..to].iter_mut().zip(pixels) {
+                *out = table[usize::from(pixel[channel])];
+            }
+            if self.mirrored {
+                out.reverse();
             }
         }
     }
@@ -48,34 +106,91 @@ impl Augment {
 
 #[cfg(test)]
 mod tests {
+    use prospr_engine::Key;
+
     use super::*;
 
     #[test]
     fn crops_and_flips() {
-        let split = Split {
-            images: (1..=6).collect(),
-            labels: [0].into(),
-            shape: [1, 2, 3],
+        let image = Image {
+            pixels: (1..=6).collect(),
+            height: 2,
+            width: 3,
+            channels: 1,
         };
+        let table = [std::array::from_fn(|i| i as u8)];
         let run = |augment: Augment, dice: [f32; 3]| {
-            let mut out = Vec::new();
-            augment.push(&split, 0, dice, &[(1.0, 0.0)], &mut out);
+            let mut out = [99; 6];
+            augment.moves(&dice).write(&image, &table, &mut out);
             out
         };
         let still = Augment::default();
-        assert_eq!(run(still, [0.9, 0.9, 0.0]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(run(still, [0.9, 0.9, 0.0]), [1, 2, 3, 4, 5, 6]);
         let flip = Augment {
             flip: true,
             ..still
         };
-        assert_eq!(run(flip, [0.0, 0.0, 0.4]), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
-        assert_eq!(run(flip, [0.0, 0.0, 0.6]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let crop = Augment {
-            crop_padding: 1,
+        assert_eq!(run(flip, [0.0, 0.0, 0.4]), [3, 2, 1, 6, 5, 4]);
+        assert_eq!(run(flip, [0.0, 0.0, 0.6]), [1, 2, 3, 4, 5, 6]);
+        let crop = |crop_padding| Augment {
+            crop_padding,
             ..still
         };
-        assert_eq!(run(crop, [0.0, 0.0, 0.0]), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0]);
-        assert_eq!(run(crop, [0.5, 0.5, 0.0]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        assert_eq!(run(crop, [0.99, 0.99, 0.0]), [5.0, 6.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(run(crop(1), [0.0, 0.0, 0.0]), [0, 0, 0, 0, 1, 2]);
+        assert_eq!(run(crop(1), [0.5, 0.5, 0.0]), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(run(crop(1), [0.99, 0.99, 0.0]), [5, 6, 0, 0, 0, 0]);
+        for dice in [[0.5, 0.0, 0.0], [0.5, 0.99, 0.0], [0.0, 0.5, 0.0]] {
+            assert_eq!(run(crop(9), dice), [0; 6]);
+        }
+        let both = Augment {
+            flip: true,
+            ..crop(1)
+        };
+        assert_eq!(run(both, [0.5, 0.0, 0.0]), [2, 1, 0, 5, 4, 0]);
+    }
+
+    #[test]
+    fn colors_go_to_their_planes() {
+        let image = Image {
+            pixels: (0..12).collect(),
+            height: 2,
+            width: 2,
+            channels: 3,
+        };
+        let table = std::array::from_fn(|i| i as u8);
+        let mut out = [0; 12];
+        Moves::default().write(&image, &[table; 3], &mut out);
+        assert_eq!(out, [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]);
+    }
+
+    #[test]
+    fn parts_have_the_published_areas_and_shapes() {
+        let augment = Augment {
+            resized_crop: true,
+            ..Augment::default()
+        };
+        let image = |height: usize, width: usize| Image {
+            pixels: vec![0; height * width].into(),
+            height,
+            width,
+            channels: 1,
+        };
+        let photo = image(375, 500);
+        let mut areas = 0.0;
+        for i in 0..500 {
+            let dice = Key::new(3).fold_in(i).uniforms(augment.dice());
+            let part = augment.part(&photo, &dice);
+            assert!(part.top + part.height <= 375 && part.left + part.width <= 500);
+            let area = (part.height * part.width) as f32 / (375.0 * 500.0);
+            let ratio = part.width as f32 / part.height as f32;
+            assert!((0.079..=1.0).contains(&area), "{area}");
+            assert!((0.74..=1.35).contains(&ratio), "{ratio}");
+            areas += area / 500.0;
+        }
+        assert!((0.42..0.58).contains(&areas), "{areas}");
+        // Where no such part exists, the middle.
+        let dice = Key::new(4).uniforms(augment.dice());
+        let middle = augment.part(&image(2, 100), &dice);
+        assert_eq!((middle.height, middle.width, middle.left), (2, 3, 48));
     }
 }

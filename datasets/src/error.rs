@@ -94,6 +94,24 @@ pub enum Error {
         /// Why it is not what would be fetched.
         reason: String,
     },
+    /// Several things are wrong.
+    #[error("{first}; {others} more problems: `prospr data check` lists them")]
+    Several {
+        /// One of them.
+        first: Box<Error>,
+        /// How many others there are.
+        others: usize,
+    },
+    /// Every image of a batch is damaged.
+    #[error(
+        "all {images} images of a batch are damaged, {first} the first; `prospr data check` lists what is wrong"
+    )]
+    AllSkipped {
+        /// The first one's name.
+        first: String,
+        /// How many there are.
+        images: usize,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] prospr_engine::Error),
@@ -101,8 +119,15 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Error {
-        let path = path.into();
-        Error::Io { path, source }
+        Error::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// Whether it tells of one image alone.
+    pub(crate) fn is_of_an_image(&self) -> bool {
+        matches!(self, Error::Io { .. } | Error::Format { .. })
     }
 }
 

@@ -6,7 +6,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Error, ImageSet, Normalization, Result, Split};
+use crate::catalog::Findings;
+use crate::{Augment, Error, ImageSet, Memory, Normalization, Result, Split};
 
 /// Shape and values of an IDX file of bytes. `name` is for messages.
 ///
@@ -91,11 +92,14 @@ pub fn split(names: [&str; 2], files: [&[u8]; 2], classes: usize) -> Result<Spli
             format!("label {label}"),
         );
     }
-    Ok(Split {
+    let shape = [1, height, width];
+    let memory = Memory {
+        name: names[0].into(),
         images: images.into(),
-        labels: labels.into(),
-        shape: [1, height, width],
-    })
+        labels: labels.iter().map(|&label| label.into()).collect(),
+        shape,
+    };
+    Ok(Split::new(memory, shape))
 }
 
 /// The bytes of a file, decompressed if it is gzipped.
@@ -118,43 +122,49 @@ pub fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// A data set of ten classes from a folder with the four files of MNIST, Fashion-MNIST or KMNIST
-/// (`train-images-idx3-ubyte`, …), plain or with `.gz`.
-///
-/// # Errors
-/// [`Error::Missing`], [`Error::Io`] or [`Error::Format`], with the file's name.
-pub fn folder(folder: &Path, name: &str, normalization: Normalization) -> Result<ImageSet> {
-    let read = |stem: &str| -> Result<(String, Vec<u8>)> {
-        let names = [stem.to_string(), format!("{stem}.gz")];
-        let Some(path) = names
-            .iter()
-            .map(|n| folder.join(n))
-            .find(|path| path.is_file())
-        else {
-            return Err(Error::Missing {
-                folder: folder.into(),
-                names: names.to_vec(),
-            });
-        };
-        let bytes = std::fs::read(&path).map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let name = path.display().to_string();
-        let bytes = decompress(&name, &bytes)?;
-        Ok((name, bytes))
+/// (`train-images-idx3-ubyte`, …), plain or with `.gz`. Finds [`Error::Missing`], [`Error::Io`] or [`Error::Format`].
+pub(crate) fn folder(
+    folder: &Path,
+    name: &str,
+    [mean, std]: [f32; 2],
+    findings: &mut Findings,
+) -> Option<ImageSet> {
+    let mut both = |prefix: &str| -> Option<Split> {
+        let images = findings.ok(read(folder, &format!("{prefix}-images-idx3-ubyte")));
+        let labels = findings.ok(read(folder, &format!("{prefix}-labels-idx1-ubyte")));
+        let ((image_name, images), (label_name, labels)) = (images?, labels?);
+        findings.ok(split([&image_name, &label_name], [&images, &labels], 10))
     };
-    let both = |prefix: &str| -> Result<Split> {
-        let (image_name, images) = read(&format!("{prefix}-images-idx3-ubyte"))?;
-        let (label_name, labels) = read(&format!("{prefix}-labels-idx1-ubyte"))?;
-        split([&image_name, &label_name], [&images, &labels], 10)
-    };
-    Ok(ImageSet {
+    let (train, test) = (both("train"), both("t10k"));
+    Some(ImageSet {
         name: name.into(),
         classes: 10,
-        train: both("train")?,
-        test: both("t10k")?,
-        normalization,
+        train: train?,
+        test: test?,
+        normalization: Normalization {
+            mean: vec![mean],
+            std: vec![std],
+        },
+        augment: Augment::default(),
     })
+}
+
+fn read(folder: &Path, stem: &str) -> Result<(String, Vec<u8>)> {
+    let names = [stem.to_string(), format!("{stem}.gz")];
+    let Some(path) = names
+        .iter()
+        .map(|n| folder.join(n))
+        .find(|path| path.is_file())
+    else {
+        return Err(Error::Missing {
+            folder: folder.into(),
+            names: names.to_vec(),
+        });
+    };
+    let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
+    let name = path.display().to_string();
+    let bytes = decompress(&name, &bytes)?;
+    Ok((name, bytes))
 }
 
 #[cfg(test)]
@@ -174,14 +184,17 @@ mod tests {
         let labels = file(8, &[2], &[0, 9]);
         let good = split(["i", "l"], [&images, &labels], 10).unwrap();
         assert_eq!(
-            (good.len(), good.shape, good.image(1)),
+            (
+                good.len(),
+                good.shape,
+                &*good.sample(1).unwrap().image.pixels
+            ),
             (2, [1, 1, 2], &[3u8, 4][..])
         );
 
         let message = |images: &[u8], labels: &[u8]| {
-            split(["i", "l"], [images, labels], 10)
-                .unwrap_err()
-                .to_string()
+            let found = split(["i", "l"], [images, labels], 10);
+            found.err().unwrap().to_string()
         };
         for cut in 0..images.len() {
             assert!(message(&images[..cut], &labels).starts_with("i: expected"));

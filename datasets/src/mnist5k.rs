@@ -2,7 +2,7 @@
 //!
 //! MNIST is by Y. LeCun, C. Cortes and C. J. C. Burges and licensed under CC BY-SA 3.0.
 
-use crate::{ImageSet, Normalization, idx};
+use crate::{Augment, ImageSet, Normalization, idx};
 
 macro_rules! file {
     ($name:literal) => {
@@ -35,11 +35,14 @@ pub fn mnist5k() -> ImageSet {
             mean: vec![0.1307],
             std: vec![0.3081],
         },
+        augment: Augment::default(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::Label;
+
     #[test]
     fn the_embedded_data_is_whole() {
         let data = super::mnist5k();
@@ -47,14 +50,26 @@ mod tests {
             (data.train.len(), data.test.len(), data.train.shape),
             (4000, 1000, [1, 28, 28])
         );
+        let (mut sum, mut pixels) = (0.0, 0);
         for split in [&data.train, &data.test] {
-            for class in 0..10 {
-                assert!(split.labels.iter().filter(|&&l| l == class).count() * 20 > split.len());
+            let mut classes = [0; 10];
+            for index in 0..split.len() {
+                let sample = split.sample(index).unwrap();
+                let Label::Class(class) = sample.label else {
+                    panic!("digits have classes")
+                };
+                classes[class] += 1;
+                sum += sample
+                    .image
+                    .pixels
+                    .iter()
+                    .map(|&p| f64::from(p))
+                    .sum::<f64>();
+                pixels += sample.image.pixels.len();
             }
+            assert!(classes.iter().all(|n| n * 20 > split.len()));
         }
-        let mean = data.train.images.iter().map(|&p| f64::from(p)).sum::<f64>()
-            / data.train.images.len() as f64
-            / 255.0;
+        let mean = sum / pixels as f64 / 255.0;
         assert!((mean - 0.1307).abs() < 0.01, "{mean}");
     }
 }

@@ -29,7 +29,10 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     };
     let (config, file) = if args.path.is_dir() {
         let folder = RunFolder::open(&args.path)?;
-        let config = settings.agree_with(&folder.config()?, &["device", "data", "data_dir"])?;
+        let config = settings.agree_with(
+            &folder.config()?,
+            &["device", "data", "data_dir", "data_cache", "skip_bad"],
+        )?;
         (config, folder.path("model.safetensors"))
     } else {
         (settings.config, args.path.clone())
@@ -41,6 +44,9 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let params = file.params_like("", &params, &device)?;
     let state = file.params_like("", &state, &device)?;
     let metrics = experiment.evaluate(&params, &state)?;
+    if let Some(note) = experiment.skip_note() {
+        call.say(&note);
+    }
     call.show(&metrics, || {
         format!(
             "{}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4}\n",

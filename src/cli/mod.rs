@@ -38,9 +38,8 @@ enum Command {
     Eval(eval::Args),
     /// Prune, train and test with several methods, sparsities and seeds.
     Compare(compare::Args),
-    /// Data sets.
-    #[command(subcommand)]
-    Data(data::Command),
+    /// List data sets, fetch them, check their files, measure how fast they are read.
+    Data(data::Args),
     /// List the devices of this machine and which one would be used.
     Devices(devices::Args),
     /// Print the completions of a shell.
@@ -64,7 +63,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Prune(args)) => run::prune(&args, settings),
         Some(Command::Train(args)) => run::train(&args, settings),
         Some(Command::Eval(args)) => eval::run(&args, settings),
-        Some(Command::Data(command)) => data::run(&command),
+        Some(Command::Data(args)) => data::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();

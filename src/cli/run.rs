@@ -121,6 +121,9 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
     let initial = experiment.initial()?;
     let pruned = experiment.prune(&folder, &initial)?;
     Progress::new(experiment.config.label(), 0, call.quiet).pruned(&pruned);
+    if let Some(note) = experiment.skip_note() {
+        call.say(&note);
+    }
     let file = state_dict(&initial.params, &initial.state, 0)?;
     file.write(&folder.path("init.safetensors"))?;
     let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;

@@ -183,12 +183,12 @@ mod tests {
             let Layered { config, given } = load(&["--epochs", "3"], name, text).unwrap();
             assert_eq!((config.pruner, config.sparsity), (Method::Random, 0.98));
             let train = &config.common.train;
-            assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, true));
+            assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, Some(true)));
             assert_eq!(train.milestones, Some(vec![3]));
             assert_eq!(given.len(), 5);
         }
         let off = load(&["--flip=false"], "a.toml", toml).unwrap();
-        assert!(!off.config.common.train.flip);
+        assert_eq!(off.config.common.train.flip, Some(false));
     }
 
     #[test]

@@ -158,12 +158,18 @@ pub struct NetworkSettings {
     /// Initial weights from a file instead of drawn ones: safetensors, or PyTorch's .pt.
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
-    /// The data set: mnist-5k, mnist, fashion-mnist or kmnist.
+    /// The data set; `prospr data list` names them.
     #[arg(long, default_value = "mnist-5k")]
     pub data: String,
     /// The folder of the data set's files.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// A folder for a packed copy of a data set of image files, which is read faster; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub data_cache: Option<PathBuf>,
+    /// Leave out damaged images and count them, instead of stopping at the first.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub skip_bad: bool,
     /// auto, cpu, gpu, gpu:INDEX or gpu:NAME.
     #[arg(long, default_value = "auto")]
     pub device: String,
@@ -253,12 +259,13 @@ pub struct TrainSettings {
     /// Factor of each drop of the learning rate.
     #[arg(long, default_value_t = 0.1)]
     pub gamma: f64,
-    /// Zeros put around an image before a crop of its own size is taken at random.
-    #[arg(long, default_value_t = 0)]
-    pub crop_padding: usize,
-    /// Mirror training images at random.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
-    pub flip: bool,
+    /// Zeros put around an image before a crop of its own size is taken at random; without it, what is usual for the
+    /// data set.
+    #[arg(long)]
+    pub crop_padding: Option<usize>,
+    /// Mirror training images at random; without it, what is usual for the data set.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub flip: Option<bool>,
 }
 
 impl TrainSettings {
@@ -310,7 +317,12 @@ impl RunConfig {
 impl Common {
     fn complete(&mut self) -> std::io::Result<()> {
         self.train.milestones = Some(self.train.drops());
-        for path in [&mut self.network.init, &mut self.network.data_dir] {
+        let network = &mut self.network;
+        for path in [
+            &mut network.init,
+            &mut network.data_dir,
+            &mut network.data_cache,
+        ] {
             complete_path(path)?;
         }
         Ok(())

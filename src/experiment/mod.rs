@@ -3,12 +3,13 @@
 mod pruning;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 
 use crate::config::{RunConfig, to_toml};
-use crate::datasets::{Augment, ImageSet, Loader};
+use crate::datasets::{Augment, ImageSet, Loader, Skipped};
 use crate::nn::Net;
 use crate::pruners::Mask;
 use crate::results::{EpochRow, LayerResult, Results};
@@ -28,6 +29,8 @@ pub struct Experiment {
     pub data: ImageSet,
     /// The network.
     pub net: Net,
+    /// Damaged images that were left out, where the settings say so.
+    pub skipped: Option<Arc<Skipped>>,
 }
 
 /// A network before training.
@@ -85,7 +88,11 @@ impl Experiment {
     pub fn new(config: RunConfig, device: &Device) -> anyhow::Result<Experiment> {
         config.check()?;
         let network = &config.common.network;
-        let data = crate::datasets::load(&network.data, network.data_dir.as_deref())?;
+        let mut data = crate::datasets::load(&network.data, network.data_dir.as_deref())?;
+        if let Some(cache) = &network.data_cache {
+            data = data.packed(cache)?;
+        }
+        let skipped = network.skip_bad.then(Arc::default);
         let net = models::by_name(&network.model, data.train.shape, data.classes)?;
         for (name, size) in [
             ("batch_size", config.common.train.batch_size),
@@ -103,6 +110,7 @@ impl Experiment {
             device: device.clone(),
             data,
             net,
+            skipped,
         })
     }
 
@@ -118,6 +126,7 @@ impl Experiment {
             normalization: self.data.normalization.clone(),
             batch_size: self.config.common.prune.prune_batch_size,
             augment: Augment::default(),
+            skipped: self.skipped.clone(),
             device: self.device.clone(),
             dtype: DType::F32,
         }
@@ -125,12 +134,13 @@ impl Experiment {
 
     /// Training data as the training sees it.
     pub fn training_data(&self) -> Loader {
-        let train = &self.config.common.train;
+        let (train, usual) = (&self.config.common.train, self.data.augment);
         Loader {
             batch_size: train.batch_size,
             augment: Augment {
-                crop_padding: train.crop_padding,
-                flip: train.flip,
+                crop_padding: train.crop_padding.unwrap_or(usual.crop_padding),
+                flip: train.flip.unwrap_or(usual.flip),
+                ..usual
             },
             ..self.pruning_data()
         }
@@ -237,6 +247,9 @@ impl Experiment {
                 }
             }
             folder.save(&at)?;
+            if let Some(note) = self.skip_note() {
+                watch.note(&note);
+            }
             match &row {
                 Some(row) => watch.epoch(row),
                 None => {
@@ -269,23 +282,25 @@ impl Experiment {
         let start = Instant::now();
         let loader = self.training_data();
         let (number, per_epoch) = (train.epoch, loader.batches_per_epoch());
-        let batches = loader.epoch_from(trainer.key.fold_in(number as u64), train.seen.batches);
+        let mut batches = loader.epoch_from(trainer.key.fold_in(number as u64), train.seen.batches);
         let mut rate = 0.0;
         let (train, metrics) = trainer
-            .epoch(train, batches.map(|b| anyhow::Ok(b?)), |now| {
+            .epoch(train, batches.by_ref().map(|b| anyhow::Ok(b?)), |now| {
                 let seconds = log.epoch_seconds + start.elapsed().as_secs_f64();
                 rate = now.seen.images as f64 / seconds;
                 watch.step(now, per_epoch, rate)
             })
             .with_context(|| format!("training stopped in epoch {}", number + 1))?;
         log.epoch_seconds += start.elapsed().as_secs_f64();
+        log.epoch_waited += batches.waited().as_secs_f64();
         let Some(metrics) = metrics else {
             return Ok((Checkpoint { train, log }, false));
         };
         let start = Instant::now();
         let test = self.evaluate(&train.params, &train.state)?;
         log.seconds += log.epoch_seconds + start.elapsed().as_secs_f64();
-        log.epoch_seconds = 0.0;
+        let data_wait = log.epoch_waited / log.epoch_seconds;
+        (log.epoch_seconds, log.epoch_waited) = (0.0, 0.0);
         log.history.push(EpochRow {
             epoch: number + 1,
             lr: trainer.lr(number),
@@ -295,6 +310,7 @@ impl Experiment {
             test_top1: test.top1,
             test_top5: test.top5,
             images_per_second: rate,
+            data_wait,
             seconds: log.seconds,
         });
         Ok((Checkpoint { train, log }, true))
@@ -333,6 +349,14 @@ impl Experiment {
             device: self.device.to_string(),
             seed: self.config.seed,
         }
+    }
+
+    /// A line about damaged images, if any were left out.
+    pub fn skip_note(&self) -> Option<String> {
+        let (count, first) = self.skipped.as_ref()?.so_far()?;
+        Some(format!(
+            "damaged images were left out {count} times so far, the first because of {first}"
+        ))
     }
 
     /// The text of the folder's `config.toml`.

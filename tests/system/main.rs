@@ -2,6 +2,7 @@
 
 mod bridge;
 mod cli;
+mod data;
 mod devices;
 mod doors;
 mod fetch;

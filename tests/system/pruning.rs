@@ -96,6 +96,7 @@ fn loader(device: &Device, batch_size: usize) -> Loader {
         normalization: data.normalization,
         batch_size,
         augment: Augment::default(),
+        skipped: None,
         device: device.clone(),
         dtype: DType::F32,
     }

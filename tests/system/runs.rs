@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use prospr::datasets::{Split, mnist5k};
+use prospr::datasets::{Label, Split, mnist5k};
 use tempfile::TempDir;
 
 /// A folder with a small data set in MNIST's format, in which runs are made.
@@ -96,9 +96,15 @@ fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
         bytes
     };
     let mut images = header(&[count, h, w]);
-    images.extend(&split.images[..count * h * w]);
     let mut labels = header(&[count]);
-    labels.extend(&split.labels[..count]);
+    for index in 0..count {
+        let sample = split.sample(index).unwrap();
+        images.extend(&*sample.image.pixels);
+        let Label::Class(class) = sample.label else {
+            panic!("digits have classes")
+        };
+        labels.push(class as u8);
+    }
     std::fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();
     std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
 }

@@ -1,0 +1,188 @@
+//! CIFAR-10 and CIFAR-100 by A. Krizhevsky: images of 32 × 32 in color, in the published binary files.
+//!
+//! An image is its labels, a byte each (CIFAR-10: the class; CIFAR-100: the coarse class, then the fine one), and 1024
+//! bytes of red, of green and of blue, row by row.
+
+use std::path::Path;
+
+use crate::catalog::Findings;
+use crate::files::unpacked;
+use crate::{Augment, Error, ImageSet, Memory, Normalization, Result, Split};
+
+const SIDE: usize = 32;
+const PIXELS: usize = 3 * SIDE * SIDE;
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cifar {
+    /// Ten classes.
+    Ten,
+    /// A hundred classes.
+    Hundred,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is called in messages.
+    pub name: String,
+    /// 3072 bytes an image: red, green, blue. `data` of the Python archives.
+    pub pixels: Vec<u8>,
+    /// The class of each image. `labels` or `fine_labels` of the Python archives.
+    pub labels: Vec<u16>,
+}
+
+impl Cifar {
+    fn classes(self) -> usize {
+        match self {
+            Cifar::Ten => 10,
+            Cifar::Hundred => 100,
+        }
+    }
+
+    /// The folder in the archive, the names of training and test files, and the file with the names of classes.
+    fn layout(self) -> (&'static str, Vec<String>, String, &'static str) {
+        match self {
+            Cifar::Ten => (
+                "cifar-10-batches-bin",
+                (1..=5).map(|n| format!("data_batch_{n}.bin")).collect(),
+                "test_batch.bin".into(),
+                "batches.meta.txt",
+            ),
+            Cifar::Hundred => (
+                "cifar-100-binary",
+                vec!["train.bin".into()],
+                "test.bin".into(),
+                "fine_label_names.txt",
+            ),
+        }
+    }
+
+    /// The data set of a folder with the binary files.
+    pub(crate) fn open(self, folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
+        let (inner, train, test, names) = self.layout();
+        let folder = unpacked(folder, inner);
+        let read = |name: &String| self.read(&folder.join(name));
+        let train: Vec<Option<Part>> = train.iter().map(|n| findings.ok(read(n))).collect();
+        let test = findings.ok(read(&test));
+        let known = std::fs::read_to_string(folder.join(names)).unwrap_or_default();
+        let count = known.split_whitespace().count();
+        if count != self.classes() {
+            findings.remarks.push(format!(
+                "{}: {count} names of classes, {} were published; they are not needed",
+                folder.join(names).display(),
+                self.classes()
+            ));
+        }
+        let train: Option<Vec<Part>> = train.into_iter().collect();
+        findings.ok(self.from_parts(&train?, &[test?]))
+    }
+
+    /// Reads a binary file.
+    fn read(self, path: &Path) -> Result<Part> {
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+        let name = path.display().to_string();
+        let labels = match self {
+            Cifar::Ten => 1,
+            Cifar::Hundred => 2,
+        };
+        let size = labels + PIXELS;
+        if bytes.is_empty() || bytes.len() % size != 0 {
+            return Err(Error::Format {
+                name,
+                expected: format!("records of {size} bytes"),
+                found: format!("{} bytes", bytes.len()),
+            });
+        }
+        let mut part = Part {
+            name,
+            pixels: Vec::with_capacity(bytes.len()),
+            labels: Vec::new(),
+        };
+        for record in bytes.chunks_exact(size) {
+            part.labels.push(record[labels - 1].into());
+            part.pixels.extend(&record[labels..]);
+        }
+        Ok(part)
+    }
+
+    /// The data set of files that are in memory, from the binary or the Python archive. Crops of 32 × 32 after a padding
+    /// of 4, and flips, to train with (appendix A.2). Mean and standard deviation are those of the training images.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if counts differ or a label is out of range, with the file's name.
+    pub fn from_parts(self, train: &[Part], test: &[Part]) -> Result<ImageSet> {
+        let (name, mean, std) = match self {
+            Cifar::Ten => (
+                "cifar-10",
+                [0.4914, 0.4822, 0.4465],
+                [0.2470, 0.2435, 0.2616],
+            ),
+            Cifar::Hundred => (
+                "cifar-100",
+                [0.5071, 0.4865, 0.4409],
+                [0.2673, 0.2564, 0.2762],
+            ),
+        };
+        Ok(ImageSet {
+            name: name.into(),
+            classes: self.classes(),
+            train: self.split(train, &format!("{name}'s training images"))?,
+            test: self.split(test, &format!("{name}'s test images"))?,
+            normalization: Normalization {
+                mean: mean.into(),
+                std: std.into(),
+            },
+            augment: Augment {
+                crop_padding: 4,
+                flip: true,
+                ..Augment::default()
+            },
+        })
+    }
+
+    fn split(self, parts: &[Part], name: &str) -> Result<Split> {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for part in parts {
+            let wrong = |expected: String, found: String| {
+                let name = part.name.clone();
+                Err(Error::Format {
+                    name,
+                    expected,
+                    found,
+                })
+            };
+            if part.pixels.len() != part.labels.len() * PIXELS {
+                return wrong(
+                    format!("{PIXELS} bytes for each of {} labels", part.labels.len()),
+                    format!("{} bytes", part.pixels.len()),
+                );
+            }
+            let over = |&label: &u16| usize::from(label) >= self.classes();
+            if let Some(at) = part.labels.iter().position(over) {
+                return wrong(
+                    format!("labels below {}", self.classes()),
+                    format!("label {} at image {at}", part.labels[at]),
+                );
+            }
+            labels.extend(&part.labels);
+            for planes in part.pixels.chunks_exact(PIXELS) {
+                let (red, rest) = planes.split_at(SIDE * SIDE);
+                let (green, blue) = rest.split_at(SIDE * SIDE);
+                let pixels = red.iter().zip(green).zip(blue);
+                images.extend(pixels.flat_map(|((&r, &g), &b)| [r, g, b]));
+            }
+        }
+        let shape = [3, SIDE, SIDE];
+        let name = name.into();
+        Ok(Split::new(
+            Memory {
+                name,
+                images,
+                labels,
+                shape,
+            },
+            shape,
+        ))
+    }
+}

@@ -1,0 +1,140 @@
+//! Image files with a class each, and how they are found in folders.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prospr_engine::Key;
+
+use crate::pack::{Pack, RUN};
+use crate::{Error, Label, Result, Sample, Source, decode};
+
+/// Image files below a folder, in an order that mixes the classes and is always the same: neighbours can be read at
+/// once and still make good batches.
+pub(crate) struct Files {
+    root: PathBuf,
+    /// Paths below the root, and classes.
+    files: Arc<[(Box<str>, u16)]>,
+    pack: Option<Pack>,
+}
+
+impl Files {
+    pub fn new(root: &Path, mut files: Vec<(Box<str>, u16)>) -> Files {
+        files.sort_unstable();
+        let order = Key::new(0).permutation(files.len());
+        Files {
+            root: root.into(),
+            files: order.into_iter().map(|at| files[at].clone()).collect(),
+            pack: None,
+        }
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        self.root.join(&*self.files[index].0)
+    }
+
+    fn bytes(&self, index: usize) -> Result<Vec<u8>> {
+        match &self.pack {
+            Some(pack) => pack.read(index),
+            None => {
+                let path = self.path(index);
+                std::fs::read(&path).map_err(|source| Error::io(&path, source))
+            }
+        }
+    }
+}
+
+impl Source for Files {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn sample(&self, index: usize) -> Result<Sample<'_>> {
+        Ok(self.inspect(index)?.0)
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.path(index).display().to_string()
+    }
+
+    fn inspect(&self, index: usize) -> Result<(Sample<'_>, Option<String>)> {
+        let (image, remark) = decode::color(&self.name(index), &self.bytes(index)?)?;
+        let label = Label::Class(self.files[index].1.into());
+        Ok((Sample { image, label }, remark))
+    }
+
+    fn run(&self) -> usize {
+        RUN
+    }
+
+    fn packed(&self, file: &Path) -> Result<Option<Arc<dyn Source>>> {
+        let paths: Vec<PathBuf> = (0..self.len()).map(|index| self.path(index)).collect();
+        Ok(Some(Arc::new(Files {
+            root: self.root.clone(),
+            files: self.files.clone(),
+            pack: Some(Pack::of(file, &paths)?),
+        })))
+    }
+}
+
+/// The folder itself, or what an archive with this folder in it was unpacked to.
+pub(crate) fn unpacked(folder: &Path, name: &str) -> PathBuf {
+    let inner = folder.join(name);
+    if inner.is_dir() { inner } else { folder.into() }
+}
+
+/// The names of a folder's files or folders, sorted.
+///
+/// # Errors
+/// [`Error::Io`]
+pub(crate) fn names(folder: &Path, keep: fn(&Path) -> bool) -> Result<Vec<String>> {
+    let wrong = |source| Error::io(folder, source);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        if keep(&entry.path()) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Whether a file's name is that of an image.
+pub(crate) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    ["jpg", "jpeg", "png", "tif", "tiff"]
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// The images of a class in `root/below`, added to `files`.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Format`] if there is no image.
+pub(crate) fn add_class(
+    files: &mut Vec<(Box<str>, u16)>,
+    root: &Path,
+    below: &str,
+    class: usize,
+) -> Result<()> {
+    let folder = root.join(below);
+    let wrong = |found: &str| Error::Format {
+        name: folder.display().to_string(),
+        expected: "a folder with the images of a class".into(),
+        found: found.into(),
+    };
+    if !folder.is_dir() {
+        return Err(wrong("no such folder"));
+    }
+    let names = names(&folder, is_image)?;
+    if names.is_empty() {
+        return Err(wrong("no image in it"));
+    }
+    let class = u16::try_from(class).map_err(|_| wrong("more than 65536 classes"))?;
+    files.extend(
+        names
+            .into_iter()
+            .map(|name| (format!("{below}/{name}").into_boxed_str(), class)),
+    );
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! ImageNet-1k, and any other folder with `train/CLASS/…` and `val/CLASS/…` (or `test/CLASS/…`). Classes are numbered in
+//! the order of their folders' names, as torchvision does.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::catalog::Findings;
+use crate::files::{Files, add_class, names};
+use crate::{Augment, Error, Fit, ImageSet, Normalization, Source, Split};
+
+/// Mean and standard deviation of ImageNet's training images, as everyone uses them.
+fn imagenet_normalization() -> Normalization {
+    Normalization {
+        mean: vec![0.485, 0.456, 0.406],
+        std: vec![0.229, 0.224, 0.225],
+    }
+}
+
+/// ImageNet-1k: `train/nXXXXXXXX/*.JPEG` and `val/nXXXXXXXX/*.JPEG`. Resized crops of 224 × 224 and flips to train
+/// with (appendix A.2); the middle 224 × 224 of a shorter side of 256 to test on.
+pub(crate) fn imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
+    let set = any("imagenet", folder, findings, |_| 224)?;
+    if set.classes != 1000 {
+        findings.remarks.push(format!(
+            "{}: {} classes, ImageNet-1k has 1000",
+            folder.display(),
+            set.classes
+        ));
+    }
+    Some(set)
+}
+
+/// Any folder of that layout, with ImageNet's treatment. Where the first image's shorter side is less than 224 pixels,
+/// that is the size.
+pub(crate) fn image_folder(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
+    any("image-folder", folder, findings, |files| {
+        let side = |sample: crate::Sample| sample.image.height.min(sample.image.width);
+        (0..files.len())
+            .find_map(|index| files.sample(index).ok())
+            .map_or(224, |sample| side(sample).min(224))
+    })
+}
+
+fn any(
+    name: &str,
+    folder: &Path,
+    findings: &mut Findings,
+    side: fn(&Files) -> usize,
+) -> Option<ImageSet> {
+    let part = |names: &[&str]| {
+        let mut found = names.iter().map(|name| folder.join(name));
+        found.find(|path| path.is_dir()).ok_or(Error::Missing {
+            folder: folder.into(),
+            names: names.iter().map(|name| format!("{name}/")).collect(),
+        })
+    };
+    let train = findings.ok(part(&["train"]));
+    let test = findings.ok(part(&["val", "test"]));
+    let (train, test) = (train?, test?);
+    let mut classes = BTreeSet::new();
+    for part in [&train, &test] {
+        classes.extend(findings.ok(names(part, Path::is_dir))?);
+    }
+    let [train, test] = [train, test].map(|part| {
+        let mut files = Vec::new();
+        for (number, class) in classes.iter().enumerate() {
+            findings.ok(add_class(&mut files, &part, class, number));
+        }
+        Files::new(&part, files)
+    });
+    let side = side(&train);
+    let split = |files| Split {
+        source: Arc::new(files),
+        shape: [3, side, side],
+        fit: Fit::Center(side * 8 / 7),
+    };
+    Some(ImageSet {
+        name: name.into(),
+        classes: classes.len(),
+        train: split(train),
+        test: split(test),
+        normalization: imagenet_normalization(),
+        augment: Augment {
+            resized_crop: true,
+            flip: true,
+            ..Augment::default()
+        },
+    })
+}

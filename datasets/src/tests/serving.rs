@@ -1,0 +1,132 @@
+//! How loaders serve: the same bits in all circumstances, and only what is needed in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prospr_engine::Key;
+
+use super::*;
+use crate::{Image, Normalization, Result, Sample, Source, load};
+
+#[test]
+fn threads_and_packs_do_not_change_a_bit() {
+    let place = Place::new();
+    imagenet(&place, 5, [9, 1]);
+    let data = load("imagenet", Some(place.path())).unwrap();
+    let cache = place.path().join("cache");
+    let files = loader(&data, 10);
+    let expected = values(files.epoch(Key::new(7)));
+    assert_eq!(expected.len(), 4);
+    let [order, dice] = Key::new(7).split();
+    let order = files.order(order);
+    let make = |(n, indices): (usize, &[usize])| {
+        let key = Some(dice.fold_in(n as u64));
+        files.make(indices, key).unwrap()
+    };
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let batches: Vec<_> = pool
+            .build()
+            .unwrap()
+            .install(|| order.chunks(10).take(4).enumerate().map(make).collect());
+        for (batch, (images, labels)) in batches.iter().zip(&expected) {
+            assert!(&batch.pixels == images && &batch.labels == labels);
+        }
+    }
+    let packed = loader(&data.clone().packed(&cache).unwrap(), 10);
+    // The pack is what is read now.
+    std::fs::rename(place.path().join("train"), place.path().join("away")).unwrap();
+    assert!(values(packed.epoch(Key::new(7))) == expected);
+    assert!(values(packed.epoch_from(Key::new(7), 2)) == expected[2..]);
+    assert!(files.epoch(Key::new(7)).next().unwrap().is_err());
+}
+
+/// Images that count how often they are read, in runs.
+struct Counted {
+    reads: Arc<AtomicUsize>,
+    run: usize,
+}
+
+impl Source for Counted {
+    fn len(&self) -> usize {
+        10_000
+    }
+
+    fn sample(&self, index: usize) -> Result<Sample<'_>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        Ok(Sample {
+            image: Image {
+                pixels: vec![0].into(),
+                height: 1,
+                width: 1,
+                channels: 1,
+            },
+            label: Label::Class(index),
+        })
+    }
+
+    fn name(&self, index: usize) -> String {
+        index.to_string()
+    }
+
+    fn run(&self) -> usize {
+        self.run
+    }
+}
+
+fn counted(run: usize) -> (Arc<AtomicUsize>, Loader) {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let source = Counted {
+        reads: reads.clone(),
+        run,
+    };
+    let loader = Loader {
+        split: Split::new(source, [1, 1, 1]),
+        normalization: Normalization {
+            mean: vec![0.0],
+            std: vec![1.0],
+        },
+        batch_size: 100,
+        augment: Augment::default(),
+        skipped: None,
+        device: Device::cpu(),
+        dtype: DType::F32,
+    };
+    (reads, loader)
+}
+
+#[test]
+fn at_most_three_batches_wait() {
+    let (reads, loader) = counted(1);
+    let mut batches = loader.epoch(Key::new(0));
+    batches.next().unwrap().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let read = reads.load(Ordering::SeqCst);
+    assert!((100..=400).contains(&read), "{read} images were read");
+    drop(batches);
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(reads.load(Ordering::SeqCst) <= 500, "the worker goes on");
+}
+
+#[test]
+fn every_image_comes_once_and_runs_stay_together() {
+    for run in [1, 16] {
+        let (_, loader) = counted(run);
+        let order: Vec<i32> = values(loader.epoch(Key::new(5)))
+            .into_iter()
+            .flat_map(|(_, labels)| labels)
+            .collect();
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..10_000).collect::<Vec<_>>());
+        // The first 1024 images are those of 64 runs.
+        let mut runs: Vec<i32> = order[..1024].iter().map(|i| i / 16).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        assert_eq!(runs.len() == 64, run == 16);
+        // Yet they are shuffled.
+        let steps = order.windows(2).filter(|w| w[1] == w[0] + 1).count();
+        assert!(steps < 30, "{steps}");
+    }
+}

@@ -4,6 +4,7 @@ mod call;
 mod compare;
 mod devices;
 mod eval;
+mod models;
 mod progress;
 mod run;
 mod verify;
@@ -38,6 +39,8 @@ enum Command {
     Compare(compare::Args),
     /// List the devices of this machine and which one would be used.
     Devices(devices::Args),
+    /// List the networks with their parameters, FLOPs and layers.
+    Models(models::Args),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -60,6 +63,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Train(args)) => run::train(&args, settings),
         Some(Command::Eval(args)) => eval::run(&args, settings),
         Some(Command::Devices(args)) => devices::run(&args),
+        Some(Command::Models(args)) => models::run(&args),
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "prospr", &mut std::io::stdout());

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::config::{RunConfig, to_toml};
 use crate::datasets::{Augment, ImageSet, Loader};
-use crate::nn::Net;
+use crate::nn::{Net, Summary};
 use crate::pruners::Mask;
 use crate::results::{EpochRow, LayerResult, Results};
 use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
@@ -87,6 +87,13 @@ impl Experiment {
         let network = &config.common.network;
         let data = crate::datasets::load(&network.data, network.data_dir.as_deref())?;
         let net = models::by_name(&network.model, data.train.shape, data.classes)?;
+        let Summary { output, .. } = Summary::of(&*net, data.train.shape, &Device::cpu());
+        anyhow::ensure!(
+            output == [data.classes],
+            "{} gives logits of shape {output:?} for an image, but {} has one label for each",
+            network.model,
+            data.name
+        );
         for (name, size) in [
             ("batch_size", config.common.train.batch_size),
             ("prune_batch_size", config.common.prune.prune_batch_size),

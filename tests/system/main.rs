@@ -4,6 +4,7 @@ mod bridge;
 mod cli;
 mod devices;
 mod golden;
+mod models;
 mod networks;
 mod optimizers;
 mod oracle;

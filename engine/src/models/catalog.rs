@@ -154,31 +154,46 @@ const fn large(name: &'static str, about: &'static str, build: Build) -> Model {
 /// assert!(models::by_name("lenet-6", [1, 28, 28], 10).is_err());
 /// ```
 pub fn by_name(name: &str, image: [usize; 3], classes: usize) -> Result<Net> {
-    build(name, image, classes).map_err(|reason| Error::Model {
-        requested: name.to_string(),
-        reason,
-    })
-}
-
-fn build(name: &str, image: [usize; 3], classes: usize) -> Result<Net, String> {
-    let (family, arguments) = name.split_once(':').unwrap_or((name, ""));
-    let Some(model) = MODELS.iter().find(|model| model.name == family) else {
-        let known: Vec<String> = MODELS
-            .iter()
-            .map(|model| format!("{}{}", model.name, model.arguments))
-            .collect();
-        return Err(format!("there are {}", known.join(", ")));
-    };
-    if model.arguments.is_empty() && name != family {
-        return Err(format!("write {family}; it takes no arguments"));
-    }
-    if image.contains(&0) || classes == 0 {
-        return Err(format!(
+    let model = Model::of(name)?;
+    let (_, arguments) = name.split_once(':').unwrap_or((name, ""));
+    let net = match image.contains(&0) || classes == 0 {
+        true => Err(format!(
             "images of {} and {classes} classes are none",
             text(image)
-        ));
+        )),
+        false => (model.build)(arguments, image, classes),
+    };
+    net.map_err(|reason| wrong(name, reason))
+}
+
+impl Model {
+    /// The entry of a name, which may have arguments.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with all names if there is none.
+    pub fn of(name: &str) -> Result<&'static Model> {
+        let (family, arguments) = match name.split_once(':') {
+            Some((family, _)) => (family, true),
+            None => (name, false),
+        };
+        let Some(model) = MODELS.iter().find(|model| model.name == family) else {
+            let known: Vec<String> = MODELS
+                .iter()
+                .map(|model| format!("{}{}", model.name, model.arguments))
+                .collect();
+            return Err(wrong(name, format!("there are {}", known.join(", "))));
+        };
+        if arguments && model.arguments.is_empty() {
+            let reason = format!("write {family}; it takes no arguments");
+            return Err(wrong(name, reason));
+        }
+        Ok(model)
     }
-    (model.build)(arguments, image, classes)
+}
+
+fn wrong(requested: &str, reason: String) -> Error {
+    let requested = requested.to_string();
+    Error::Model { requested, reason }
 }
 
 fn text([c, h, w]: [usize; 3]) -> String {
@@ -278,7 +293,8 @@ mod tests {
             ("vgg-19", CIFAR, 100, 20_086_692),
             ("vgg-19", [3, 64, 64], 200, 20_137_992),
             ("vgg-19-imagenet", [3, 224, 224], 1000, 143_678_248),
-            ("unet", [1, 256, 256], 2, 31_037_698),
+            ("unet", [1, 256, 256], 2, 31_036_546),
+            ("unet", [3, 256, 256], 2, 31_037_698),
         ];
         for (name, image, classes, expected) in counts {
             let net = by_name(name, image, classes).unwrap();

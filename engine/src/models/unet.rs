@@ -29,7 +29,7 @@ pub struct UNet {
 type Pair = (String, usize, usize);
 
 impl UNet {
-    /// The paper's size: 31,037,698 parameters at one channel and two classes.
+    /// The paper's size: 31,036,546 parameters at one channel and two classes.
     pub fn new(channels: usize, classes: usize) -> UNet {
         UNet {
             channels,

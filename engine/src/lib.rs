@@ -47,7 +47,7 @@ pub mod train;
 
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
-pub use graph::{EvalStats, eval, eval_stats};
+pub use graph::{EvalStats, eval, eval_stats, flops};
 pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
 pub use random::Key;

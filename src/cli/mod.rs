@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod fetch;
+mod models;
 mod progress;
 mod run;
 mod verify;
@@ -42,6 +43,8 @@ enum Command {
     Data(data::Args),
     /// List the devices of this machine and which one would be used.
     Devices(devices::Args),
+    /// List the networks with their parameters, FLOPs and layers.
+    Models(models::Args),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -65,6 +68,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Eval(args)) => eval::run(&args, settings),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
+        Some(Command::Models(args)) => models::run(&args),
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "prospr", &mut std::io::stdout());

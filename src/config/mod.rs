@@ -152,7 +152,7 @@ pub struct Common {
 /// The network, its data and where it runs.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct NetworkSettings {
-    /// The network.
+    /// The network: a name that `prospr models` lists, such as resnet-20 or vgg:64,M,128.
     #[arg(long, default_value = "lenet-5")]
     pub model: String,
     /// Initial weights from a file instead of drawn ones: safetensors, or PyTorch's .pt.

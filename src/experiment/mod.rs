@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use crate::config::{RunConfig, to_toml};
 use crate::datasets::{Augment, ImageSet, Loader, Skipped};
-use crate::nn::Net;
+use crate::nn::{Net, Summary};
 use crate::pruners::Mask;
 use crate::results::{EpochRow, LayerResult, Results};
 use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
@@ -94,6 +94,18 @@ impl Experiment {
         }
         let skipped = network.skip_bad.then(Arc::default);
         let net = models::by_name(&network.model, data.train.shape, data.classes)?;
+        let Summary { output, .. } = Summary::of(&*net, data.train.shape, &Device::cpu());
+        let [_, height, width] = data.train.shape;
+        let expected = match data.train.source.labels_pixels() {
+            true => vec![data.classes, height, width],
+            false => vec![data.classes],
+        };
+        anyhow::ensure!(
+            output == expected,
+            "{} gives logits of shape {output:?} for an image, but {} needs {expected:?}; choose another `model`",
+            network.model,
+            data.name
+        );
         for (name, size) in [
             ("batch_size", config.common.train.batch_size),
             ("prune_batch_size", config.common.prune.prune_batch_size),

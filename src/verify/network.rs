@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::sequential::vggs;
-use crate::models::{ResNet, Shortcut, Stage};
+use crate::models::{Block, ResNet, Shortcut, Stage};
 use crate::nn::Net;
 use crate::{DType, Device, Key};
 
@@ -76,7 +76,7 @@ fn linear<'a>(shapes: &Shapes<'a>) -> Result<(&'a str, [usize; 2]), String> {
 }
 
 /// What is known, for messages.
-pub const KNOWN: &str = "known networks are ResNets of basic blocks (`conv1`, `layer1.0.conv1`, …, `linear`) and \
+pub const KNOWN: &str = "known networks are ResNets (`conv1`, `layer1.0.conv1`, …, `linear` or `fc`) and \
     `Sequential`s of convolutions, batch norms and pools before one linear classifier (`features.0`, …, `classifier`)";
 
 fn resnet(
@@ -84,7 +84,7 @@ fn resnet(
     &(linear, [classes, _]): &(&str, [usize; 2]),
     images: Option<[usize; 3]>,
 ) -> Result<Candidate, String> {
-    let Some(&&[stem, channels, ..]) = shapes.get("conv1.weight") else {
+    let Some(&&[stem, channels, kernel, _]) = shapes.get("conv1.weight") else {
         return Err(
             "expected a ResNet, but `init.conv1.weight` is missing or no convolution".into(),
         );
@@ -102,7 +102,13 @@ fn resnet(
             })
         })
         .collect();
-    let projects = shapes.keys().any(|name| name.contains(".shortcut."));
+    let has = |part: &str| shapes.keys().any(|name| name.contains(part));
+    let projection = if has(".downsample.") {
+        "downsample"
+    } else {
+        "shortcut"
+    };
+    let projects = has(&format!(".{projection}."));
     let shortcut = if projects {
         Shortcut::Project
     } else {
@@ -114,16 +120,23 @@ fn resnet(
         .collect();
     if !projects && !widths.is_sorted() {
         return Err(format!(
-            "without `shortcut.0` and `shortcut.1`, blocks cannot lose channels, but the widths are {widths:?}"
+            "without `shortcut.0` or `downsample.0`, blocks cannot lose channels, but the widths are {widths:?}"
         ));
     }
     let net = ResNet {
         channels,
         stem,
+        large_images: kernel == 7,
+        block: if has("layer1.0.conv3.") {
+            Block::Bottleneck
+        } else {
+            Block::Basic
+        },
         stages,
         shortcut,
-        classes,
+        projection: projection.into(),
         linear: linear.into(),
+        ..ResNet::resnet20(classes)
     };
     let [_, h, w] = images.unwrap_or([channels, SIDE, SIDE]);
     Ok(Candidate {

@@ -94,7 +94,7 @@ fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)>
         data,
         net: Arc::new(net),
     };
-    let runs = RunFolder::create(&folder.join(format!("run-{skip_bad}")))?;
+    let runs = RunFolder::create(&folder.join(format!("run-{skip_bad}")), "")?;
     match experiment.run(&runs, &mut Unwatched)? {
         Outcome::Finished(_) => Ok((experiment, runs)),
         Outcome::Stopped { .. } => panic!("nobody stopped it"),

@@ -7,6 +7,7 @@ mod devices;
 mod doors;
 mod fetch;
 mod golden;
+mod models;
 mod networks;
 mod optimizers;
 mod oracle;

@@ -177,8 +177,8 @@ fn other_resnets_are_recognised() {
             },
         ],
         shortcut: Shortcut::Project,
-        classes: 3,
         linear: "fc".into(),
+        ..ResNet::resnet20(3)
     };
     let snip = Snip {
         batches: 3,

@@ -52,6 +52,23 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
     Ok(())
 }
 
+/// Floating-point operations of the convolutions and matrix products that computing these tensors would run: two
+/// for each multiplication of an element by a weight, padding included. What is computed already counts nothing.
+///
+/// ```
+/// use prospr_engine::{DType, Device, Key, flops};
+/// let x = Key::new(0).normal(&[8, 3], DType::F32, &Device::cpu());
+/// let w = Key::new(1).normal(&[3, 5], DType::F32, &Device::cpu());
+/// assert_eq!(flops(&[x.matmul(&w).relu()]), 2 * 8 * 3 * 5);
+/// ```
+pub fn flops(outputs: &[Tensor]) -> u64 {
+    let nodes = pending(outputs);
+    nodes
+        .iter()
+        .map(|node| node.0.op.flops(node, &node.inputs()))
+        .sum()
+}
+
 /// The nodes to compute, oldest first. Computed nodes that no trace holds any more lose their history here.
 fn pending(outputs: &[Tensor]) -> Vec<Tensor> {
     let mut order = Vec::new();

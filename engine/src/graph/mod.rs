@@ -3,4 +3,4 @@
 mod eval;
 
 pub(crate) use eval::eval_scratch;
-pub use eval::{EvalStats, eval, eval_stats};
+pub use eval::{EvalStats, eval, eval_stats, flops};

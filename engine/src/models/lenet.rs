@@ -1,12 +1,13 @@
 //! LeNet-5 as Caffe has it (20 and 50 feature maps, 500 hidden units), the variant of the pruning literature:
 //! LeCun et al., "Gradient-based learning applied to document recognition", 1998, with ReLU and max pooling.
 
-use crate::nn::init::{Init, pytorch_bias};
+use super::build::{Bias, Builder, layer};
+use crate::nn::init::Init;
 use crate::nn::{self, Mode, Network};
-use crate::{ConvOptions, DType, Device, Key, Params, PoolOptions, Role, Tensor};
+use crate::{ConvOptions, DType, Device, Key, Params, PoolOptions, Tensor};
 
-/// Two 5×5 convolutions with pooling, two linear layers; for 28×28 images of one channel. 431,080 parameters at
-/// ten classes.
+/// Two 5×5 convolutions with pooling, two linear layers (`conv1`, `conv2`, `fc1`, `fc2`); for 28×28 images of one
+/// channel. 431,080 parameters at ten classes.
 #[derive(Clone, Copy, Debug)]
 pub struct LeNet5 {
     /// Number of classes.
@@ -14,6 +15,7 @@ pub struct LeNet5 {
 }
 
 impl Network for LeNet5 {
+    /// Kaiming normal, fan-in; PyTorch's biases.
     fn init(&self, key: Key, dtype: DType, device: &Device) -> (Params, Params) {
         let layers: [(&str, &[usize]); 4] = [
             ("conv1", &[20, 1, 5, 5]),
@@ -21,36 +23,23 @@ impl Network for LeNet5 {
             ("fc1", &[500, 50 * 4 * 4]),
             ("fc2", &[self.classes, 500]),
         ];
-        let mut params = Params::new();
-        for (i, (name, shape)) in layers.into_iter().enumerate() {
-            let [weight, bias] = key.fold_in(i as u64).split();
-            let draw = Init::KAIMING_NORMAL_FAN_IN.draw(weight, shape, dtype, device);
-            params.insert(format!("{name}.weight"), Role::Weight, draw);
-            params.insert(
-                format!("{name}.bias"),
-                Role::Bias,
-                pytorch_bias(bias, shape, dtype, device),
-            );
+        let mut build = Builder::new(key, dtype, device);
+        for (name, shape) in layers {
+            build.layer(name, shape, Init::KAIMING_NORMAL_FAN_IN, Bias::PyTorch);
         }
-        (params, Params::new())
+        build.done()
     }
 
     fn apply(&self, params: &Params, state: &Params, images: &Tensor, _: Mode) -> (Tensor, Params) {
-        let layer = |name: &str| {
-            (
-                &params[&format!("{name}.weight")],
-                &params[&format!("{name}.bias")],
-            )
-        };
         let conv = |name: &str, x: &Tensor| {
-            let (weight, bias) = layer(name);
-            nn::conv2d(x, weight, Some(bias), ConvOptions::default())
+            let (weight, bias) = layer(params, name);
+            nn::conv2d(x, weight, bias, ConvOptions::default())
                 .relu()
                 .max_pool2d(PoolOptions::new(2))
         };
         let linear = |name: &str, x: &Tensor| {
-            let (weight, bias) = layer(name);
-            nn::linear(x, weight, Some(bias))
+            let (weight, bias) = layer(params, name);
+            nn::linear(x, weight, bias)
         };
         let features = conv("conv2", &conv("conv1", images)).flatten_from(1);
         (

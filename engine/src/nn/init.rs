@@ -43,6 +43,8 @@ pub enum Init {
     },
     /// What PyTorch gives convolution and linear weights: uniform within `±1/√fan_in`.
     PyTorchDefault,
+    /// Normal with this standard deviation.
+    Normal(f64),
     /// All the same.
     Constant(f64),
 }
@@ -94,6 +96,7 @@ impl Init {
                 let (fan_in, fan_out) = fans(shape);
                 (law, gain * (2.0 / (fan_in + fan_out)).sqrt())
             }
+            Init::Normal(std) => (Law::Normal, std),
             Init::PyTorchDefault => (Law::Uniform, 1.0 / (3.0 * fans(shape).0).sqrt()),
         };
         match law {
@@ -144,6 +147,7 @@ mod tests {
             (Init::KAIMING_UNIFORM_FAN_IN, 2.0 / fan_in),
             (Init::XAVIER_NORMAL, 2.0 / (fan_in + fan_out)),
             (Init::XAVIER_UNIFORM, 2.0 / (fan_in + fan_out)),
+            (Init::Normal(0.01), 1e-4),
             (Init::PyTorchDefault, 1.0 / (3.0 * fan_in)),
         ];
         for (init, var) in cases {

@@ -6,6 +6,7 @@ mod layers;
 mod loss;
 mod network;
 mod norm;
+mod summary;
 
 pub use activation::{dropout, gelu, log_softmax, softmax};
 pub use layers::{conv2d, linear};
@@ -14,3 +15,4 @@ pub use loss::{
 };
 pub use network::{Batch, Function, Mode, Net, Network};
 pub use norm::{BatchStats, batch_norm, batch_norm_init, batch_norm_layer, batch_norm_train};
+pub use summary::{Layer, Summary};

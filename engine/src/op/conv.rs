@@ -98,6 +98,12 @@ impl Conv {
         }
     }
 
+    /// The three kinds multiply the same pairs: each output pixel with each tap of its window.
+    pub fn flops(&self) -> u64 {
+        let product = |sizes: &[usize]| sizes.iter().map(|&n| n as u64).product::<u64>();
+        2 * product(&self.y) * product(&self.w[1..])
+    }
+
     fn with(&self, kind: ConvKind) -> Conv {
         Conv {
             kind,

@@ -118,6 +118,15 @@ impl Op {
         )
     }
 
+    /// Two for each multiply-accumulate of a contraction; all other operations count nothing.
+    pub fn flops(&self, out: &Tensor, inputs: &[Tensor]) -> u64 {
+        match self {
+            Op::MatMul => 2 * (out.numel() * inputs[0].size(-1)) as u64,
+            Op::Conv(conv) => conv.flops(),
+            _ => 0,
+        }
+    }
+
     /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
     ///
     /// Calls have several outputs and are handled by the walk itself.

@@ -1,0 +1,263 @@
+//! Networks by name against PyTorch and torchvision with the same weights; `prospr models`.
+//!
+//! tests/fixtures/networks.py says what the fixtures hold, and how it keeps activations away from kinks, so that f32
+//! can be held to PyTorch's f64 as well (docs/decisions/0003-f32-near-kinks.md has what happens near them).
+
+use std::process::Command;
+
+use prospr::models::{Head, Vgg, by_name};
+use prospr::nn::{Mode, Net, Summary, cross_entropy};
+use prospr::prelude::*;
+use prospr::value_and_grad_aux;
+
+use crate::support::{Fixture, gpu, relative_l2};
+
+/// FNV-1a of the name.
+fn seed(name: &str) -> u32 {
+    name.bytes().fold(0x811C_9DC5, |seed: u32, byte| {
+        (seed ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// The seed, mixed with the index (Wellons' lowbias32).
+fn bits(seed: u32, index: usize) -> u32 {
+    let h = (index as u32).wrapping_mul(0x9E37_79B1) ^ seed;
+    let h = (h ^ (h >> 16)).wrapping_mul(0x7FEB_352D);
+    let h = (h ^ (h >> 15)).wrapping_mul(0x846C_A68B);
+    h ^ (h >> 16)
+}
+
+/// Uniform in (−1, 1): odd multiples of 2⁻²⁴.
+fn units(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
+    let seed = seed(name);
+    (0..count).map(move |i| (f64::from(bits(seed, i) >> 8) * 2.0 - 16_777_215.0) / 16_777_216.0)
+}
+
+fn tensor(
+    values: impl Iterator<Item = f64>,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> Tensor {
+    let values: Vec<f32> = values.map(|v| v as f32).collect();
+    Tensor::new(&values, shape, device).unwrap().to_dtype(dtype)
+}
+
+/// Parameters or statistics with the values of the formula.
+fn formula(like: &Params, dtype: DType, device: &Device) -> Params {
+    let mut params = Params::new();
+    for (name, role, value) in like.iter() {
+        let shape = value.shape();
+        let fan: usize = shape[1..].iter().product();
+        let scale = (6.0 / fan as f64).sqrt();
+        let around_one = name.ends_with("weight") || name.ends_with("running_var");
+        let values = units(name, value.numel()).map(|u| match shape.len() {
+            1 if around_one => 1.0 + 0.25 * u,
+            1 if name.ends_with("running_mean") => 0.1 * u,
+            1 => u.signum() * 2.0 + 0.5 * u,
+            _ => u * scale,
+        });
+        params.insert(name, role, tensor(values, shape, dtype, device));
+    }
+    params
+}
+
+/// The norm and two products.
+fn sketch(name: &str, value: &Tensor) -> [f64; 3] {
+    let values = value.to_f64s().unwrap();
+    let product = |vector: &str| {
+        let units = units(&format!("{vector}.{name}"), values.len());
+        values.iter().zip(units).map(|(v, u)| v * u).sum()
+    };
+    let square: f64 = values.iter().map(|v| v * v).sum();
+    [square.sqrt(), product("a"), product("b")]
+}
+
+/// What one device computes, against the fixture: relative errors of outputs, of new statistics, and of gradients.
+struct Errors {
+    outputs: f64,
+    statistics: f64,
+    gradients: f64,
+}
+
+fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors {
+    let case = &fixture.case;
+    let shape: Vec<usize> = serde_json::from_value(case["shape"].clone()).unwrap();
+    let classes = case["classes"].as_u64().unwrap() as u32;
+    let (params, state) = net.init(Key::new(0), dtype, device);
+    assert_eq!(params.numel() as u64, case["parameters"]);
+    let (params, state) = (
+        formula(&params, dtype, device),
+        formula(&state, dtype, device),
+    );
+    let pixels = units(case["images"].as_str().unwrap(), shape.iter().product());
+    let images = tensor(pixels.map(|u| u * 3f64.sqrt()), &shape, dtype, device);
+
+    let (eval, _) = net.apply(&params, &state, &images, Mode::Eval);
+    let mut label_shape = eval.shape().to_vec();
+    label_shape.remove(1);
+    let labels: Vec<i32> = (0..label_shape.iter().product())
+        .map(|i| ((bits(seed("labels"), i) >> 8) % classes) as i32)
+        .collect();
+    let labels = Tensor::new(&labels, &label_shape, device).unwrap();
+    let loss = |params: &Params| {
+        let (logits, next) = net.apply(params, &state, &images, Mode::Train(Key::new(0)));
+        (cross_entropy(&logits, &labels), (logits, next))
+    };
+    let ((loss, (logits, next)), gradients) = value_and_grad_aux(loss)(&params);
+
+    let outputs = [("eval", &eval), ("logits", &logits), ("loss", &loss)];
+    let outputs = outputs
+        .map(|(name, t)| relative_l2(&t.to_f64s().unwrap(), &fixture.tensors[name].1))
+        .into_iter()
+        .fold(0.0, f64::max);
+    let expected = |name: &str, kind: &str| &fixture.tensors[&format!("{kind}.{name}")].1;
+    // Gradients that batch norm makes zero have no norm to compare with.
+    let squares = gradients
+        .iter()
+        .map(|(name, ..)| expected(name, "grad")[0].powi(2));
+    let floor = 0.01 * (squares.sum::<f64>() / gradients.len() as f64).sqrt();
+    let largest = |found: &Params, kind: &str, floor: f64| {
+        let errors = found.iter().map(|(name, _, value)| {
+            let expected = expected(name, kind);
+            let found = sketch(name, value);
+            let differences = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
+            differences.fold(0.0, f64::max) / expected[0].max(floor)
+        });
+        // Unlike `f64::max`, keeps what is not a number.
+        errors.fold(0.0, |a, b| if b <= a { a } else { b })
+    };
+    Errors {
+        outputs,
+        statistics: largest(&next, "next", 0.0),
+        gradients: largest(&gradients, "grad", floor),
+    }
+}
+
+/// Compares on these devices, and the FLOPs with the layers of PyTorch's network.
+fn check(file: &str, net: impl Fn([usize; 3], usize) -> Net, devices: &[(Device, DType)]) {
+    let fixture = Fixture::load(&format!("networks/{file}"));
+    let case = &fixture.case;
+    let number = |key: &str| case[key].as_u64().unwrap() as usize;
+    let shape: [usize; 4] = serde_json::from_value(case["shape"].clone()).unwrap();
+    let [_, c, h, w] = shape;
+    let (classes, side) = (number("classes"), number("flops_side"));
+
+    let counted = net([c, side, side], classes);
+    let summary = Summary::of(&*counted, [c, side, side], &Device::cpu());
+    assert_eq!(summary.flops, case["flops"], "{file}: forward");
+    assert_eq!(summary.step_flops, case["step_flops"], "{file}: training");
+
+    let net = net([c, h, w], classes);
+    let torch = case["torch_f32_error"].as_f64().unwrap();
+    for (device, dtype) in devices {
+        let found = errors(&fixture, &net, device, *dtype);
+        let Errors {
+            outputs,
+            statistics,
+            gradients,
+        } = found;
+        println!(
+            "{file} on {device} in {dtype}: outputs {outputs:.1e}, statistics {statistics:.1e}, gradients {gradients:.1e} (PyTorch's f32: {torch:.1e})"
+        );
+        let bar = if *dtype == DType::F64 { 1e-9 } else { 1e-4 };
+        let all = [outputs, statistics, gradients];
+        assert!(all.iter().all(|&error| error <= bar), "{file} in {dtype}");
+    }
+}
+
+fn cpu() -> [(Device, DType); 2] {
+    [DType::F64, DType::F32].map(|dtype| (Device::cpu(), dtype))
+}
+
+fn named(name: &str) -> impl Fn([usize; 3], usize) -> Net {
+    move |image, classes| by_name(name, image, classes).unwrap()
+}
+
+#[test]
+fn small_networks_are_pytorchs() {
+    let [f64, f32] = cpu();
+    let devices = [f64, f32, (gpu(), DType::F32)];
+    check("lenet-5", named("lenet-5"), &devices);
+    check("lenet-300-100", named("lenet-300-100"), &devices);
+    check("vgg-8-M-16-16-M", named("vgg:8,M,16,16,M"), &devices);
+    check("unet-8-2", named("unet:8,2"), &devices);
+}
+
+#[test]
+fn resnets_for_small_images_are_pytorchs() {
+    check("resnet-20", named("resnet-20"), &cpu());
+    check("resnet-20-b", named("resnet-20-b"), &cpu());
+    check("resnet-18", named("resnet-18"), &cpu());
+    check("resnet-50", named("resnet-50"), &cpu());
+}
+
+#[test]
+fn resnets_are_torchvisions() {
+    for name in ["resnet-18-imagenet", "resnet-50-imagenet"] {
+        check(name, named(name), &cpu());
+    }
+}
+
+#[test]
+fn vggs_for_small_images_are_torchvisions() {
+    check("vgg-16", named("vgg-16"), &cpu());
+    check("vgg-19", named("vgg-19"), &cpu());
+}
+
+/// With 64 hidden units instead of 4096, and without dropout.
+#[test]
+fn vggs_are_torchvisions() {
+    for (name, vgg) in [
+        ("vgg-16-imagenet", Vgg::vgg16 as fn(usize) -> Vgg),
+        ("vgg-19-imagenet", Vgg::vgg19),
+    ] {
+        let head = Head::Hidden {
+            width: 64,
+            dropout: 0.0,
+        };
+        let net = |_, classes| {
+            let net: Net = std::sync::Arc::new(Vgg {
+                head,
+                ..vgg(classes)
+            });
+            net
+        };
+        check(name, net, &cpu());
+    }
+}
+
+#[test]
+fn the_command_lists_networks() {
+    let prospr = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
+        let output = command.arg("models").args(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.success(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (ok, text, _) = prospr(&[]);
+    println!("{text}");
+    assert!(ok && text.contains("resnet-50-imagenet") && text.contains("25557032"));
+    let (_, json, _) = prospr(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let row = |name: &str| json.as_array().unwrap().iter().find(|r| r["name"] == name);
+    let row = row("resnet-20").unwrap();
+    assert_eq!(row["parameters"], 269_722);
+    assert_eq!(row["prunable_weights"], 268_336);
+    assert_eq!(row["flops"], 81_102_080);
+    assert_eq!(row["layers"].as_array().unwrap().len(), 20);
+    let one = ["--model", "vgg:8,M", "--image", "1,28,28", "--classes", "5"];
+    let (_, text, _) = prospr(&one);
+    assert!(
+        text.contains("features.0") && text.contains("8×1×3×3"),
+        "{text}"
+    );
+    let (ok, _, error) = prospr(&["--model", "resnet-21"]);
+    assert!(!ok && error.contains("resnet-20-b, resnet-18"), "{error}");
+    let (ok, _, error) = prospr(&["--model", "unet", "--image", "1,28"]);
+    assert!(!ok && error.contains("C,H,W"), "{error}");
+}

@@ -79,7 +79,7 @@ pub struct Report {
 
 /// Computes the scores of a fixture and compares.
 ///
-/// The network is inferred from names and shapes: ResNets of basic blocks, and VGG-like `Sequential`s. What names do
+/// The network is inferred from names and shapes: ResNets, and VGG-like `Sequential`s. What names do
 /// not tell (max or average pools, a pool after the last convolution) is tried in turn; the first network within the
 /// tolerance counts, otherwise the nearest.
 ///

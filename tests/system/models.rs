@@ -227,18 +227,29 @@ fn vggs_are_torchvisions() {
     }
 }
 
+fn prospr(args: &[&str]) -> (bool, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
+    let output = command.args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.success(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn networks_for_pixels_do_not_run_on_labels_of_images() {
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("run");
+    let args = ["run", "--model", "unet:4,2", "--device", "cpu", "--out"];
+    let (ok, _, error) = prospr(&[&args[..], &[out.to_str().unwrap()]].concat());
+    assert!(!ok && error.contains("[10, 28, 28]"), "{error}");
+}
+
 #[test]
 fn the_command_lists_networks() {
-    let prospr = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
-        let output = command.arg("models").args(args).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (
-            output.status.success(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    };
+    let prospr = |args: &[&str]| prospr(&[&["models"], args].concat());
     let (ok, text, _) = prospr(&[]);
     println!("{text}");
     assert!(ok && text.contains("resnet-50-imagenet") && text.contains("25557032"));

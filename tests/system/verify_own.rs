@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use prospr::models::{Head, PoolKind, ResNet, Shortcut, Stage, Vgg, VggLayer};
+use prospr::models::{Block, Head, PoolKind, ResNet, Shortcut, Stage, Vgg, VggLayer};
 use prospr::nn::{Batch, Mode, Net, Network};
 use prospr::optim::Sgd;
 use prospr::prelude::*;
@@ -195,6 +195,17 @@ fn other_resnets_are_recognised() {
         mode: NormMode::Eval,
         ..Grasp::default()
     };
+    round_trip(
+        ResNet {
+            large_images: true,
+            block: Block::Bottleneck,
+            projection: "downsample".into(),
+            ..small.clone()
+        },
+        [2, 17, 17],
+        |task| snip.scores(task).unwrap(),
+        json!({"method": "snip", "sum_over_batches": 3, "bn": "train mode"}),
+    );
     round_trip(
         ResNet {
             shortcut: Shortcut::Pad,

@@ -1,4 +1,4 @@
-//! Batches: shuffled, decoded, augmented and normalised by all cores, two ahead of the training.
+//! Batches: shuffled, decoded, augmented and normalised by all cores, ahead of the training.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -14,8 +14,8 @@ use crate::{Augment, Error, Label, Normalization, Result, Skipped, Split, resize
 
 /// How a split is served in batches.
 ///
-/// The same key gives the same bits, whatever the number of threads (`RAYON_NUM_THREADS` limits them). At most four
-/// batches are in memory.
+/// The same key gives the same bits, whatever the number of threads (`RAYON_NUM_THREADS` limits them). Four batches are
+/// in memory at most, or 19 if they are small: no more than 64 MiB wait beside the two that are being made.
 #[derive(Clone)]
 pub struct Loader {
     /// What to serve.
@@ -36,6 +36,9 @@ pub struct Loader {
 
 /// Runs of neighbours that are shuffled together; see [`crate::Source::run`].
 const RUNS: usize = 64;
+
+/// Bytes of small batches that may wait for the training.
+const WAITING: usize = 64 << 20;
 
 /// What is known of an image once its pixels are in the batch.
 enum Ready {
@@ -94,7 +97,8 @@ impl Loader {
 
     fn start(&self, order: Vec<usize>, first: usize, dice: Option<Key>) -> Batches {
         let (send_made, made) = sync_channel(0);
-        let (send, batches) = sync_channel(1);
+        let bytes = 4 * self.batch_size * self.split.shape.iter().product::<usize>();
+        let (send, batches) = sync_channel((WAITING / bytes.max(1)).clamp(1, 16));
         let (decoding, sending) = (self.clone(), self.clone());
         // They end when nobody listens any more.
         thread::spawn(move || {

@@ -123,6 +123,8 @@ pub const SOURCES: &[Source] = &[
     },
 ];
 
+const CELLS: &str = "download the training data set from https://celltrackingchallenge.net/2d-datasets (some need registration) and unpack it, so that DIR has 01/t*.tif, 01_GT/SEG/man_seg*.tif and 01_ST/SEG/man_seg*.tif, and the same with 02";
+
 /// Data sets that are not fetched, and how to get them.
 pub const ELSEWHERE: &[(&str, &str)] = &[
     ("mnist-5k", "it is part of the program"),
@@ -130,8 +132,6 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "imagenet",
         "register at https://image-net.org, download the training and validation images of ILSVRC 2012, and lay them out as DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG",
     ),
-    (
-        "cell-tracking",
-        "download a data set with its annotations from https://celltrackingchallenge.net/2d-datasets (some need registration) and unpack it, so that DIR has 01/t*.tif and 01_GT/SEG/man_seg*.tif, and the same with 02",
-    ),
+    ("phc-c2dh-u373", CELLS),
+    ("dic-c2dh-hela", CELLS),
 ];

@@ -24,10 +24,6 @@ impl Source for Frames {
         self.0.len()
     }
 
-    fn labels_pixels(&self) -> bool {
-        true
-    }
-
     fn sample(&self, index: usize) -> Result<Sample<'_>> {
         let [frame, mask] = self.0[index].each_ref().map(|path| {
             let bytes = std::fs::read(path).map_err(|source| Error::io(path, source));

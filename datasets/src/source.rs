@@ -16,11 +16,6 @@ pub trait Source: Send + Sync {
         self.len() == 0
     }
 
-    /// Whether labels are [`Label::Pixels`], and no classes of whole images.
-    fn labels_pixels(&self) -> bool {
-        false
-    }
-
     /// An image with its label.
     ///
     /// # Errors

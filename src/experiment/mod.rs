@@ -95,11 +95,7 @@ impl Experiment {
         let skipped = network.skip_bad.then(Arc::default);
         let net = models::by_name(&network.model, data.train.shape, data.classes)?;
         let Summary { output, .. } = Summary::of(&*net, data.train.shape, &Device::cpu());
-        let [_, height, width] = data.train.shape;
-        let expected = match data.train.source.labels_pixels() {
-            true => vec![data.classes, height, width],
-            false => vec![data.classes],
-        };
+        let expected = data.logits();
         anyhow::ensure!(
             output == expected,
             "{} gives logits of shape {output:?} for an image, but {} needs {expected:?}; choose another `model`",

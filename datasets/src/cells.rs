@@ -89,6 +89,7 @@ pub(crate) fn cells(
     Some(ImageSet {
         name: name.into(),
         classes: 2,
+        per_pixel: true,
         train: split(train),
         test: split(test),
         normalization: Normalization {

@@ -127,6 +127,7 @@ impl Cifar {
         Ok(ImageSet {
             name: name.into(),
             classes: self.classes(),
+            per_pixel: false,
             train: self.split(train, &format!("{name}'s training images"))?,
             test: self.split(test, &format!("{name}'s test images"))?,
             normalization: Normalization {

@@ -139,6 +139,7 @@ pub(crate) fn folder(
     Some(ImageSet {
         name: name.into(),
         classes: 10,
+        per_pixel: false,
         train: train?,
         test: test?,
         normalization: Normalization {

@@ -78,6 +78,7 @@ fn any(
     Some(ImageSet {
         name: name.into(),
         classes: classes.len(),
+        per_pixel: false,
         train: split(train),
         test: split(test),
         normalization: imagenet_normalization(),

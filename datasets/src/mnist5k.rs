@@ -23,6 +23,7 @@ pub fn mnist5k() -> ImageSet {
     ImageSet {
         name: "mnist-5k".into(),
         classes: 10,
+        per_pixel: false,
         train: unpack([
             file!("train-images-idx3-ubyte"),
             file!("train-labels-idx1-ubyte"),

@@ -1,6 +1,8 @@
 //! Images of other sizes. Images are resized as Pillow (and with it torchvision) does: bilinear with a triangle that
 //! grows when the image shrinks, so that every pixel counts.
 
+use std::ops::Range;
+
 use crate::Image;
 
 /// A part of an image.
@@ -24,8 +26,8 @@ impl Window {
     }
 }
 
-/// For each pixel of a line of `to`: the first of `from` pixels that it is made of, and their weights.
-fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
+/// For some pixels of a line of `to`: the first of `from` pixels that each is made of, and their weights.
+fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
     let line = |at: usize| {
@@ -37,23 +39,42 @@ fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
         let weights = (first..end).map(|i| (weight(i) / sum) as f32).collect();
         (first, weights)
     };
-    (0..to).map(line).collect()
+    some.map(line).collect()
 }
 
 /// A part of an image in another size, bilinear.
-pub(crate) fn bilinear(image: &Image, part: Window, size: [usize; 2]) -> Image<'static> {
+pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2]) -> Image<'static> {
+    let all = Window {
+        top: 0,
+        left: 0,
+        height,
+        width,
+    };
+    bilinear_part(image, part, [height, width], all)
+}
+
+/// A part of what [`bilinear`] makes.
+pub(crate) fn bilinear_part(
+    image: &Image,
+    part: Window,
+    size: [usize; 2],
+    wanted: Window,
+) -> Image<'static> {
     match image.channels {
-        1 => bilinear_of::<1>(image, part, size),
-        _ => bilinear_of::<3>(image, part, size),
+        1 => bilinear_of::<1>(image, part, size, wanted),
+        _ => bilinear_of::<3>(image, part, size, wanted),
     }
 }
 
 fn bilinear_of<const C: usize>(
     image: &Image,
     part: Window,
-    [height, width]: [usize; 2],
+    size: [usize; 2],
+    wanted: Window,
 ) -> Image<'static> {
-    let columns = weights(part.width, width);
+    let (height, width) = (wanted.height, wanted.width);
+    let rows = weights(part.height, size[0], wanted.top..wanted.top + height);
+    let columns = weights(part.width, size[1], wanted.left..wanted.left + width);
     let mut narrow = vec![0f32; part.height * width * C];
     for (row, out) in narrow.chunks_exact_mut(width * C).enumerate() {
         let start = ((part.top + row) * image.width + part.left) * C;
@@ -70,7 +91,7 @@ fn bilinear_of<const C: usize>(
     }
     let mut pixels = Vec::with_capacity(height * width * C);
     let mut sum = vec![0f32; width * C];
-    for (first, weights) in weights(part.height, height) {
+    for (first, weights) in rows {
         sum.fill(0.5); // rounds
         for (row, weight) in narrow[first * width * C..]
             .chunks_exact(width * C)
@@ -105,20 +126,6 @@ pub(crate) fn nearest(image: &Image, [height, width]: [usize; 2]) -> Image<'stat
         height,
         width,
         channels: 1,
-    }
-}
-
-/// A part of an image in its own size.
-pub(crate) fn cut(image: &Image, part: Window) -> Image<'static> {
-    let row = |row: usize| {
-        let start = ((part.top + row) * image.width + part.left) * image.channels;
-        &image.pixels[start..start + part.width * image.channels]
-    };
-    Image {
-        pixels: (0..part.height).flat_map(row).copied().collect(),
-        height: part.height,
-        width: part.width,
-        channels: image.channels,
     }
 }
 
@@ -169,6 +176,18 @@ mod tests {
             *mask.pixels,
             [0, 78, 164, 2, 101, 134, 175, 69, 89, 178, 174, 23]
         );
-        assert_eq!(cut(&source, part), bilinear(&source, part, [3, 4]));
+        // A part of the result is what it is in the whole.
+        let wanted = Window {
+            top: 1,
+            left: 2,
+            height: 2,
+            width: 3,
+        };
+        let whole = bilinear(&source, part, [4, 5]);
+        let some = bilinear_part(&source, part, [4, 5], wanted);
+        for row in 0..2 {
+            let start = ((row + 1) * 5 + 2) * 3;
+            assert_eq!(some.pixels[row * 9..][..9], whole.pixels[start..][..9]);
+        }
     }
 }

@@ -79,14 +79,14 @@ impl Split {
                 let least = image.height.min(image.width);
                 let long = |side: usize| side * shorter / least;
                 let size = [long(image.height), long(image.width)];
-                let resized = resize::bilinear(&image, Window::whole(&image), size);
                 let middle = Window {
-                    top: (resized.height - height).div_ceil(2),
-                    left: (resized.width - width).div_ceil(2),
+                    top: (size[0] - height).div_ceil(2),
+                    left: (size[1] - width).div_ceil(2),
                     height,
                     width,
                 };
-                Ok(resize::cut(&resized, middle))
+                let whole = Window::whole(&image);
+                Ok(resize::bilinear_part(&image, whole, size, middle))
             }
         }
     }
@@ -108,6 +108,8 @@ pub struct ImageSet {
     pub name: String,
     /// Number of classes.
     pub classes: usize,
+    /// Whether each pixel has a class, rather than each image.
+    pub per_pixel: bool,
     /// To learn from.
     pub train: Split,
     /// To test on.
@@ -119,6 +121,15 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
+    /// The shape of the logits that its labels ask for, for one image: `[classes]`, or `[classes, h, w]`.
+    pub fn logits(&self) -> Vec<usize> {
+        let [_, h, w] = self.train.shape;
+        match self.per_pixel {
+            true => vec![self.classes, h, w],
+            false => vec![self.classes],
+        }
+    }
+
     /// The same data, read from `NAME-train.pack` and `NAME-test.pack` in a folder: copies of the image files, one after
     /// the other, which are made unless they are there and up to date. Data that is in memory stays there.
     ///

@@ -36,6 +36,7 @@ pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<Im
     Some(ImageSet {
         name: "tiny-imagenet".into(),
         classes: classes.len(),
+        per_pixel: false,
         train: split(train),
         test: split(test),
         normalization: Normalization {

@@ -185,6 +185,7 @@ fn cells_have_a_label_for_each_pixel() {
     cell_sequence(&place, "02", 4, &[]);
     let data = load("dic-c2dh-hela", Some(place.path())).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (7, 3));
+    assert_eq!(data.logits(), [2, 256, 256]);
     let again = load("dic-c2dh-hela", Some(place.path())).unwrap();
     let mut names: Vec<String> = (0..3).map(|i| data.test.source.name(i)).collect();
     assert!((0..3).all(|i| names[i] == again.test.source.name(i)));

@@ -42,7 +42,8 @@ fn loaders_keep_up() {
         pixels,
         labels: (0..20_000).map(|i| i % 10).collect(),
     };
-    let cifar = Cifar::Ten.from_parts(&[part.clone()], &[part]).unwrap();
+    let part = std::slice::from_ref(&part);
+    let cifar = Cifar::Ten.from_parts(part, part).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get() as f64;
     for (data, size, least) in [(&data, 50, 20.0 * cores), (&cifar, 256, 3000.0)] {
         let loader = loader(data, size);

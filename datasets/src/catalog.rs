@@ -77,14 +77,14 @@ pub const DATASETS: &[Entry] = &[
     Entry {
         name: "cifar-10",
         about: "CIFAR-10: 50,000 + 10,000 color images, 32 × 32, 10 classes",
-        files: "cifar-10-batches-bin/{data_batch_1 … data_batch_5,test_batch}.bin",
+        files: "cifar-10-batches-bin/{data_batch_1 … data_batch_5,test_batch}.bin, or cifar-10-batches-py/{data_batch_1 … test_batch}",
         size: "184 MB",
         open: Open::Folder(|folder, found| Cifar::Ten.open(folder, found)),
     },
     Entry {
         name: "cifar-100",
         about: "CIFAR-100: 50,000 + 10,000 color images, 32 × 32, 100 classes",
-        files: "cifar-100-binary/{train,test}.bin",
+        files: "cifar-100-binary/{train,test}.bin, or cifar-100-python/{train,test}",
         size: "184 MB",
         open: Open::Folder(|folder, found| Cifar::Hundred.open(folder, found)),
     },

@@ -1,11 +1,13 @@
-//! CIFAR-10 and CIFAR-100 by A. Krizhevsky: images of 32 × 32 in color, in the published binary files.
+//! CIFAR-10 and CIFAR-100 by A. Krizhevsky: images of 32 × 32 in color, in the published binary files or in those for
+//! Python.
 //!
-//! An image is its labels, a byte each (CIFAR-10: the class; CIFAR-100: the coarse class, then the fine one), and 1024
+//! In a binary file an image is its labels, a byte each (CIFAR-10: the class; CIFAR-100: the coarse class, then the fine one), and 1024
 //! bytes of red, of green and of blue, row by row.
 
 use std::path::Path;
 
 use crate::catalog::Findings;
+use crate::cifar_python;
 use crate::files::unpacked;
 use crate::{Augment, Error, ImageSet, Memory, Normalization, Result, Split};
 
@@ -40,31 +42,53 @@ impl Cifar {
         }
     }
 
-    /// The folder in the archive, the names of training and test files, and the file with the names of classes.
-    fn layout(self) -> (&'static str, Vec<String>, String, &'static str) {
+    /// The binary archive: its folder, the names of training files, the test file's, and the file with the names of
+    /// classes.
+    fn binary(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
                 "cifar-10-batches-bin",
                 (1..=5).map(|n| format!("data_batch_{n}.bin")).collect(),
-                "test_batch.bin".into(),
+                "test_batch.bin",
                 "batches.meta.txt",
             ),
             Cifar::Hundred => (
                 "cifar-100-binary",
                 vec!["train.bin".into()],
-                "test.bin".into(),
+                "test.bin",
                 "fine_label_names.txt",
             ),
         }
     }
 
-    /// The data set of a folder with the binary files.
+    /// The archive for Python: its folder, the names of training files, the test file's, and the key of the classes.
+    fn python(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
+        match self {
+            Cifar::Ten => (
+                "cifar-10-batches-py",
+                (1..=5).map(|n| format!("data_batch_{n}")).collect(),
+                "test_batch",
+                "labels",
+            ),
+            Cifar::Hundred => (
+                "cifar-100-python",
+                vec!["train".into()],
+                "test",
+                "fine_labels",
+            ),
+        }
+    }
+
+    /// The data set of a folder with the files for Python, or else the binary ones.
     pub(crate) fn open(self, folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
-        let (inner, train, test, names) = self.layout();
+        let (inner, train, test, key) = self.python();
+        let python = unpacked(folder, inner);
+        if python.join(&train[0]).is_file() {
+            let read = |name: &str| cifar_python::read(&python.join(name), key);
+            return self.gather(&train, test, read, findings);
+        }
+        let (inner, train, test, names) = self.binary();
         let folder = unpacked(folder, inner);
-        let read = |name: &String| self.read(&folder.join(name));
-        let train: Vec<Option<Part>> = train.iter().map(|n| findings.ok(read(n))).collect();
-        let test = findings.ok(read(&test));
         let known = std::fs::read_to_string(folder.join(names)).unwrap_or_default();
         let count = known.split_whitespace().count();
         if count != self.classes() {
@@ -74,6 +98,20 @@ impl Cifar {
                 self.classes()
             ));
         }
+        let read = |name: &str| self.read(&folder.join(name));
+        self.gather(&train, test, read, findings)
+    }
+
+    /// Everything that is wrong with any of the files is found.
+    fn gather(
+        self,
+        train: &[String],
+        test: &str,
+        read: impl Fn(&str) -> Result<Part>,
+        findings: &mut Findings,
+    ) -> Option<ImageSet> {
+        let train: Vec<Option<Part>> = train.iter().map(|n| findings.ok(read(n))).collect();
+        let test = findings.ok(read(test));
         let train: Option<Vec<Part>> = train.into_iter().collect();
         findings.ok(self.from_parts(&train?, &[test?]))
     }

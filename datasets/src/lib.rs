@@ -6,6 +6,7 @@ mod catalog;
 mod cells;
 mod check;
 pub mod cifar;
+mod cifar_python;
 mod decode;
 mod error;
 pub mod fetch;

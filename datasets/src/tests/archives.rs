@@ -61,6 +61,72 @@ fn cifar10_binary() {
     );
 }
 
+/// A file for Python as it was published: Python 2's pickle of an array of NumPy and a list.
+fn pickled(key: &str, labels: &[u8], records: &[u8]) -> Vec<u8> {
+    let text = |text: &str| [b"U", &[text.len() as u8][..], text.as_bytes()].concat();
+    let mut bytes = b"\x80\x02}(".to_vec();
+    bytes.extend(text(key));
+    bytes.extend(b"](");
+    labels.iter().for_each(|&label| bytes.extend([b'K', label]));
+    bytes.push(b'e');
+    bytes.extend(text("data"));
+    bytes.extend(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R");
+    bytes.extend([b'(', b'K', 1, b'K', labels.len() as u8, b'M', 0, 12, 0x86]);
+    bytes.extend(b"cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T");
+    bytes.extend((records.len() as u32).to_le_bytes());
+    bytes.extend(records);
+    bytes.extend(b"tbu.");
+    bytes
+}
+
+#[test]
+fn cifar_for_python_is_the_same_data() {
+    let (binary, python) = (Place::new(), Place::new());
+    cifar10(&binary);
+    let records = |seeds: [u8; 2]| seeds.map(|seed| record(&[], seed)).concat();
+    for batch in 1..=5 {
+        let bytes = pickled("labels", &[batch, 9], &records([2 * batch, 2 * batch + 1]));
+        python.write(&format!("cifar-10-batches-py/data_batch_{batch}"), bytes);
+    }
+    python.write(
+        "cifar-10-batches-py/test_batch",
+        pickled("labels", &[7], &record(&[], 40)),
+    );
+    let batches = |place: &Place| {
+        let data = load("cifar-10", Some(place.path())).unwrap();
+        let all = |split| values(plain(split, 2).in_order());
+        (all(&data.train), all(&data.test))
+    };
+    assert!(batches(&binary) == batches(&python));
+
+    let place = Place::new();
+    place.write("train", pickled("fine_labels", &[99, 0], &records([1, 2])));
+    place.write("test", pickled("fine_labels", &[100], &record(&[], 3)));
+    let error = load("cifar-100", Some(place.path()))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("test: expected labels below 100"), "{error}");
+    place.write(
+        "test",
+        &pickled("fine_labels", &[55], &record(&[], 3))[..2000],
+    );
+    let error = load("cifar-100", Some(place.path()))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("test: expected a pickled dictionary"),
+        "{error}"
+    );
+    place.write("test", pickled("coarse_labels", &[5], &record(&[], 3)));
+    let error = load("cifar-100", Some(place.path()))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("an entry `fine_labels`"), "{error}");
+}
+
 #[test]
 fn cifar100_binary_takes_the_fine_label() {
     let place = Place::new();

@@ -314,7 +314,7 @@ fn sources_are_complete_and_others_have_advice() {
     }
     let message = |name| super::source(name).unwrap_err().to_string();
     assert!(message("imagenet").contains("https://image-net.org"));
-    assert!(message("cell-tracking").contains("man_seg"));
+    assert!(message("phc-c2dh-u373").contains("man_seg"));
     assert!(message("mnits").contains("fashion-mnist"));
     assert_eq!(super::source("kmnist").unwrap().archives.len(), 4);
 }

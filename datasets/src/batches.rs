@@ -1,7 +1,7 @@
 //! Batches: shuffled, decoded, augmented and normalised by all cores, ahead of the training.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -251,10 +251,16 @@ impl Iterator for Batches {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let start = Instant::now();
-        let batch = self.batches.recv().ok();
-        self.waited += start.elapsed();
-        batch
+        match self.batches.try_recv() {
+            Ok(batch) => Some(batch),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                let start = Instant::now();
+                let batch = self.batches.recv().ok();
+                self.waited += start.elapsed();
+                batch
+            }
+        }
     }
 }
 

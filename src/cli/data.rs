@@ -122,8 +122,8 @@ fn bench(args: &Bench) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Images a second, and the share of the time that a training waits whose steps take so long. It begins with the first
-/// batch.
+/// Images a second, and the share of the time that a training waits whose steps take so long. It begins after the first
+/// step.
 fn passes(loader: &Loader, epochs: u64, step: Duration) -> anyhow::Result<(f64, f64)> {
     let (mut images, mut seconds, mut waited) = (0, 0.0, 0.0);
     for epoch in 0..epochs {
@@ -132,6 +132,7 @@ fn passes(loader: &Loader, epochs: u64, step: Duration) -> anyhow::Result<(f64, 
             batches.next().transpose()?.is_some(),
             "there are fewer images than one batch; choose a smaller `--batch-size`"
         );
+        sleep(step);
         let (start, before) = (Instant::now(), batches.waited());
         for batch in batches.by_ref() {
             images += batch?.images.shape()[0];

@@ -5,7 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::catalog::{Findings, open};
-use crate::{Result, Split};
+use crate::{Result, Split, fetch};
 
 /// What a check has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,13 +18,19 @@ pub struct Report {
     pub remarks: Vec<String>,
 }
 
-/// Reads all files of a data set and decodes all of its images, on all cores; everything that is wrong comes at once.
+/// Reads all files of a data set and decodes all of its images, on all cores, and compares its archives, where they lie
+/// beside, with the published checksums; everything that is wrong comes at once.
 ///
 /// # Errors
 /// [`crate::Error::Unknown`] and [`crate::Error::NoFolder`]. What is wrong with files is in the report.
 pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     let mut findings = Findings::default();
     let set = open(name, folder, &mut findings)?;
+    if let Some(folder) = folder {
+        findings
+            .problems
+            .extend(fetch::damaged_archives(name, folder));
+    }
     let mut report = Report {
         images: 0,
         problems: findings.problems.iter().map(ToString::to_string).collect(),

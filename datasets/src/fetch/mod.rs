@@ -78,6 +78,32 @@ pub fn source(name: &str) -> Result<&'static Source> {
     })
 }
 
+/// What is wrong with the archives that a folder has of a data set. (Files of one compressed file each are read as data.)
+pub(crate) fn damaged_archives(name: &str, folder: &Path) -> Vec<Error> {
+    let own = |source: &&Source| source.name.trim_end_matches("-python") == name;
+    let archives = SOURCES
+        .iter()
+        .filter(own)
+        .flat_map(|source| source.archives);
+    let wrong = |archive: &Archive| -> Option<Error> {
+        let path = folder.join(archive.file);
+        let many = archive.file.ends_with(".zip") || archive.file.ends_with(".tar.gz");
+        if !many || !path.is_file() {
+            return None;
+        }
+        match download::md5_of(&path) {
+            Ok(found) if found == archive.md5 => None,
+            Ok(found) => Some(Error::Format {
+                name: path.display().to_string(),
+                expected: format!("the MD5 {}", archive.md5),
+                found,
+            }),
+            Err(error) => Some(error),
+        }
+    };
+    archives.filter_map(wrong).collect()
+}
+
 impl Source {
     /// Fetches what the folder lacks. Downloads that were cut off go on where they stopped, in this call and in later
     /// ones; the archives stay in the folder and may be deleted.

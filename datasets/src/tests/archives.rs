@@ -38,6 +38,16 @@ fn cifar10_binary() {
         assert_eq!(classes, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         assert_eq!(data.augment.crop_padding, 4);
     }
+    place.write("cifar-10-binary.tar.gz", "not what was published");
+    let report = check("cifar-10", Some(place.path())).unwrap();
+    let [problem] = &report.problems[..] else {
+        panic!("{report:?}");
+    };
+    assert!(
+        problem.contains("cifar-10-binary.tar.gz: expected the MD5 c32a1d4a"),
+        "{problem}"
+    );
+    std::fs::remove_file(place.path().join("cifar-10-binary.tar.gz")).unwrap();
     let data = load("cifar-10", Some(place.path())).unwrap();
     let (images, labels) = &values(plain(&data.test, 1).in_order())[0];
     let expected: Vec<f32> = record(&[], 40)

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use prospr::{DType, Device, TensorFile};
 
-use crate::runs::{Place, SMALL, has};
+use crate::place::{Place, SMALL, has};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/torch/{name}"))

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use crate::runs::{Place, has};
+use crate::place::{Place, has};
 
 /// The address of a server that answers everything alike.
 fn server(status: &'static str, body: &'static str) -> String {

@@ -11,6 +11,7 @@ mod models;
 mod networks;
 mod optimizers;
 mod oracle;
+mod place;
 mod pruning;
 mod reproducible;
 mod runs;

@@ -1,0 +1,112 @@
+//! A folder in which the binary runs, as a user runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use prospr::datasets::{Label, Split, mnist5k};
+use tempfile::TempDir;
+
+/// A folder with a small data set in MNIST's format, in which runs are made.
+pub struct Place {
+    pub folder: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let data = mnist5k();
+        for (prefix, split, count) in [("train", data.train, 384), ("t10k", data.test, 100)] {
+            write_idx(folder.path(), prefix, &split, count);
+        }
+        Place { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
+        command
+            .args(args.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("PROSPR_DEVICE");
+        command
+    }
+
+    fn prospr(&self, args: &str) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed.
+    pub fn good(&self, args: &str) -> (String, String) {
+        let output = self.prospr(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{args}:\n{out}\n{err}");
+        (out, err)
+    }
+
+    /// Runs a command that must fail, with a message that has all parts.
+    pub fn bad(&self, args: &str, parts: &[&str]) {
+        let output = self.prospr(args);
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{args}: {}",
+            text(&output.stdout)
+        );
+        has(&text(&output.stderr), parts);
+    }
+
+    pub fn start(&self, args: &str) -> Child {
+        self.command(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes(name)).unwrap()
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+pub fn has(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
+}
+
+fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
+    let [_, h, w] = split.shape;
+    let header = |shape: &[usize]| -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, shape.len() as u8];
+        shape
+            .iter()
+            .for_each(|&n| bytes.extend((n as u32).to_be_bytes()));
+        bytes
+    };
+    let mut images = header(&[count, h, w]);
+    let mut labels = header(&[count]);
+    for index in 0..count {
+        let sample = split.sample(index).unwrap();
+        images.extend(&*sample.image.pixels);
+        let Label::Class(class) = sample.label else {
+            panic!("digits have classes")
+        };
+        labels.push(class as u8);
+    }
+    std::fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();
+    std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
+}
+
+/// Small runs on the CPU.
+pub const SMALL: &str = "--device cpu --data mnist --data-dir . --batch-size 32 --prune-batch-size 32 --sparsity 0.9 --crop-padding 1";

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::optim::{Schedule, Sgd};
-use crate::pruners::{MetaGradient, ProsPr, Pruner, Random};
+use crate::pruners::{
+    Grasp, MaskOptions, MetaGradient, ProsPr, Pruner, Random, Snip, Sparsity, SynFlow,
+};
 use crate::{Policy, UnrollOptions};
 
 pub use merge::{Layered, Settings, to_toml};
@@ -22,10 +24,14 @@ pub enum Method {
     Dense,
     /// Meta-gradients through the first steps of training (Alizadeh et al., 2022).
     Prospr,
-    /// ProsPr without inner steps (Lee et al., 2019).
+    /// The gradient's effect on each weight (Lee et al., 2019): ProsPr without inner steps.
     Snip,
     /// ProsPr's first-order approximation.
     ProsprFirstOrder,
+    /// What keeps the gradient's norm (Wang et al., 2020).
+    Grasp,
+    /// Synaptic flow, without data, in many iterations (Tanaka et al., 2020).
+    Synflow,
     /// Uniformly at random.
     Random,
 }
@@ -40,8 +46,12 @@ impl Method {
     /// The method with its settings; none for a dense network.
     ///
     /// # Errors
-    /// If the unroll policy is not one.
-    pub fn pruner(self, settings: &PruneSettings) -> anyhow::Result<Option<Box<dyn Pruner>>> {
+    /// If the unroll policy is not one, or the sparsity is out of range.
+    pub fn pruner(
+        self,
+        settings: &PruneSettings,
+        sparsity: f64,
+    ) -> anyhow::Result<Option<Box<dyn Pruner>>> {
         let inner = Sgd::new(settings.inner_lr)
             .momentum(settings.inner_momentum)
             .weight_decay(settings.inner_weight_decay);
@@ -53,7 +63,19 @@ impl Method {
         Ok(match self {
             Method::Dense => None,
             Method::Prospr => Some(Box::new(prospr)),
-            Method::Snip => Some(Box::new(ProsPr { steps: 0, ..prospr })),
+            Method::Snip => Some(Box::new(Snip {
+                batches: settings.prune_batches,
+                ..Snip::default()
+            })),
+            Method::Grasp => Some(Box::new(Grasp {
+                batches: settings.prune_batches,
+                ..Grasp::default()
+            })),
+            Method::Synflow => Some(Box::new(SynFlow {
+                iterations: settings.iterations,
+                options: settings.mask(),
+                ..SynFlow::new(Sparsity::new(sparsity)?)
+            })),
             Method::ProsprFirstOrder => Some(Box::new(ProsPr {
                 meta_gradient: MetaGradient::FirstOrder,
                 ..prospr
@@ -185,6 +207,12 @@ pub struct PruneSettings {
     /// Images a batch in pruning.
     #[arg(long, default_value_t = 128)]
     pub prune_batch_size: usize,
+    /// Batches that SNIP and GraSP sum over.
+    #[arg(long, default_value_t = 1)]
+    pub prune_batches: usize,
+    /// Iterations of SynFlow.
+    #[arg(long, default_value_t = 100)]
+    pub iterations: usize,
     /// Learning rate of ProsPr's inner steps.
     #[arg(long, default_value_t = 0.1)]
     pub inner_lr: f64,
@@ -209,6 +237,13 @@ pub struct PruneSettings {
 }
 
 impl PruneSettings {
+    /// How scores become a mask.
+    pub fn mask(&self) -> MaskOptions {
+        MaskOptions {
+            min_per_layer: self.min_per_layer,
+        }
+    }
+
     fn unroll(&self) -> anyhow::Result<UnrollOptions> {
         let (name, number) = match self.policy.split_once(':') {
             Some((name, number)) => (name, number.parse::<u64>().ok()),
@@ -309,7 +344,7 @@ impl RunConfig {
     /// # Errors
     /// If a setting is out of range, with its name.
     pub fn check(&self) -> anyhow::Result<()> {
-        crate::pruners::Sparsity::new(self.sparsity)?;
+        Sparsity::new(self.sparsity)?;
         self.common.check()
     }
 }
@@ -334,6 +369,8 @@ impl Common {
             ("epochs", train.epochs),
             ("batch_size", train.batch_size),
             ("prune_batch_size", prune.prune_batch_size),
+            ("prune_batches", prune.prune_batches),
+            ("iterations", prune.iterations),
         ];
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "`{name}` must be 1 or more, found 0");

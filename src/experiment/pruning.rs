@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Experiment, Initial};
 use crate::nn::Batch;
-use crate::pruners::{Mask, MaskOptions, Sparsity, Task, prunable};
+use crate::pruners::{Mask, Sparsity, Task, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
 use crate::{Params, TensorFile};
@@ -82,7 +82,10 @@ impl Experiment {
             return Ok(pruned);
         }
         let start = Instant::now();
-        let Some(pruner) = config.pruner.pruner(&config.common.prune)? else {
+        let Some(pruner) = config
+            .pruner
+            .pruner(&config.common.prune, config.sparsity)?
+        else {
             return Ok(Pruned::new(None, origin, 0.0, &weights));
         };
         let key = self.keys()[1];
@@ -99,9 +102,7 @@ impl Experiment {
             return Err(error.into());
         }
         let scores = scores?;
-        let options = MaskOptions {
-            min_per_layer: config.common.prune.min_per_layer,
-        };
+        let options = config.common.prune.mask();
         let mask = Mask::global(&scores, Sparsity::new(config.sparsity)?, options)?;
         let seconds = start.elapsed().as_secs_f64();
         let mut file = TensorFile::new(String::new());

@@ -64,7 +64,7 @@ pub fn scores(layers: &[ScoredLayer]) -> Picture {
     let [zero_removed, zero_kept] = zero;
     if zero_removed + zero_kept > 0 {
         let label = format!(
-            "not drawn: {} scores of zero, {} of them kept",
+            "not drawn: {} scores of zero or below, {} of them kept",
             count(zero_removed + zero_kept),
             count(zero_kept)
         );
@@ -177,7 +177,11 @@ mod tests {
     #[test]
     fn extreme_scores() {
         let zeros = scores(&[layer(&[0.0; 5], &[true, false, false, false, false])]);
-        assert!(zeros.alt().contains("5 scores of zero, 1 of them kept"));
+        assert!(
+            zeros
+                .alt()
+                .contains("5 scores of zero or below, 1 of them kept")
+        );
         assert!(zeros.svg().unwrap().contains("No score is above zero."));
         for values in [&[1.0f32, 1.0][..], &[1e-38, 1e30], &[0.0, 1e-3]] {
             let picture = scores(&[layer(values, &[false, true])]);

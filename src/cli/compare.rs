@@ -61,8 +61,8 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         version: &comparison.version,
     };
     report.write(folder.root())?;
-    call.show(&comparison, || table(&comparison.summaries()))?;
-    call.say(&report_line(&folder));
+    let text = || table(&comparison.summaries()) + &report_line(&folder);
+    call.show(&comparison, text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -70,8 +70,8 @@ fn whole(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<ExitCode> 
     match experiment.run(&place.folder, &mut progress)? {
         Outcome::Finished(results) => {
             report_run(&experiment, &place.folder, &results)?;
-            call.show(&results, || summary(&results))?;
-            call.say(&report_line(&place.folder));
+            let text = || summary(&results) + &report_line(&place.folder);
+            call.show(&results, text)?;
             Ok(ExitCode::SUCCESS)
         }
         stopped => Ok(tell_stopped(call, &stopped, &place.folder)),
@@ -89,7 +89,7 @@ fn place(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<Place<RunC
 
 /// Where to look.
 pub fn report_line(folder: &RunFolder) -> String {
-    format!("report: {}", folder.path("report.html").display())
+    format!("report: {}\n", folder.path("report.html").display())
 }
 
 /// Says how to go on; the exit code is that of an interrupted program.

@@ -17,7 +17,7 @@ fn imagenet_normalization() -> Normalization {
     }
 }
 
-/// ImageNet-1k: `train/nXXXXXXXX/*.JPEG` and `val/nXXXXXXXX/*.JPEG`. Resized crops of 224 × 224 and flips to train
+/// ImageNet-1k: `train/WNID/*.JPEG` and `val/WNID/*.JPEG`. Resized crops of 224 × 224 and flips to train
 /// with (appendix A.2); the middle 224 × 224 of a shorter side of 256 to test on.
 pub(crate) fn imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     let set = any("imagenet", folder, findings, |_| 224)?;

@@ -26,9 +26,9 @@ fn measure(loader: &Loader, step: Duration) -> (f64, f64) {
 #[test]
 fn loaders_keep_up() {
     let place = Place::new();
-    // 800 files of a few different photographs of ImageNet's usual size.
+    // 2000 files of a few different photographs of ImageNet's usual size.
     let photographs: Vec<Vec<u8>> = (0..4).map(|seed| jpeg(500, 375, seed)).collect();
-    for index in 0..800 {
+    for index in 0..2000 {
         let (class, photograph) = (index % 10, &photographs[index % 4]);
         place.write(&format!("train/c{class}/{index}.JPEG"), photograph);
     }

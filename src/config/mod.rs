@@ -2,88 +2,19 @@
 //! `config.toml` of a run folder; its documentation is the command line's help.
 
 pub(crate) mod merge;
+mod method;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::optim::{Schedule, Sgd};
-use crate::pruners::{
-    Grasp, MaskOptions, MetaGradient, ProsPr, Pruner, Random, Snip, Sparsity, SynFlow,
-};
+use crate::pruners::{MaskOptions, Sparsity};
 use crate::{Policy, UnrollOptions};
 
 pub use merge::{Layered, Settings, to_toml};
-
-/// A pruning method by its name on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// No pruning.
-    Dense,
-    /// Meta-gradients through the first steps of training (Alizadeh et al., 2022).
-    Prospr,
-    /// The gradient's effect on each weight (Lee et al., 2019): ProsPr without inner steps.
-    Snip,
-    /// ProsPr's first-order approximation.
-    ProsprFirstOrder,
-    /// What keeps the gradient's norm (Wang et al., 2020).
-    Grasp,
-    /// Synaptic flow, without data, in many iterations (Tanaka et al., 2020).
-    Synflow,
-    /// Uniformly at random.
-    Random,
-}
-
-impl Method {
-    /// The method's name.
-    pub fn name(self) -> String {
-        let value = self.to_possible_value().expect("no method is hidden");
-        value.get_name().to_string()
-    }
-
-    /// The method with its settings; none for a dense network.
-    ///
-    /// # Errors
-    /// If the unroll policy is not one, or the sparsity is out of range.
-    pub fn pruner(
-        self,
-        settings: &PruneSettings,
-        sparsity: f64,
-    ) -> anyhow::Result<Option<Box<dyn Pruner>>> {
-        let inner = Sgd::new(settings.inner_lr)
-            .momentum(settings.inner_momentum)
-            .weight_decay(settings.inner_weight_decay);
-        let prospr = ProsPr {
-            new_data: !settings.same_batch,
-            unroll: settings.unroll()?,
-            ..ProsPr::new(settings.steps, inner)
-        };
-        Ok(match self {
-            Method::Dense => None,
-            Method::Prospr => Some(Box::new(prospr)),
-            Method::Snip => Some(Box::new(Snip {
-                batches: settings.prune_batches,
-                ..Snip::default()
-            })),
-            Method::Grasp => Some(Box::new(Grasp {
-                batches: settings.prune_batches,
-                ..Grasp::default()
-            })),
-            Method::Synflow => Some(Box::new(SynFlow {
-                iterations: settings.iterations,
-                options: settings.mask(),
-                ..SynFlow::new(Sparsity::new(sparsity)?)
-            })),
-            Method::ProsprFirstOrder => Some(Box::new(ProsPr {
-                meta_gradient: MetaGradient::FirstOrder,
-                ..prospr
-            })),
-            Method::Random => Some(Box::new(Random)),
-        })
-    }
-}
+pub use method::Method;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -244,7 +175,7 @@ impl PruneSettings {
         }
     }
 
-    fn unroll(&self) -> anyhow::Result<UnrollOptions> {
+    pub(crate) fn unroll(&self) -> anyhow::Result<UnrollOptions> {
         let (name, number) = match self.policy.split_once(':') {
             Some((name, number)) => (name, number.parse::<u64>().ok()),
             None => (&self.policy[..], None),

@@ -187,13 +187,10 @@ impl Experiment {
             Some(mask) => mask.tensors(DType::F32, &self.device)?,
             None => Params::new(),
         };
-        Ok(Trainer {
-            net: self.net.clone(),
-            optimizer: train.optimizer(),
-            schedule: train.schedule(),
-            mask,
-            key: self.keys()[2],
-        })
+        Ok(Trainer::new(&self.net, train.optimizer())
+            .schedule(train.schedule())
+            .mask(mask)
+            .key(self.keys()[2]))
     }
 
     /// Loss and accuracies on the test data.

@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{DType, Device, Error, Params, Result, Role, Tensor};
+use crate::{DType, Device, Error, Params, Result, Tensor};
 
 mod torch;
 mod values;
@@ -187,19 +187,6 @@ impl TensorFile {
                 });
             }
             params.insert(name, role, value.to_dtype(model.dtype()));
-        }
-        Ok(params)
-    }
-
-    /// Every tensor whose name starts with `prefix`, without it, as parameters of one role, in the order of their
-    /// names.
-    ///
-    /// # Errors
-    /// Those of [`TensorFile::tensor`].
-    pub fn params(&self, prefix: &str, role: Role, device: &Device) -> Result<Params> {
-        let mut params = Params::new();
-        for name in self.names().filter_map(|name| name.strip_prefix(prefix)) {
-            params.insert(name, role, self.tensor(&format!("{prefix}{name}"), device)?);
         }
         Ok(params)
     }

@@ -7,10 +7,10 @@ use burn_backend::{BoolDType, FloatDType, IntDType};
 use burn_flex::{Flex, FlexTensor};
 use burn_wgpu::{CubeTensor, Wgpu};
 
-use super::Storage;
 use super::wgsl;
+use super::{Storage, kernels};
 use crate::DType;
-use crate::op::Window;
+use crate::op::{Conv, Window};
 use crate::random::{self, Draw, Law};
 use crate::shape::numel;
 
@@ -36,6 +36,24 @@ pub(crate) trait Backed: Backend {
     fn same_int_memory(a: &IntTensor<Self>, b: &IntTensor<Self>) -> bool;
     fn same_bool_memory(a: &BoolTensor<Self>, b: &BoolTensor<Self>) -> bool;
 
+    /// A convolution or one of its gradients; `a` and `b` are its two operands.
+    fn convolve(
+        conv: &Conv,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        loop_limit: Option<usize>,
+    ) -> FloatTensor<Self> {
+        kernels::conv::convolve::<Self>(conv, a, b, loop_limit)
+    }
+    /// A batched matrix product `[.., m, k] × [.., k, n]`.
+    fn matmul(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        loop_limit: Option<usize>,
+    ) -> FloatTensor<Self> {
+        let _ = loop_limit;
+        Self::float_matmul(a, b)
+    }
     /// For each window, the flat index of its first largest pixel.
     fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
     /// Zeros of length `size` along `axis`, plus the values at the indices, in order.

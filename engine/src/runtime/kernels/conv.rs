@@ -1,4 +1,4 @@
-//! Convolutions, by Burn's kernels.
+//! Convolutions by Burn's kernels: what a backend uses that has none of its own.
 
 use burn_backend::ops::ConvOptions as BurnConv;
 use burn_backend::{Shape, Slice, TensorMetadata};
@@ -6,7 +6,7 @@ use burn_backend::{Shape, Slice, TensorMetadata};
 use super::Backed;
 use crate::op::{Conv, ConvKind};
 
-pub(super) fn convolve<B: Backed>(
+pub(crate) fn convolve<B: Backed>(
     conv: &Conv,
     a: B::FloatTensorPrimitive,
     b: B::FloatTensorPrimitive,

@@ -1,6 +1,6 @@
 //! How each operation is computed, generic over Burn's backends. One file a family, as in `op/`.
 
-mod conv;
+pub(super) mod conv;
 mod elementwise;
 mod layout;
 mod order;
@@ -139,8 +139,8 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
                 out.loop_limit,
             ))
         }
-        Op::MatMul => Value::Float(B::float_matmul(next().float(), next().float())),
-        Op::Conv(conv) => Value::Float(conv::convolve::<B>(
+        Op::MatMul => Value::Float(B::matmul(next().float(), next().float(), out.loop_limit)),
+        Op::Conv(conv) => Value::Float(B::convolve(
             conv,
             next().float(),
             next().float(),

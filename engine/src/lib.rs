@@ -47,7 +47,7 @@ pub mod train;
 
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
-pub use graph::{EvalStats, eval, eval_stats, flops};
+pub use graph::{EvalStats, Explanation, Kernel, eval, eval_stats, explain, flops};
 pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
 pub use random::Key;
@@ -55,7 +55,7 @@ pub use runtime::{Device, DeviceInfo, MemoryUse, Selection};
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{
-    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jvp, try_value_and_grad,
-    unroll, value_and_grad, value_and_grad_aux, vjp,
+    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jvp,
+    try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
 };
 pub use tree::{Tree, tree_dot};

@@ -141,6 +141,19 @@ impl Tensor {
         Tensor::with_body(Op::Data, body, shape, dtype, device.clone(), Vec::new())
     }
 
+    /// A tensor of the same shape, type and device without a value, for tracing.
+    pub(crate) fn stand_in(&self) -> Tensor {
+        let device = self.device().clone();
+        Tensor::with_body(
+            Op::Data,
+            Body::default(),
+            self.shape(),
+            self.dtype(),
+            device,
+            Vec::new(),
+        )
+    }
+
     // ---- making ----
 
     /// A tensor of the given values in row-major order.

@@ -33,19 +33,13 @@ shaders! {
     MAX_POOL_INDEX = "max_pool_index", 64;
 }
 
-impl Shader {
-    /// Workgroups along x and y that give at least `invocations`, within the portable 65,535 a dimension.
-    pub fn dispatch(&self, invocations: u64) -> (u32, u32) {
-        let groups = invocations.div_ceil(u64::from(self.workgroup)).max(1);
-        let x = groups.min(65_535);
-        let y = groups.div_ceil(x);
-        assert!(
-            y <= 65_535,
-            "{}: {invocations} invocations exceed one dispatch",
-            self.name
-        );
-        (x as u32, y as u32)
-    }
+/// Workgroups along x and y that make at least `groups`, within the portable 65,535 a dimension.
+pub fn grid(groups: u64) -> (u32, u32) {
+    let groups = groups.max(1);
+    let x = groups.min(65_535);
+    let y = groups.div_ceil(x);
+    assert!(y <= 65_535, "{groups} workgroups exceed one dispatch");
+    (x as u32, y as u32)
 }
 
 #[cfg(test)]
@@ -81,9 +75,9 @@ mod tests {
 
     #[test]
     fn dispatch_covers_everything() {
-        for n in [1, 63, 64, 65, 65_535 * 64, 65_535 * 64 + 1, 1 << 31] {
-            let (x, y) = THREEFRY.dispatch(n);
-            assert!(u64::from(x) * u64::from(y) * 64 >= n && x <= 65_535 && y <= 65_535);
+        for n in [1, 2, 65_535, 65_536, 65_535 * 2 + 1, 1 << 31] {
+            let (x, y) = grid(n);
+            assert!(u64::from(x) * u64::from(y) >= n && x <= 65_535 && y <= 65_535);
         }
     }
 }

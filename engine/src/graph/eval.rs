@@ -1,13 +1,15 @@
 //! Evaluation: which nodes to compute, in which order, and when to let go of values.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::ir::{Graph, Id, Node};
+use super::plan::Plan;
 use crate::op::Op;
-use crate::runtime::{self, Buffer};
+use crate::runtime::Buffer;
 use crate::tensor::Tensor;
-use crate::{Error, Result};
+use crate::{DType, Device, Error, Result};
 
 static NODES: AtomicU64 = AtomicU64::new(0);
 
@@ -45,11 +47,208 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
     let _running = RUNNING
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    for tensor in pending(outputs) {
-        let keep = tensor.id() < scratch && tensor.is_traced();
-        compute(&tensor, keep)?;
+    let nodes = pending(outputs);
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let recorded = Recorded::new(&nodes, &[])?;
+    let wanted = let_go(nodes, outputs, scratch);
+    let targets: Vec<Id> = wanted
+        .iter()
+        .map(|tensor| recorded.ids[&tensor.id()])
+        .collect();
+    let plan = Plan::new(&recorded.graph, &targets);
+    let values = run(&plan, recorded.leaves)?;
+    for (tensor, value) in wanted.into_iter().zip(values) {
+        tensor.body().value = Some(value);
     }
     Ok(())
+}
+
+fn run(plan: &Plan, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
+    NODES.fetch_add(plan.launches() as u64, Ordering::Relaxed);
+    plan.run(leaves)
+}
+
+/// A traced function: its plan, and the values that it captured.
+pub(crate) struct Traced {
+    pub plan: Plan,
+    /// Nodes that the function recorded.
+    pub recorded: usize,
+    /// Bytes that these read and write if each is computed by itself.
+    pub recorded_bytes: u64,
+    arguments: Vec<Tensor>,
+    captured: Vec<Buffer>,
+}
+
+impl Traced {
+    /// The plan from stand-ins to what was made of them.
+    pub fn new(arguments: &[Tensor], outputs: &[Tensor]) -> Result<Traced> {
+        let nodes = pending(outputs);
+        let recorded = Recorded::new(&nodes, arguments)?;
+        let mut graph = recorded.graph;
+        let mut leaves = recorded.leaves;
+        let targets: Vec<Id> = outputs
+            .iter()
+            .map(|output| match recorded.ids.get(&output.id()) {
+                Some(&id) => Ok(id),
+                // An output that was there before.
+                None => Recorded::known(output, &mut graph, &mut leaves),
+            })
+            .collect::<Result<_>>()?;
+        Ok(Traced {
+            plan: Plan::new(&graph, &targets),
+            recorded: nodes.len(),
+            recorded_bytes: nodes.iter().map(traffic).sum(),
+            arguments: arguments.to_vec(),
+            captured: leaves,
+        })
+    }
+
+    /// Whether the arguments may be these.
+    pub fn fits(&self, leaves: &[Tensor]) -> bool {
+        let same = |(a, b): (&Tensor, &Tensor)| {
+            a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device()
+        };
+        self.arguments.len() == leaves.len() && self.arguments.iter().zip(leaves).all(same)
+    }
+
+    /// The outputs for these arguments.
+    pub fn call(&self, leaves: &[Tensor]) -> Result<Vec<Tensor>> {
+        eval(leaves)?;
+        let mut values: Vec<Buffer> = leaves.iter().map(Tensor::value).collect::<Result<_>>()?;
+        values.extend(self.captured.iter().cloned());
+        let results = run(&self.plan, values)?;
+        let tensor = |(value, meta): (Buffer, &(Vec<usize>, DType, Device))| {
+            Tensor::from_buffer(value, &meta.0, meta.1, &meta.2)
+        };
+        Ok(results
+            .into_iter()
+            .zip(self.plan.results())
+            .map(tensor)
+            .collect())
+    }
+}
+
+/// Bytes that a node reads and writes by itself.
+fn traffic(tensor: &Tensor) -> u64 {
+    use Op::{Alias, Broadcast, Call, Data, Detach, Full, Permute, Reshape};
+    match tensor.0.op {
+        Data | Full(_) | Alias | Detach | Call { .. } | Reshape | Broadcast | Permute(_) => 0,
+        _ => tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>(),
+    }
+}
+
+/// What tensors recorded, as a graph.
+struct Recorded {
+    graph: Graph,
+    /// Values of the graph's leaves, without those of the arguments.
+    leaves: Vec<Buffer>,
+    /// By the tensors' ids.
+    ids: HashMap<u64, Id>,
+}
+
+impl Recorded {
+    /// The graph of nodes that have no values yet, oldest first. Arguments become its first leaves.
+    fn new(nodes: &[Tensor], arguments: &[Tensor]) -> Result<Recorded> {
+        let mut graph = Graph::default();
+        let mut leaves = Vec::new();
+        let mut ids: HashMap<u64, Id> = HashMap::new();
+        for argument in arguments {
+            let id = graph.leaf(argument.shape(), argument.dtype(), argument.device());
+            ids.insert(argument.id(), id);
+        }
+        for tensor in nodes {
+            if ids.contains_key(&tensor.id()) {
+                continue;
+            }
+            let mut inputs = Vec::new();
+            for input in tensor.inputs() {
+                let id = match ids.get(&input.id()) {
+                    Some(&id) => id,
+                    None => Recorded::known(&input, &mut graph, &mut leaves)?,
+                };
+                ids.insert(input.id(), id);
+                inputs.push(id);
+            }
+            let id = match tensor.0.op {
+                // The last input is the primal result; the others are there for the derivative.
+                Op::Call { .. } => *inputs.last().ok_or_else(|| lost(tensor))?,
+                Op::Data => return Err(lost(tensor)),
+                ref op if inputs.is_empty() && !op.is_source() => return Err(lost(tensor)),
+                ref op => graph.push(Node {
+                    op: op.clone(),
+                    inputs,
+                    shape: tensor.shape().into(),
+                    dtype: tensor.dtype(),
+                    device: tensor.device().clone(),
+                }),
+            };
+            ids.insert(tensor.id(), id);
+        }
+        Ok(Recorded { graph, leaves, ids })
+    }
+
+    /// A node for a tensor that has its value.
+    fn known(tensor: &Tensor, graph: &mut Graph, leaves: &mut Vec<Buffer>) -> Result<Id> {
+        let value = tensor.body().value.clone().ok_or_else(|| lost(tensor))?;
+        let (shape, dtype, device) = (tensor.shape(), tensor.dtype(), tensor.device());
+        Ok(match value.constant() {
+            Some(value) => graph.push(Node {
+                op: Op::Full(value),
+                inputs: Vec::new(),
+                shape: shape.into(),
+                dtype,
+                device: device.clone(),
+            }),
+            None => {
+                leaves.push(value);
+                graph.leaf(shape, dtype, device)
+            }
+        })
+    }
+}
+
+/// Takes the history off nodes that are about to be computed, oldest first, and returns those whose values
+/// somebody may ask for: outputs, what open traces keep, what the program holds. All others are gone.
+fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
+    let mut uses: HashMap<u64, usize> = HashMap::new();
+    for input in nodes.iter().flat_map(Tensor::inputs) {
+        *uses.entry(input.id()).or_default() += 1;
+    }
+    let asked: HashSet<u64> = outputs.iter().map(Tensor::id).collect();
+    let mut wanted = Vec::new();
+    let mut history = Vec::new();
+    for tensor in nodes {
+        let keep = tensor.id() < scratch && tensor.is_traced();
+        // One handle is this list's; one is each user's that is computed now too.
+        let others = 1 + uses.get(&tensor.id()).copied().unwrap_or(0);
+        let held = Arc::strong_count(&tensor.0) > others;
+        if !keep {
+            let mut body = tensor.body();
+            history.push((std::mem::take(&mut body.inputs), body.call.take()));
+        } else if matches!(tensor.0.op, Op::Call { .. }) {
+            tensor.body().inputs.pop();
+        }
+        if keep || held || asked.contains(&tensor.id()) {
+            wanted.push(tensor);
+        }
+    }
+    wanted
+}
+
+/// The error of a tensor that was to be computed when a device failed.
+fn lost(tensor: &Tensor) -> Error {
+    Error::Device {
+        device: tensor.device().to_string(),
+        during: format!("computing {} of shape {:?}", tensor.0.op.name(), tensor.shape()),
+        reason: match tensor.0.op {
+            Op::Data => "it stands for an input of a function that is being traced (`jit`), which has no value \
+                         yet; return what you need as an output",
+            _ => "what it is made of was lost in an earlier failure; compute it again from the start",
+        }
+        .into(),
+    }
 }
 
 /// Floating-point operations of the convolutions and matrix products that computing these tensors would run: two
@@ -65,7 +264,11 @@ pub fn flops(outputs: &[Tensor]) -> u64 {
     let nodes = pending(outputs);
     nodes
         .iter()
-        .map(|node| node.0.op.flops(node, &node.inputs()))
+        .map(|node| {
+            let inputs = node.inputs();
+            let inner = inputs.first().and_then(|input| input.shape().last());
+            node.0.op.flops(node.numel(), inner.copied())
+        })
         .sum()
 }
 
@@ -92,55 +295,4 @@ fn pending(outputs: &[Tensor]) -> Vec<Tensor> {
     }
     order.sort_unstable_by_key(Tensor::id);
     order
-}
-
-fn compute(tensor: &Tensor, keep: bool) -> Result<()> {
-    let (mut inputs, call) = {
-        let mut body = tensor.body();
-        if keep {
-            (body.inputs.clone(), None)
-        } else {
-            (std::mem::take(&mut body.inputs), body.call.take())
-        }
-    };
-    if let Op::Call { .. } = tensor.0.op {
-        // The last input is the primal result; the others are there for the derivative.
-        let primal = inputs.pop().expect("a call records its primal result");
-        let mut body = tensor.body();
-        body.value = primal.body().value.clone();
-        if keep {
-            body.inputs.pop();
-        }
-        drop(body);
-        drop((inputs, call, primal));
-        return Ok(());
-    }
-    let buffers: Vec<Buffer> = inputs
-        .iter()
-        .map(|input| take_or_share(input, keep))
-        .collect();
-    NODES.fetch_add(1, Ordering::Relaxed);
-    let value = runtime::execute(&tensor.0, &inputs, buffers).map_err(|reason| Error::Device {
-        device: tensor.device().to_string(),
-        during: format!(
-            "computing {} of shape {:?}",
-            tensor.0.op.name(),
-            tensor.shape()
-        ),
-        reason,
-    })?;
-    tensor.body().value = Some(value);
-    Ok(())
-}
-
-/// An input's value: moved out where this is the last use, so that the operation may work in place.
-fn take_or_share(input: &Tensor, keep: bool) -> Buffer {
-    let last_use = !keep && Arc::strong_count(&input.0) == 1;
-    let mut body = input.body();
-    let value = if last_use {
-        body.value.take()
-    } else {
-        body.value.clone()
-    };
-    value.expect("inputs are computed before their users")
 }

@@ -1,6 +1,12 @@
 //! Walks over the recorded graph. Every walk is iterative.
 
 mod eval;
+mod explain;
+mod fuse;
+mod ir;
+mod plan;
+pub(crate) mod program;
 
-pub(crate) use eval::eval_scratch;
 pub use eval::{EvalStats, eval, eval_stats, flops};
+pub(crate) use eval::{Traced, eval_scratch};
+pub use explain::{Explanation, Kernel, explain};

@@ -45,6 +45,7 @@ pub(crate) enum Op {
     Binary(Binary),
     Compare(Compare),
     Logic(Logic),
+    IsFinite,
     Select,
     Cast,
     // reductions and order
@@ -82,6 +83,7 @@ impl Op {
             Op::Binary(op) => op.name(),
             Op::Compare(op) => op.name(),
             Op::Logic(op) => op.name(),
+            Op::IsFinite => "is_finite",
             Op::Select => "where",
             Op::Cast => "to_dtype",
             Op::Sum(_) => "sum",
@@ -101,6 +103,11 @@ impl Op {
         }
     }
 
+    /// Whether it has no inputs.
+    pub fn is_source(&self) -> bool {
+        matches!(self, Op::Full(_) | Op::Iota | Op::Random(_))
+    }
+
     /// Whether a derivative can flow from the inputs to the output.
     pub fn is_differentiable(&self) -> bool {
         !matches!(
@@ -112,6 +119,7 @@ impl Op {
                 | Op::Detach
                 | Op::Compare(_)
                 | Op::Logic(_)
+                | Op::IsFinite
                 | Op::ArgMax(_)
                 | Op::ArgSort { .. }
                 | Op::MaxPoolIndex(_)
@@ -119,9 +127,11 @@ impl Op {
     }
 
     /// Two for each multiply-accumulate of a contraction; all other operations count nothing.
-    pub fn flops(&self, out: &Tensor, inputs: &[Tensor]) -> u64 {
+    ///
+    /// `out` counts the output's elements; `inner` is the size of the first input's last axis.
+    pub fn flops(&self, out: usize, inner: Option<usize>) -> u64 {
         match self {
-            Op::MatMul => 2 * (out.numel() * inputs[0].size(-1)) as u64,
+            Op::MatMul => 2 * (out * inner.unwrap_or(1)) as u64,
             Op::Conv(conv) => conv.flops(),
             _ => 0,
         }
@@ -139,6 +149,7 @@ impl Op {
             | Op::Detach
             | Op::Compare(_)
             | Op::Logic(_)
+            | Op::IsFinite
             | Op::ArgMax(_)
             | Op::ArgSort { .. }
             | Op::MaxPoolIndex(_) => vec![None; inputs.len()],
@@ -186,6 +197,7 @@ impl Op {
             | Op::Detach
             | Op::Compare(_)
             | Op::Logic(_)
+            | Op::IsFinite
             | Op::ArgMax(_)
             | Op::ArgSort { .. }
             | Op::MaxPoolIndex(_) => None,

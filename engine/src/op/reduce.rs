@@ -157,18 +157,8 @@ impl Tensor {
 
     /// Whether every element is finite, as a Bool scalar.
     pub fn all_finite(&self) -> Tensor {
-        let largest = if self.dtype() == DType::F64 {
-            f64::MAX
-        } else {
-            f64::from(f32::MAX)
-        };
-        // Comparisons with NaN are false.
-        let others = self
-            .abs()
-            .le(&self.full_like(largest))
-            .not()
-            .to_dtype(DType::F32)
-            .sum();
+        let finite = Tensor::apply(Op::IsFinite, &[self], self.shape(), DType::Bool);
+        let others = finite.not().to_dtype(DType::F32).sum();
         others.eq(&others.zeros_like())
     }
 }

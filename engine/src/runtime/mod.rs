@@ -2,7 +2,9 @@
 
 mod adapters;
 mod backend;
+mod cpu;
 mod device;
+mod generated;
 mod kernels;
 mod memory;
 mod wgsl;
@@ -18,9 +20,10 @@ pub(crate) use backend::{Backed, Value};
 use memory::Charge;
 
 use crate::DType;
+use crate::graph::program::Program;
 use crate::op::Op;
-use crate::shape::{numel, physical};
-use crate::tensor::{Node, Tensor};
+use crate::shape::numel;
+use crate::tensor::Tensor;
 use kernels::Arg;
 
 /// A computed value and its entry in the device's memory account. Clones share both.
@@ -49,6 +52,14 @@ impl Buffer {
         }
     }
 
+    /// The value of all elements, if they are not spread out.
+    pub fn constant(&self) -> Option<f64> {
+        match self.storage {
+            Storage::Fill(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Puts a backend's primitive tensor on the account; views of inputs cost nothing more.
     pub fn track<B: Backed>(value: Value<B>, device: &Device, views: &[Buffer]) -> Buffer {
         let charge = views
@@ -65,102 +76,145 @@ impl Buffer {
     }
 }
 
-/// Computes one node. The message of an error is the backend's.
+/// Shape and type of an operand. The shape is physical: a scalar has shape `[1]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    pub shape: Vec<usize>,
+    pub dtype: DType,
+}
+
+/// Computes one operation. The message of an error is the backend's.
 pub(crate) fn execute(
-    node: &Node,
-    inputs: &[Tensor],
+    op: &Op,
+    metas: &[&Meta],
     buffers: Vec<Buffer>,
+    out: &Meta,
+    device: &Device,
 ) -> Result<Buffer, String> {
-    match (&node.op, buffers.as_slice()) {
-        (Op::Full(value), _) => return Ok(Buffer::fill(*value)),
-        // Layout changes of a constant are constants.
-        (
-            Op::Alias
-            | Op::Detach
-            | Op::Reshape
-            | Op::Broadcast
-            | Op::Permute(_)
-            | Op::Slice(_)
-            | Op::Cast,
-            [
-                Buffer {
-                    storage: Storage::Fill(value),
-                    ..
-                },
-            ],
-        ) => {
-            return Ok(Buffer::fill(if node.dtype.is_float() {
-                *value
-            } else {
-                value.trunc()
-            }));
-        }
-        (
-            Op::Alias | Op::Detach,
-            [
-                Buffer {
-                    storage: Storage::Cpu(_) | Storage::Gpu(_),
-                    ..
-                },
-            ],
-        ) => {
-            return Ok(buffers.into_iter().next().expect("matched"));
+    match op {
+        Op::Full(value) => return Ok(Buffer::fill(*value)),
+        Op::Broadcast | Op::Permute(_) | Op::Reshape if buffers[0].constant().is_some() => {
+            return Ok(buffers.into_iter().next().expect("there is one"));
         }
         _ => {}
     }
-    match node.device.kind() {
-        DeviceKind::Cpu => execute_on::<Flex>(node, inputs, buffers, &FlexDevice, None),
+    match device.kind() {
+        DeviceKind::Cpu => execute_on::<Flex>(op, metas, buffers, out, device, &FlexDevice, None),
         DeviceKind::Gpu(gpu) => {
-            execute_on::<Wgpu>(node, inputs, buffers, &gpu.burn, gpu.loop_limit)
+            execute_on::<Wgpu>(op, metas, buffers, out, device, &gpu.burn, gpu.loop_limit)
         }
     }
 }
 
 fn execute_on<B: Backed>(
-    node: &Node,
-    inputs: &[Tensor],
+    op: &Op,
+    metas: &[&Meta],
     buffers: Vec<Buffer>,
-    device: &B::Device,
+    out: &Meta,
+    device: &Device,
+    place: &B::Device,
     loop_limit: Option<usize>,
 ) -> Result<Buffer, String> {
-    let shapes: Vec<(Vec<usize>, DType)> = inputs
-        .iter()
-        .map(|t| (physical(t.shape()), t.dtype()))
-        .collect();
     // The inputs stay on the account until the output is on it too: that is the honest peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
     let is_view = matches!(
-        node.op,
-        Op::Alias | Op::Detach | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
+        op,
+        Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
     );
-    let mut sources = Vec::new();
-    let mut args = Vec::new();
-    for (buffer, (shape, dtype)) in buffers.into_iter().zip(shapes) {
-        if is_view {
-            sources.push(buffer.clone());
-        }
-        let value = match buffer.storage {
-            Storage::Fill(value) => Value::Fill(value),
-            Storage::Host(bytes) => B::from_bytes(&bytes, &shape, dtype, device),
-            storage => B::take(storage).expect("inputs live on the node's device"),
-        };
-        args.push(Arg {
-            value,
-            shape,
-            dtype,
-            device: device.clone(),
-        });
-    }
-    let out = kernels::Out {
-        shape: physical(&node.shape),
-        dtype: node.dtype,
-        device: device.clone(),
+    let sources = if is_view { buffers.clone() } else { Vec::new() };
+    let args = args::<B>(metas, buffers, place);
+    let wanted = kernels::Out {
+        shape: out.shape.clone(),
+        dtype: out.dtype,
+        device: place.clone(),
         loop_limit,
     };
-    let value = kernels::run::<B>(&node.op, args, &out)?;
-    let buffer = Buffer::track(value, &node.device, &sources);
+    let value = kernels::run::<B>(op, args, &wanted)?;
+    let buffer = Buffer::track(value, device, &sources);
     drop(charged);
     Ok(buffer)
+}
+
+fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> Vec<Arg<B>> {
+    let arg = |(buffer, meta): (Buffer, &&Meta)| Arg {
+        value: match buffer.storage {
+            Storage::Fill(value) => Value::Fill(value),
+            Storage::Host(bytes) => B::from_bytes(&bytes, &meta.shape, meta.dtype, place),
+            storage => B::take(storage).expect("inputs live on the node's device"),
+        },
+        shape: meta.shape.clone(),
+        dtype: meta.dtype,
+        device: place.clone(),
+    };
+    buffers.into_iter().zip(metas).map(arg).collect()
+}
+
+/// A program that is ready for a device.
+pub(crate) struct Compiled {
+    program: Program,
+    gpu: Option<generated::Compiled>,
+}
+
+impl Compiled {
+    /// For inputs of these shapes.
+    pub fn new(program: Program, metas: &[&Meta], device: &Device) -> Compiled {
+        let shapes: Vec<&[usize]> = metas.iter().map(|m| m.shape.as_slice()).collect();
+        let gpu = match device.kind() {
+            DeviceKind::Cpu => None,
+            DeviceKind::Gpu(gpu) => {
+                let software = gpu.loop_limit.is_some();
+                Some(generated::Compiled::new(&program, &shapes, software))
+            }
+        };
+        Compiled { program, gpu }
+    }
+
+    /// What it computes.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Kernels that a run launches.
+    pub fn launches(&self) -> usize {
+        self.gpu.as_ref().map_or(1, generated::Compiled::launches)
+    }
+
+    /// The outputs' values. The message of an error is the backend's.
+    pub fn run(
+        &self,
+        metas: &[&Meta],
+        buffers: Vec<Buffer>,
+        device: &Device,
+    ) -> Result<Vec<Buffer>, String> {
+        match (device.kind(), &self.gpu) {
+            (DeviceKind::Gpu(place), Some(gpu)) => {
+                on(metas, buffers, device, &place.burn, |inputs| {
+                    gpu.run(inputs, &place.burn)
+                })
+            }
+            _ => on::<Flex>(metas, buffers, device, &FlexDevice, |inputs| {
+                Ok(cpu::program::run(&self.program, inputs))
+            }),
+        }
+    }
+}
+
+fn on<B: Backed>(
+    metas: &[&Meta],
+    buffers: Vec<Buffer>,
+    device: &Device,
+    place: &B::Device,
+    run: impl FnOnce(Vec<Value<B>>) -> Result<Vec<Value<B>>, String>,
+) -> Result<Vec<Buffer>, String> {
+    let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
+    let inputs = args::<B>(metas, buffers, place)
+        .into_iter()
+        .map(Arg::dense)
+        .collect();
+    let track = |value| Buffer::track(value, device, &[]);
+    let outputs = run(inputs)?.into_iter().map(track).collect();
+    drop(charged);
+    Ok(outputs)
 }
 
 /// Bytes in row-major order to a device.

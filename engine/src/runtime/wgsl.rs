@@ -30,22 +30,35 @@ impl KernelSource for Source {
 /// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.
 fn launch(client: &Client, shader: Shader, invocations: u64, buffers: &[&Handle], params: &[u32]) {
     let params = client.create_from_slice(bytemuck::cast_slice(params));
-    let bindings = buffers
-        .iter()
-        .copied()
-        .chain([&params])
-        .map(|h| h.clone().binding())
-        .collect();
-    let (x, y) = shader.dispatch(invocations);
-    let kernel = SourceKernel::new(Source(shader), CubeDim::new_1d(shader.workgroup));
+    let buffers = buffers.iter().copied().chain([&params]);
+    let groups = invocations.div_ceil(u64::from(shader.workgroup));
+    dispatch(client, Source(shader), shader.workgroup, groups, buffers);
+}
+
+/// Runs a kernel with `groups` workgroups at least.
+pub(super) fn dispatch<'a>(
+    client: &Client,
+    source: impl KernelSource,
+    workgroup: u32,
+    groups: u64,
+    buffers: impl Iterator<Item = &'a Handle>,
+) {
+    let (x, y) = prospr_shaders::grid(groups);
+    let kernel = SourceKernel::new(source, CubeDim::new_1d(workgroup));
     client.launch(
         Box::new(kernel),
         CubeCount::Static(x, y, 1),
-        KernelArguments::new().with_buffers(bindings),
+        KernelArguments::new().with_buffers(buffers.map(|h| h.clone().binding()).collect()),
     );
 }
 
-fn output(client: &Client, device: &CubeDevice, shape: &[usize], dtype: DType) -> CubeTensor {
+/// Memory for a result.
+pub(super) fn output(
+    client: &Client,
+    device: &CubeDevice,
+    shape: &[usize],
+    dtype: DType,
+) -> CubeTensor {
     let shape = Shape::from(shape.to_vec());
     let handle = client.empty(shape.num_elements() * dtype.size());
     CubeTensor::new_contiguous(client.clone(), device.clone(), shape, handle, dtype)

@@ -1,10 +1,12 @@
 //! Training with a mask: pruned weights are zero before the first step and after every step.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 
 use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
 use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
-use crate::{Error, Key, Params, Result, Tree, value_and_grad_aux};
+use crate::transform::jit::Compiled;
+use crate::{Error, Key, Params, Result, Tensor, Tree, jit, value_and_grad_aux};
 
 /// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
 #[derive(Clone)]
@@ -88,7 +90,24 @@ pub struct Trainer {
     pub mask: Params,
     /// For dropout.
     pub key: Key,
+    /// Steps that were compiled, by what they depend on beside tensors; the last ones.
+    plans: Arc<Mutex<Vec<Plan>>>,
 }
+
+/// Parameters, running statistics, momentum, mask, batch.
+type StepIn = (Params, Params, SgdState<Params>, Params, Batch);
+/// Parameters, running statistics, momentum, loss, ranks of the labels.
+type StepOut = (Params, Params, SgdState<Params>, Tensor, Tensor);
+
+/// A compiled step, and what it depends on beside tensors.
+struct Plan {
+    net: Net,
+    rule: Sgd,
+    step: Arc<Compiled<StepOut>>,
+}
+
+/// Compiled steps that a trainer keeps: for a few sizes of batches at one learning rate.
+const PLANS: usize = 4;
 
 impl Trainer {
     /// A dense network at a constant learning rate.
@@ -99,6 +118,7 @@ impl Trainer {
             schedule: Schedule::Constant,
             mask: Params::new(),
             key: Key::new(0),
+            plans: Arc::default(),
         }
     }
 
@@ -139,40 +159,40 @@ impl Trainer {
     }
 
     fn masked(&self, params: &Params) -> Params {
-        let mut masked = params.clone();
-        for (name, _, mask) in self.mask.iter() {
-            let role = params
-                .role(name)
-                .unwrap_or_else(|| panic!("the mask names `{name}`, which the network lacks"));
-            masked.insert(name, role, &params[name] * mask);
-        }
-        masked
+        masked(params, &self.mask)
     }
 
-    /// One step, computed when this returns.
+    /// What a step computes.
+    fn function(&self, rule: Sgd, key: Key) -> impl Fn(&StepIn) -> StepOut {
+        let net = self.net.clone();
+        move |(params, state, momentum, mask, batch)| {
+            let loss = |params: &Params| {
+                let (logits, state) = net.apply(params, state, &batch.images, Mode::Train(key));
+                (cross_entropy(&logits, &batch.labels), (state, logits))
+            };
+            let ((loss, (state, logits)), grads) = value_and_grad_aux(loss)(params);
+            let ranks = label_ranks(&logits, &batch.labels);
+            let (params, momentum) = rule.update(params, &grads, momentum);
+            (masked(&params, mask), state, momentum, loss, ranks)
+        }
+    }
+
+    /// One step, computed when this returns. Steps are compiled once for each size of a batch, if they draw no
+    /// random numbers.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if the loss before the step is not finite; [`Error::Device`].
     pub fn step(&self, now: &TrainState, batch: &Batch) -> Result<TrainState> {
-        let mode = Mode::Train(self.key.fold_in(now.step as u64));
-        let loss = |params: &Params| {
-            let (logits, state) = self.net.apply(params, &now.state, &batch.images, mode);
-            (cross_entropy(&logits, &batch.labels), (state, logits))
-        };
-        let ((loss, (state, logits)), grads) = value_and_grad_aux(loss)(&now.params);
-        let ranks = label_ranks(&logits, &batch.labels);
+        let input: StepIn = (
+            now.params.clone(),
+            now.state.clone(),
+            now.optimizer.clone(),
+            self.mask.clone(),
+            batch.clone(),
+        );
         let rule = self.optimizer.with_lr(self.lr(now.epoch));
-        let (params, optimizer) = rule.update(&now.params, &grads, &now.optimizer);
-        let mut next = TrainState {
-            params: self.masked(&params),
-            state,
-            optimizer,
-            step: now.step + 1,
-            ..now.clone()
-        };
-        let mut all = next.leaves();
-        all.extend([loss.clone(), ranks.clone()]);
-        crate::eval(&all)?;
+        let step = self.compiled(rule, self.key.fold_in(now.step as u64), &input)?;
+        let (params, state, optimizer, loss, ranks) = step.call(&input.leaves())?;
         let loss = loss.item()?;
         if !loss.is_finite() {
             return Err(Error::NonFinite {
@@ -180,8 +200,42 @@ impl Trainer {
                 what: "training loss".into(),
             });
         }
+        let mut next = TrainState {
+            params,
+            state,
+            optimizer,
+            step: now.step + 1,
+            ..now.clone()
+        };
         next.seen.add(batch, loss, &ranks.to_f64s()?);
         Ok(next)
+    }
+
+    fn compiled(&self, rule: Sgd, key: Key, input: &StepIn) -> Result<Arc<Compiled<StepOut>>> {
+        let mut plans = self
+            .plans
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let leaves = input.leaves();
+        let fits = |plan: &&Plan| {
+            Arc::ptr_eq(&plan.net, &self.net) && plan.rule == rule && plan.step.fits(&leaves)
+        };
+        if let Some(plan) = plans.iter().find(fits) {
+            return Ok(plan.step.clone());
+        }
+        let step = Compiled::new(self.function(rule, key), input)?;
+        let step = Arc::new(step.expect("no transform is running"));
+        if !step.is_random() {
+            if plans.len() == PLANS {
+                plans.remove(0);
+            }
+            plans.push(Plan {
+                net: self.net.clone(),
+                rule,
+                step: step.clone(),
+            });
+        }
+        Ok(step)
     }
 
     /// The rest of an epoch: steps on `batches`, which begin at number `now.seen.batches` of the epoch. `watch` sees the
@@ -239,6 +293,17 @@ impl Trainer {
     }
 }
 
+fn masked(params: &Params, mask: &Params) -> Params {
+    let mut masked = params.clone();
+    for (name, _, mask) in mask.iter() {
+        let role = params
+            .role(name)
+            .unwrap_or_else(|| panic!("the mask names `{name}`, which the network lacks"));
+        masked.insert(name, role, &params[name] * mask);
+    }
+    masked
+}
+
 /// Loss and accuracies of a network over all batches, in evaluation mode.
 ///
 /// # Errors
@@ -250,12 +315,16 @@ pub fn evaluate<E: From<Error>>(
     batches: impl IntoIterator<Item = Result<Batch, E>>,
 ) -> Result<Metrics, E> {
     let mut seen = Seen::default();
+    let forward = jit(|(params, state, batch): &(Params, Params, Batch)| {
+        let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
+        (
+            cross_entropy(&logits, &batch.labels),
+            label_ranks(&logits, &batch.labels),
+        )
+    });
     for batch in batches {
         let batch = batch?;
-        let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
-        let loss = cross_entropy(&logits, &batch.labels);
-        let ranks = label_ranks(&logits, &batch.labels);
-        crate::eval(&[loss.clone(), ranks.clone()])?;
+        let (loss, ranks) = forward(&(params.clone(), state.clone(), batch.clone()))?;
         seen.add(&batch, loss.item()?, &ranks.to_f64s()?);
     }
     Ok(seen.metrics())

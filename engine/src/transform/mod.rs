@@ -7,6 +7,7 @@
 mod checkpoint;
 mod custom;
 mod grad;
+pub(crate) mod jit;
 mod jvp;
 mod tape;
 mod unroll;
@@ -15,6 +16,7 @@ mod vjp;
 pub use checkpoint::checkpoint;
 pub use custom::custom_vjp;
 pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
+pub use jit::jit;
 pub use jvp::{hvp, jvp};
 pub use unroll::{Policy, UnrollOptions, unroll};
 pub use vjp::{Pullback, vjp};

@@ -29,16 +29,8 @@ pub(super) struct Out<B: Backed> {
 }
 
 impl<B: Backed> Arg<B> {
-    /// The single value, if it is a constant and `shape` is the other operand's: then no spreading is needed.
-    fn fill(&self) -> Option<f64> {
-        match self.value {
-            Value::Fill(value) => Some(value),
-            _ => None,
-        }
-    }
-
     /// Spreads a constant out.
-    fn dense(self) -> Value<B> {
+    pub fn dense(self) -> Value<B> {
         let Value::Fill(value) = self.value else {
             return self.value;
         };
@@ -94,8 +86,8 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
     let mut args = args.into_iter();
     let mut next = || args.next().expect("the operation has this input");
     Ok(match op {
-        Op::Data | Op::Full(_) | Op::Call { .. } => {
-            unreachable!("{} is not computed by a kernel", op.name())
+        Op::Data | Op::Full(_) | Op::Call { .. } | Op::Logic(_) | Op::IsFinite => {
+            unreachable!("{} is not computed by a kernel of its own", op.name())
         }
         Op::Iota => Value::Int(B::int_arange(
             0..out.shape[0] as i64,
@@ -111,13 +103,12 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
             })
         }
         Op::Alias | Op::Detach => next().dense(),
-        Op::Unary(op) => elementwise::unary(*op, next()),
-        Op::Binary(op) => elementwise::binary(*op, next(), next(), out),
+        Op::Unary(op) => Value::Int(elementwise::unary::<B>(*op, next().int())),
+        Op::Binary(op) => Value::Int(elementwise::binary::<B>(*op, next().int(), next().int())),
         Op::Compare(op) => Value::Bool(elementwise::compare::<B>(*op, next(), next(), out)),
-        Op::Logic(op) => Value::Bool(elementwise::logic::<B>(*op, next(), args.next())),
         Op::Select => elementwise::select(next(), next(), next()),
         Op::Cast => elementwise::cast(next(), out),
-        Op::Sum(axes) => order::sum(next(), axes, out),
+        Op::Sum(axes) => Value::Int(order::sum::<B>(next().int(), axes, out)),
         Op::ArgMax(axis) => Value::Int(order::argmax::<B>(next(), *axis, out)?),
         Op::ArgSort { axis, descending } => {
             Value::Int(order::argsort::<B>(next(), *axis, *descending)?)

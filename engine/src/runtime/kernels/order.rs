@@ -6,72 +6,50 @@ use super::{Arg, Backed, DType, Out, Value};
 use crate::Element;
 use crate::shape::strides;
 
-/// Sums axis by axis, the last first. (Burn's `float_sum` may use float atomics, whose order is not fixed.)
-pub(super) fn sum<B: Backed>(x: Arg<B>, axes: &[usize], out: &Out<B>) -> Value<B> {
-    if let (Some(value), true) = (x.fill(), x.dtype.is_float()) {
-        let count: usize = axes.iter().map(|&a| x.shape[a]).product();
-        return Value::Fill(value * count as f64);
-    }
+/// Sums of integers, axis by axis, the last first. (Sums of floats are programs.)
+pub(super) fn sum<B: Backed>(
+    x: B::IntTensorPrimitive,
+    axes: &[usize],
+    out: &Out<B>,
+) -> B::IntTensorPrimitive {
     let limit = out.loop_limit.unwrap_or(usize::MAX);
-    match x.dense() {
-        Value::Float(t) => Value::Float(
-            axes.iter()
-                .rev()
-                .fold(t, |t, &a| sum_float::<B>(t, a, limit)),
-        ),
-        Value::Int(t) => Value::Int(axes.iter().rev().fold(t, |t, &a| sum_int::<B>(t, a, limit))),
-        _ => unreachable!("checked when the node was made"),
-    }
+    axes.iter()
+        .rev()
+        .fold(x, |x, &axis| sum_axis::<B>(x, axis, limit))
 }
 
 /// Sums along one axis in blocks of at most `limit`, then the blocks' sums.
-macro_rules! blockwise_sum {
-    ($name:ident, $Tensor:ident, $sum_dim:ident, $slice:ident, $reshape:ident, $cat:ident) => {
-        fn $name<B: Backed>(t: B::$Tensor, axis: usize, limit: usize) -> B::$Tensor {
-            let mut shape = t.shape().to_vec();
-            let len = shape[axis];
-            if len <= limit {
-                return B::$sum_dim(t, axis);
-            }
-            let part = |t: B::$Tensor, from: usize, to: usize| {
-                let mut slices = vec![Slice::full(); axis + 1];
-                slices[axis] = Slice::new(from as isize, Some(to as isize), 1);
-                B::$slice(t, &slices)
-            };
-            let blocks = len / limit;
-            shape.splice(axis..=axis, [blocks, limit]);
-            let whole = B::$reshape(
-                part(t.clone(), 0, blocks * limit),
-                Shape::from(shape.clone()),
-            );
-            shape.remove(axis + 1);
-            let mut sums = vec![B::$reshape(
-                B::$sum_dim(whole, axis + 1),
-                Shape::from(shape),
-            )];
-            if blocks * limit < len {
-                sums.push(B::$sum_dim(part(t, blocks * limit, len), axis));
-            }
-            $name::<B>(B::$cat(sums, axis), axis, limit)
-        }
+fn sum_axis<B: Backed>(
+    t: B::IntTensorPrimitive,
+    axis: usize,
+    limit: usize,
+) -> B::IntTensorPrimitive {
+    let mut shape = t.shape().to_vec();
+    let len = shape[axis];
+    if len <= limit {
+        return B::int_sum_dim(t, axis);
+    }
+    let part = |t: B::IntTensorPrimitive, from: usize, to: usize| {
+        let mut slices = vec![Slice::full(); axis + 1];
+        slices[axis] = Slice::new(from as isize, Some(to as isize), 1);
+        B::int_slice(t, &slices)
     };
+    let blocks = len / limit;
+    shape.splice(axis..=axis, [blocks, limit]);
+    let whole = B::int_reshape(
+        part(t.clone(), 0, blocks * limit),
+        Shape::from(shape.clone()),
+    );
+    shape.remove(axis + 1);
+    let mut sums = vec![B::int_reshape(
+        B::int_sum_dim(whole, axis + 1),
+        Shape::from(shape),
+    )];
+    if blocks * limit < len {
+        sums.push(B::int_sum_dim(part(t, blocks * limit, len), axis));
+    }
+    sum_axis::<B>(B::int_cat(sums, axis), axis, limit)
 }
-blockwise_sum!(
-    sum_float,
-    FloatTensorPrimitive,
-    float_sum_dim,
-    float_slice,
-    float_reshape,
-    float_cat
-);
-blockwise_sum!(
-    sum_int,
-    IntTensorPrimitive,
-    int_sum_dim,
-    int_slice,
-    int_reshape,
-    int_cat
-);
 
 /// The first of the largest along an axis; on the host where the device's loops are too short.
 pub(super) fn argmax<B: Backed>(

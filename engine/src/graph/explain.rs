@@ -1,0 +1,112 @@
+//! What a function's plan does, before it runs.
+
+use std::fmt;
+
+use super::Traced;
+use crate::{Result, Tensor, Tree};
+
+/// One kernel of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// The operation, or the expression of a fused program, whose inputs are called `in0`, `in1`, ….
+    pub what: String,
+    /// Shapes of the inputs.
+    pub inputs: Vec<Vec<usize>>,
+    /// Shapes of the outputs.
+    pub outputs: Vec<Vec<usize>>,
+    /// Bytes read and written, each tensor once.
+    pub bytes: u64,
+    /// Two for each multiply-accumulate of convolutions and matrix products; other work counts nothing.
+    pub flops: u64,
+}
+
+/// A function's plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Operations that the function recorded.
+    pub recorded: usize,
+    /// Bytes that these would read and write one by one, views not counted.
+    pub recorded_bytes: u64,
+    /// The kernels that compute the same, in order.
+    pub kernels: Vec<Kernel>,
+    /// Launches; some sums take two.
+    pub launches: usize,
+    /// The most bytes of values alive at once, inputs included; kernels' scratch memory is not in it.
+    pub peak_bytes: u64,
+    /// The kernel at which that is, counted from 0.
+    pub peak_at: usize,
+}
+
+/// The plan of a function for inputs of these shapes, without computing anything.
+///
+/// ```
+/// use prospr_engine::{DType, Device, Tensor, explain};
+/// let x = Tensor::ones(&[8, 100], DType::F32, &Device::cpu());
+/// let plan = explain(|x: &Tensor| (x * 2.0 + 1.0).relu().sum_axes(&[1], false), &x)?;
+/// assert_eq!(plan.kernels[0].what, "sum relu(add(mul(in0, 2), 1))");
+/// # Ok::<(), prospr_engine::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Device`](crate::Error::Device) if `f` asks for the value of an input.
+pub fn explain<X: Tree, Y: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Explanation> {
+    let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
+    let mut rest = arguments.iter().cloned();
+    let y = f(&x.rebuild(&mut || rest.next().expect("one for each leaf")));
+    let traced = Traced::new(&arguments, &y.leaves())?;
+    let (peak_bytes, peak_at) = traced.plan.peak();
+    Ok(Explanation {
+        recorded: traced.recorded,
+        recorded_bytes: traced.recorded_bytes,
+        kernels: traced.plan.kernels().collect(),
+        launches: traced.plan.launches(),
+        peak_bytes,
+        peak_at,
+    })
+}
+
+impl fmt::Display for Explanation {
+    /// A line for each kernel, then the totals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mega = |bytes: u64| bytes as f64 / 1e6;
+        for (index, kernel) in self.kernels.iter().enumerate() {
+            let list = |shapes: &[Vec<usize>]| {
+                shapes
+                    .iter()
+                    .map(|s| format!("{s:?}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            write!(f, "{index:5} {:9.3} MB", mega(kernel.bytes))?;
+            match kernel.flops {
+                0 => write!(f, "{:15}", "")?,
+                flops => write!(f, "{:9.3} GFLOP", flops as f64 / 1e9)?,
+            }
+            writeln!(
+                f,
+                "  {} → {}  {}",
+                list(&kernel.inputs),
+                list(&kernel.outputs),
+                kernel.what
+            )?;
+        }
+        let bytes: u64 = self.kernels.iter().map(|k| k.bytes).sum();
+        let flops: u64 = self.kernels.iter().map(|k| k.flops).sum();
+        writeln!(
+            f,
+            "recorded {} operations, {:.1} MB; compiled to {} kernels ({} launches), {:.1} MB, {:.3} GFLOP",
+            self.recorded,
+            mega(self.recorded_bytes),
+            self.kernels.len(),
+            self.launches,
+            mega(bytes),
+            flops as f64 / 1e9,
+        )?;
+        write!(
+            f,
+            "peak {:.1} MB of values, at kernel {}",
+            mega(self.peak_bytes),
+            self.peak_at
+        )
+    }
+}

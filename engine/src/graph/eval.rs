@@ -132,9 +132,17 @@ impl Traced {
 
 /// Bytes that a node reads and writes by itself.
 fn traffic(tensor: &Tensor) -> u64 {
-    use Op::{Alias, Broadcast, Call, Data, Detach, Full, Permute, Reshape};
+    use Op::{Alias, Broadcast, Call, Data, Detach, Fence, Full, Permute, Reshape};
     match tensor.0.op {
-        Data | Full(_) | Alias | Detach | Call { .. } | Reshape | Broadcast | Permute(_) => 0,
+        Data
+        | Full(_)
+        | Alias
+        | Fence
+        | Detach
+        | Call { .. }
+        | Reshape
+        | Broadcast
+        | Permute(_) => 0,
         _ => tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>(),
     }
 }
@@ -212,16 +220,18 @@ impl Recorded {
 /// Takes the history off nodes that are about to be computed, oldest first, and returns those whose values
 /// somebody may ask for: outputs, what open traces keep, what the program holds. All others are gone.
 fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
+    let keeps = |tensor: &Tensor| tensor.id() < scratch && tensor.is_traced();
+    // How many handles go with the histories that are let go of.
     let mut uses: HashMap<u64, usize> = HashMap::new();
-    for input in nodes.iter().flat_map(Tensor::inputs) {
+    for input in nodes.iter().filter(|t| !keeps(t)).flat_map(Tensor::inputs) {
         *uses.entry(input.id()).or_default() += 1;
     }
     let asked: HashSet<u64> = outputs.iter().map(Tensor::id).collect();
     let mut wanted = Vec::new();
     let mut history = Vec::new();
     for tensor in nodes {
-        let keep = tensor.id() < scratch && tensor.is_traced();
-        // One handle is this list's; one is each user's that is computed now too.
+        let keep = keeps(&tensor);
+        // One handle is this list's.
         let others = 1 + uses.get(&tensor.id()).copied().unwrap_or(0);
         let held = Arc::strong_count(&tensor.0) > others;
         if !keep {
@@ -295,4 +305,25 @@ fn pending(outputs: &[Tensor]) -> Vec<Tensor> {
     }
     order.sort_unstable_by_key(Tensor::id);
     order
+}
+
+/// The programs of a graph of F32 tensors, and the shapes of their inputs.
+#[cfg(test)]
+pub(crate) fn programs(
+    arguments: &[Tensor],
+    outputs: &[Tensor],
+) -> Vec<(super::program::Program, Vec<Vec<usize>>)> {
+    let recorded = Recorded::new(&pending(outputs), arguments).unwrap();
+    let targets: Vec<Id> = outputs.iter().map(|t| recorded.ids[&t.id()]).collect();
+    let graph = recorded.graph;
+    let shape = |id: &Id| crate::shape::physical(&graph.nodes[*id].shape);
+    super::fuse::fuse(&graph, &targets)
+        .into_iter()
+        .filter_map(|kernel| match kernel {
+            super::fuse::Kernel::Program {
+                program, inputs, ..
+            } => Some((program, inputs.iter().map(shape).collect())),
+            super::fuse::Kernel::Op(_) => None,
+        })
+        .collect()
 }

@@ -33,7 +33,7 @@ impl Node {
     pub fn is_view(&self) -> bool {
         matches!(
             self.op,
-            Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
+            Op::Fence | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
         )
     }
 
@@ -81,7 +81,7 @@ impl Graph {
             node.inputs.clone(),
             node.shape.clone(),
         );
-        if let Some(id) = self.find(&key, &node) {
+        if let Some(id) = self.find(&key, &node).filter(|_| node.op != Op::Fence) {
             return id;
         }
         let id = self.append(node);

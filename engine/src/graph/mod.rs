@@ -6,7 +6,11 @@ mod fuse;
 mod ir;
 mod plan;
 pub(crate) mod program;
+#[cfg(test)]
+pub(crate) mod tests;
 
+#[cfg(test)]
+pub(crate) use eval::programs;
 pub use eval::{EvalStats, eval, eval_stats, flops};
 pub(crate) use eval::{Traced, eval_scratch};
 pub use explain::{Explanation, Kernel, explain};

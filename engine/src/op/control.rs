@@ -32,4 +32,10 @@ impl Tensor {
             trace,
         )
     }
+
+    /// A new node with the same value, which no plan merges with this one: what is computed from it again, to
+    /// save memory, is really computed again.
+    pub(crate) fn fence(&self) -> Tensor {
+        Tensor::apply(Op::Fence, &[self], self.shape(), self.dtype())
+    }
 }

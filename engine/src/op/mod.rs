@@ -38,8 +38,12 @@ pub(crate) enum Op {
     Random(crate::random::Draw),
     // control
     Alias,
+    /// The same value, computed apart: what is made of it is never taken for what is made of its input.
+    Fence,
     Detach,
-    Call { output: usize },
+    Call {
+        output: usize,
+    },
     // elementwise
     Unary(Unary),
     Binary(Binary),
@@ -51,7 +55,10 @@ pub(crate) enum Op {
     // reductions and order
     Sum(Vec<usize>),
     ArgMax(usize),
-    ArgSort { axis: usize, descending: bool },
+    ArgSort {
+        axis: usize,
+        descending: bool,
+    },
     // layout
     Reshape,
     Broadcast,
@@ -77,6 +84,7 @@ impl Op {
             Op::Iota => "arange",
             Op::Random(_) => "random",
             Op::Alias => "alias",
+            Op::Fence => "fence",
             Op::Detach => "stop_gradient",
             Op::Call { .. } => "call",
             Op::Unary(op) => op.name(),
@@ -153,7 +161,7 @@ impl Op {
             | Op::ArgMax(_)
             | Op::ArgSort { .. }
             | Op::MaxPoolIndex(_) => vec![None; inputs.len()],
-            Op::Alias => vec![Some(ct.clone())],
+            Op::Alias | Op::Fence => vec![Some(ct.clone())],
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => vec![op.scale_by_derivative(&inputs[0], out, ct)],
             Op::Binary(op) => op.vjp(out, inputs, ct),
@@ -201,7 +209,7 @@ impl Op {
             | Op::ArgMax(_)
             | Op::ArgSort { .. }
             | Op::MaxPoolIndex(_) => None,
-            Op::Alias => first().cloned(),
+            Op::Alias | Op::Fence => first().cloned(),
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => first().and_then(|t| op.scale_by_derivative(&inputs[0], out, t)),
             Op::Binary(op) => op.jvp(out, inputs, tangents),

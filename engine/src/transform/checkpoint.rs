@@ -87,7 +87,10 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
                 .flat_map(|t| t.0.traces.iter().cloned())
                 .collect(),
         );
-        let (x, aliases, guard) = open(&unflatten(&self.x, args.to_vec()));
+        let (x, aliases, guard) = open(&unflatten(
+            &self.x,
+            args.iter().map(Tensor::fence).collect(),
+        ));
         let outputs = (self.f)(&x)?.leaves();
         let wrt: Vec<Tensor> = aliases
             .into_iter()

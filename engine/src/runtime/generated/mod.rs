@@ -1,5 +1,7 @@
 //! Programs on GPUs: kernels that are generated, compiled once and launched with parameters.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::sync::OnceLock;

@@ -102,7 +102,7 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
                 values
             })
         }
-        Op::Alias | Op::Detach => next().dense(),
+        Op::Alias | Op::Fence | Op::Detach => next().dense(),
         Op::Unary(op) => Value::Int(elementwise::unary::<B>(*op, next().int())),
         Op::Binary(op) => Value::Int(elementwise::binary::<B>(*op, next().int(), next().int())),
         Op::Compare(op) => Value::Bool(elementwise::compare::<B>(*op, next(), next(), out)),

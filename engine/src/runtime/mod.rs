@@ -2,6 +2,7 @@
 
 mod adapters;
 mod backend;
+pub mod baseline;
 mod device;
 mod kernels;
 mod memory;

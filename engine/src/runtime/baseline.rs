@@ -191,8 +191,15 @@ fn tensor<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Tensor {
 pub struct BareCopy(Buffers);
 
 enum Buffers {
-    Cpu { from: Vec<u8>, to: Vec<u8> },
-    Gpu { from: CubeTensor, to: CubeTensor },
+    Cpu {
+        from: Vec<u8>,
+        to: Vec<u8>,
+    },
+    // Boxed: Burn's tensors are large.
+    Gpu {
+        from: Box<CubeTensor>,
+        to: Box<CubeTensor>,
+    },
 }
 
 impl BareCopy {
@@ -208,8 +215,8 @@ impl BareCopy {
                 let zeros =
                     || Wgpu::float_zeros(Shape::new([bytes / 4]), &gpu.burn, FloatDType::F32);
                 Buffers::Gpu {
-                    from: zeros(),
-                    to: zeros(),
+                    from: Box::new(zeros()),
+                    to: Box::new(zeros()),
                 }
             }
         })

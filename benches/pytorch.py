@@ -48,7 +48,7 @@ def synchronize():
 
 
 def measure(work, allowed=5.0):
-    """Seconds: the first time, and the median of what follows."""
+    """Seconds: the first time, the median and the least of what follows; and of how many."""
 
     def timed(times):
         start = time.perf_counter()
@@ -67,12 +67,13 @@ def measure(work, allowed=5.0):
     seconds = [again] if times == 1 else []
     while not seconds or (len(seconds) < args.repeats and time.perf_counter() - begin < allowed):
         seconds.append(timed(times) / times)
-    return first, statistics.median(seconds), len(seconds)
+    return first, statistics.median(seconds), min(seconds), len(seconds)
 
 
 def add(name, size, work, flops=None, traffic=None, first=False, allowed=5.0, **more):
-    cold, seconds, repeats = measure(work, allowed)
-    row = {"name": name, "size": "x".join(map(str, size)), "ms": seconds * 1e3, "repeats": repeats, **more}
+    cold, seconds, shortest, repeats = measure(work, allowed)
+    row = {"name": name, "size": "x".join(map(str, size)), "ms": seconds * 1e3}
+    row |= {"min_ms": shortest * 1e3, "repeats": repeats, **more}
     if first:
         row["first_ms"] = cold * 1e3
     if flops:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures this machine and writes the tables of docs/benchmarks.md anew: sh benches/tables.sh [DEVICE...]
 # Without devices it takes cpu and, where there is one, gpu. PyTorch stands beside the CPU if python3 has it. On two cores
-# it takes about a quarter of an hour; nothing else should run meanwhile.
+# it takes about a quarter of an hour. It waits for an idle machine, and gives up after five minutes.
 set -eu
 cd "$(dirname "$0")/.."
 page=docs/benchmarks.md
@@ -19,11 +19,21 @@ fi
 torch=no
 if python3 -c 'import torch' 2>/dev/null; then torch=yes; fi
 
-# How busy the machine is with other things, where it tells.
-load() {
-    [ -r /proc/loadavg ] || return 0
-    echo ", at a load average of $(cut -d' ' -f1 /proc/loadavg) before"
+# Where others compute too, medians tell of the scheduler: PyTorch's threads, which wait for each other, look ten times slower.
+busy() {
+    [ -r /proc/loadavg ] || return 1
+    awk '{ exit !($1 > 0.5) }' /proc/loadavg
 }
+waited=0
+while busy; do
+    if [ $waited -ge 300 ]; then
+        echo "The load average is $(cut -d' ' -f1 /proc/loadavg) after five minutes of waiting, and is to be below 0.5:" >&2
+        echo "other programs are computing. Nothing was written; end them and try again." >&2
+        exit 1
+    fi
+    sleep 10
+    waited=$((waited + 10))
+done
 
 # A table of one device; its arguments are those of `prospr bench`: WHAT --device DEVICE.
 table() {
@@ -34,7 +44,7 @@ table() {
     if [ "$torch" = yes ] && [ "$3" = cpu ]; then
         echo "PyTorch: $1" >&2
         python3 benches/pytorch.py "$1" >"$work/pytorch.json"
-        sed -n 's/.*"device": "\(.*\)".*/Beside it: \1./p; /"device"/q' "$work/pytorch.json"
+        sed -n 's/.*"device": "\(.*\)".*/Beside it: \1./p' "$work/pytorch.json" | head -n 1
         echo
         beside="--beside $work/pytorch.json"
     fi
@@ -44,12 +54,12 @@ table() {
 }
 
 {
-    sed "/^$mark\$/q" "$page"
+    sed "\\|^$mark\$|q" "$page"
     for device in "$@"; do
         echo
-        echo "## \`$device\`"
+        echo "### \`$device\`"
         echo
-        echo "Measured on $(date -u +%Y-%m-%d)$(load)."
+        echo "Measured on $(date -u +%Y-%m-%d)."
         table kernels --device "$device"
         table train --device "$device"
         table meta --device "$device"

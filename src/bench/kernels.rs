@@ -254,13 +254,14 @@ impl Suite<'_> {
     }
 
     fn sums(&mut self) -> anyhow::Result<()> {
-        let matrix = self.draw(9, &[self.many() / 1024, 1024])?;
-        let [x, ..] = self.images()?;
-        for (name, x, axes) in [
-            ("sum, last axis", &matrix, &[1][..]),
+        let (matrix, [c, h, w]) = ([self.many() / 1024, 1024], IMAGE);
+        let images = [self.batch(), c, h, w];
+        for (name, shape, axes) in [
+            ("sum, last axis", &matrix[..], &[1][..]),
             ("sum, all axes", &matrix, &[0, 1]),
-            ("sum, all axes but channels", &x, &[0, 2, 3]),
+            ("sum, all axes but channels", &images, &[0, 2, 3]),
         ] {
+            let x = self.draw(9, shape)?;
             let signed: Vec<isize> = axes.iter().map(|&a| a as isize).collect();
             self.run(Case {
                 name: name.into(),
@@ -272,7 +273,7 @@ impl Suite<'_> {
                     false => Baseline::Sum(axes.to_vec()),
                 },
                 burn_inputs: vec![x.clone()],
-                ours: Box::new(move || Ok(x.sum_axes(&signed, false).eval()?)),
+                ours: Box::new(|| Ok(x.sum_axes(&signed, false).eval()?)),
             })?;
         }
         Ok(())

@@ -16,6 +16,7 @@ pub struct Sample {
     first: Duration,
     /// Median.
     pub seconds: f64,
+    shortest: f64,
     repeats: usize,
     launches: u64,
     peak_bytes: u64,
@@ -65,6 +66,7 @@ pub fn measure(
     Ok(Sample {
         first,
         seconds: median,
+        shortest: seconds[0],
         repeats: seconds.len(),
         launches,
         peak_bytes: device.memory().peak,
@@ -78,6 +80,7 @@ impl Sample {
             name: name.into(),
             size,
             ms: self.seconds * 1e3,
+            min_ms: self.shortest * 1e3,
             repeats: self.repeats,
             launches: self.launches,
             peak_bytes: self.peak_bytes,

@@ -52,6 +52,8 @@ pub struct Row {
     pub policy: Option<String>,
     /// How long it takes.
     pub ms: f64,
+    /// The shortest measurement: far below the median, it tells of a machine that is not idle.
+    pub min_ms: f64,
     /// How long it took the first time, with all that is only done once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ms: Option<f64>,

@@ -12,6 +12,7 @@ cargo build --release --workspace
 prospr="${CARGO_TARGET_DIR:-target}/release/prospr"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
 if [ $# = 0 ]; then
     set -- cpu
     if "$prospr" devices | grep -q '^gpu:0: '; then set -- cpu gpu; fi

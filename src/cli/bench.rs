@@ -136,12 +136,14 @@ impl How {
             return Ok(ExitCode::SUCCESS);
         }
         let table = table(self.markdown, beside);
-        match self.markdown {
-            true => println!("{}\n", options.device),
-            false => println!("{}", options.device),
-        }
-        println!("{}", table.head());
-        work(&options, &mut |row| println!("{}", table.row(row)))?;
+        // With the first row: what fails before has no table.
+        let mut head = match self.markdown {
+            true => Some(format!("{}\n\n{}\n", options.device, table.head())),
+            false => Some(format!("{}\n{}\n", options.device, table.head())),
+        };
+        work(&options, &mut |row| {
+            println!("{}{}", head.take().unwrap_or_default(), table.row(row));
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -20,7 +20,7 @@ fi
 torch=no
 if python3 -c 'import torch' 2>/dev/null; then torch=yes; fi
 
-# Where others compute too, medians tell of the scheduler: PyTorch's threads, which wait for each other, look ten times slower.
+# Where others compute too, medians tell of the scheduler: threads that wait for each other suffer most.
 busy() {
     [ -r /proc/loadavg ] || return 1
     awk '{ exit !($1 > 0.5) }' /proc/loadavg

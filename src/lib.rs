@@ -3,6 +3,7 @@
 //!
 //! The whole public API is on this page. [`prelude`] has what most programs need.
 
+pub mod bench;
 pub mod config;
 pub mod experiment;
 pub mod report;

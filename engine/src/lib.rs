@@ -51,6 +51,7 @@ pub use graph::{EvalStats, Explanation, Kernel, eval, eval_stats, explain, flops
 pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
 pub use random::Key;
+pub use runtime::baseline;
 pub use runtime::{Device, DeviceInfo, MemoryUse, Selection};
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;

@@ -31,6 +31,7 @@ shaders! {
     THREEFRY = "threefry", 64;
     SCATTER_ADD = "scatter_add", 64;
     MAX_POOL_INDEX = "max_pool_index", 64;
+    COPY = "copy", 256;
 }
 
 /// Workgroups along x and y that make at least `groups`, within the portable 65,535 a dimension.

@@ -1,5 +1,6 @@
 //! Subcommands, one file each.
 
+mod bench;
 mod call;
 mod compare;
 mod data;
@@ -39,6 +40,8 @@ enum Command {
     Eval(eval::Args),
     /// Prune, train and test with several methods, sparsities and seeds.
     Compare(compare::Args),
+    /// Measure how fast kernels, training steps and meta-gradients are on a device.
+    Bench(bench::Args),
     /// List data sets, fetch them, check their files, measure how fast they are read.
     Data(data::Args),
     /// List the devices of this machine and which one would be used.
@@ -66,6 +69,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Prune(args)) => run::prune(&args, settings),
         Some(Command::Train(args)) => run::train(&args, settings),
         Some(Command::Eval(args)) => eval::run(&args, settings),
+        Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Models(args)) => models::run(&args),

@@ -176,25 +176,28 @@ impl PruneSettings {
     }
 
     pub(crate) fn unroll(&self) -> anyhow::Result<UnrollOptions> {
-        let (name, number) = match self.policy.split_once(':') {
-            Some((name, number)) => (name, number.parse::<u64>().ok()),
-            None => (&self.policy[..], None),
-        };
-        let policy = match (name, number) {
-            ("keep", None) => Policy::Keep,
-            ("per-step", None) => Policy::PerStep,
-            ("every", Some(steps)) if steps > 0 => Policy::Every(steps as usize),
-            ("auto", Some(bytes)) => Policy::Auto(bytes),
-            _ => anyhow::bail!(
-                "`{}` is no unroll policy; write keep, per-step, every:K or auto:BYTES",
-                self.policy
-            ),
-        };
         Ok(UnrollOptions {
             host_offload: self.host_offload,
-            ..policy.into()
+            ..unroll_policy(&self.policy)?.into()
         })
     }
+}
+
+/// What an unroll keeps, by its name on the command line.
+pub(crate) fn unroll_policy(text: &str) -> anyhow::Result<Policy> {
+    let (name, number) = match text.split_once(':') {
+        Some((name, number)) => (name, number.parse::<u64>().ok()),
+        None => (text, None),
+    };
+    Ok(match (name, number) {
+        ("keep", None) => Policy::Keep,
+        ("per-step", None) => Policy::PerStep,
+        ("every", Some(steps)) if steps > 0 => Policy::Every(steps as usize),
+        ("auto", Some(bytes)) => Policy::Auto(bytes),
+        _ => anyhow::bail!(
+            "`{text}` is no unroll policy; write keep, per-step, every:K or auto:BYTES"
+        ),
+    })
 }
 
 /// How the network is trained.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use burn_backend::Backend;
 use burn_backend::cubecl::Device as CubeDevice;
+use burn_wgpu::Wgpu;
 
 use super::adapters;
 use super::memory::{MemoryUse, Meter};
@@ -260,6 +262,22 @@ impl Device {
     /// Whether tensors of this type can live here.
     pub fn supports(&self, dtype: DType) -> bool {
         self.is_cpu() || dtype != DType::F64
+    }
+
+    /// Waits until the device has done all that it was given. Evaluation hands work to a GPU and goes on; reading a
+    /// value waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn synchronize(&self) -> Result<()> {
+        let DeviceKind::Gpu(gpu) = self.kind() else {
+            return Ok(());
+        };
+        <Wgpu as Backend>::sync(&gpu.burn).map_err(|e| Error::Device {
+            device: self.to_string(),
+            during: "finishing its work".into(),
+            reason: format!("{e:?}"),
+        })
     }
 
     /// Tensor memory in use.

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod backend;
+pub mod baseline;
 mod cpu;
 mod device;
 mod generated;

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Measures this machine and writes the tables of docs/benchmarks.md anew: sh benches/tables.sh [DEVICE...]
+# Without devices it takes cpu and, where there is one, gpu. PyTorch stands beside the CPU if python3 has it. On two cores
+# it takes about a quarter of an hour. It waits for an idle machine, and gives up after five minutes.
+set -eu
+cd "$(dirname "$0")/.."
+page=docs/benchmarks.md
+mark='<!-- What follows is written by benches/tables.sh. -->'
+grep -qxF "$mark" "$page" || { echo "$page lacks the line: $mark" >&2; exit 1; }
+
+cargo build --release --workspace
+prospr="${CARGO_TARGET_DIR:-target}/release/prospr"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+if [ $# = 0 ]; then
+    set -- cpu
+    if "$prospr" devices | grep -q '^gpu:0: '; then set -- cpu gpu; fi
+fi
+torch=no
+if python3 -c 'import torch' 2>/dev/null; then torch=yes; fi
+
+# Where others compute too, medians tell of the scheduler: threads that wait for each other suffer most.
+busy() {
+    [ -r /proc/loadavg ] || return 1
+    awk '{ exit !($1 > 0.5) }' /proc/loadavg
+}
+waited=0
+while busy; do
+    if [ $waited -ge 300 ]; then
+        echo "The load average is $(cut -d' ' -f1 /proc/loadavg) after five minutes of waiting, and is to be below 0.5:" >&2
+        echo "other programs are computing. Nothing was written; end them and try again." >&2
+        exit 1
+    fi
+    sleep 10
+    waited=$((waited + 10))
+done
+
+# A table of one device; its arguments are those of `prospr bench`: WHAT --device DEVICE.
+table() {
+    echo
+    echo "\`prospr bench $*\`"
+    echo
+    beside=""
+    if [ "$torch" = yes ] && [ "$3" = cpu ]; then
+        echo "PyTorch: $1" >&2
+        python3 benches/pytorch.py "$1" >"$work/pytorch.json"
+        sed -n 's/.*"device": "\(.*\)".*/Beside it: \1./p' "$work/pytorch.json" | head -n 1
+        echo
+        beside="--beside $work/pytorch.json"
+    fi
+    echo "prospr bench $*" >&2
+    # shellcheck disable=SC2086
+    "$prospr" bench "$@" --markdown $beside
+}
+
+{
+    sed "\\|^$mark\$|q" "$page"
+    for device in "$@"; do
+        echo
+        echo "### \`$device\`"
+        echo
+        echo "Measured on $(date -u +%Y-%m-%d)."
+        table kernels --device "$device"
+        table train --device "$device"
+        table meta --device "$device"
+    done
+} >"$work/page.md"
+cp "$work/page.md" "$page"
+echo "$page is new"

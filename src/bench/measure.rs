@@ -1,0 +1,99 @@
+//! The clock.
+
+use std::time::{Duration, Instant};
+
+use super::{Options, Row};
+use crate::eval_stats;
+
+/// Work shorter than this is done several times between two looks at the clock, so that waiting for the device is no
+/// part of it.
+const SHORT: Duration = Duration::from_millis(20);
+/// The most times.
+const MANY: u32 = 200;
+
+/// What came of it.
+pub struct Sample {
+    first: Duration,
+    /// Median.
+    pub seconds: f64,
+    shortest: f64,
+    repeats: usize,
+    launches: u64,
+    peak_bytes: u64,
+}
+
+/// The median time of some work that launches on the device. The first time does not count; when the time allowed is
+/// over, no other measurement begins.
+pub fn measure(
+    options: &Options,
+    allowed: Duration,
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Sample> {
+    let device = &options.device;
+    device.synchronize()?;
+    let mut timed = |times: u32| {
+        let start = Instant::now();
+        for _ in 0..times {
+            work()?;
+        }
+        device.synchronize()?;
+        anyhow::Ok(start.elapsed())
+    };
+    let first = timed(1)?;
+    device.reset_peak_memory();
+    let nodes = eval_stats().nodes;
+    let begin = Instant::now();
+    let again = timed(1)?;
+    let launches = eval_stats().nodes - nodes;
+    let times = match options.quick {
+        true => 1,
+        false => (SHORT.as_secs_f64() / again.as_secs_f64().max(1e-9)).ceil() as u32,
+    };
+    let times = times.clamp(1, MANY);
+    let mut seconds = match times {
+        1 => vec![again.as_secs_f64()],
+        _ => Vec::new(),
+    };
+    while seconds.is_empty() || (seconds.len() < options.repeats && begin.elapsed() < allowed) {
+        seconds.push(timed(times)?.as_secs_f64() / f64::from(times));
+    }
+    seconds.sort_unstable_by(f64::total_cmp);
+    let middle = seconds.len() / 2;
+    let median = match seconds.len() % 2 {
+        0 => (seconds[middle - 1] + seconds[middle]) / 2.0,
+        _ => seconds[middle],
+    };
+    Ok(Sample {
+        first,
+        seconds: median,
+        shortest: seconds[0],
+        repeats: seconds.len(),
+        launches,
+        peak_bytes: device.memory().peak,
+    })
+}
+
+impl Sample {
+    /// As a row, which lacks its rates.
+    pub fn row(&self, options: &Options, name: impl Into<String>, size: String) -> Row {
+        Row {
+            name: name.into(),
+            size,
+            ms: self.seconds * 1e3,
+            min_ms: self.shortest * 1e3,
+            repeats: self.repeats,
+            launches: self.launches,
+            peak_bytes: self.peak_bytes,
+            device: options.device.to_string(),
+            ..Row::default()
+        }
+    }
+
+    /// As a row that also says how long the first time took.
+    pub fn row_with_first(&self, options: &Options, name: String, size: String) -> Row {
+        Row {
+            first_ms: Some(self.first.as_secs_f64() * 1e3),
+            ..self.row(options, name, size)
+        }
+    }
+}

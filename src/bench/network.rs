@@ -1,0 +1,110 @@
+//! `prospr bench train` and `prospr bench meta`: whole networks, on random images.
+
+use std::time::Duration;
+
+use super::kernels::matmul_rate;
+use super::measure::measure;
+use super::{Limits, Options, Row, Work, sizes};
+use crate::config::unroll_policy;
+use crate::models::{Model, by_name};
+use crate::nn::{Batch, Net, Summary};
+use crate::optim::Sgd;
+use crate::pruners::{ProsPr, Task};
+use crate::train::Trainer;
+use crate::{DType, Key, Params, Tensor, Tree};
+
+/// How long the measurements may take.
+const ALLOWED: Duration = Duration::from_secs(120);
+
+/// A network at its initial values, with random images of its usual size.
+struct Subject {
+    net: Net,
+    params: Params,
+    state: Params,
+    batch: Batch,
+    /// Floating-point operations of a training step.
+    step_flops: u64,
+}
+
+impl Subject {
+    fn new(name: &str, options: &Options) -> anyhow::Result<Subject> {
+        let Model { image, classes, .. } = *Model::of(name)?;
+        let net = by_name(name, image, classes)?;
+        let device = &options.device;
+        let summary = Summary::of(&*net, image, device);
+        let usual = if device.info().software { 8 } else { 128 };
+        let n = options.batch.unwrap_or(usual);
+        let (params, state) = net.init(Key::new(0), DType::F32, device);
+        let images = Key::new(1).normal(&[n, image[0], image[1], image[2]], DType::F32, device);
+        // One for each image, or each pixel.
+        let mut shape = vec![n];
+        shape.extend(&summary.output[1..]);
+        let count: usize = shape.iter().product();
+        let labels: Vec<i32> = (0..count).map(|i| (i % classes) as i32).collect();
+        let labels = Tensor::new(&labels, &shape, device)?;
+        let batch = Batch { images, labels };
+        (params.clone(), (state.clone(), batch.clone())).eval_leaves()?;
+        Ok(Subject {
+            net,
+            params,
+            state,
+            batch,
+            step_flops: summary.step_flops * n as u64,
+        })
+    }
+
+    fn size(&self) -> String {
+        sizes(self.batch.images.shape())
+    }
+}
+
+/// Measures a training step of a network: SGD with momentum and weight decay, without a mask.
+///
+/// # Errors
+/// If there is no such network, or the device fails.
+pub fn train(model: &str, options: &Options) -> anyhow::Result<Row> {
+    let subject = Subject::new(model, options)?;
+    let rule = Sgd::new(0.01).momentum(0.9).weight_decay(5e-4);
+    let trainer = Trainer::new(&subject.net, rule);
+    let mut now = trainer.start(&subject.params, &subject.state);
+    let sample = measure(options, ALLOWED, || {
+        now = trainer.step(&now, &subject.batch)?;
+        Ok(())
+    })?;
+    let images = subject.batch.images.shape()[0] as f64;
+    let row = Row {
+        images_per_second: Some(images / sample.seconds),
+        ..sample.row_with_first(options, format!("train {model}"), subject.size())
+    };
+    drop((now, trainer));
+    // After the first step, which is to find the device cold.
+    let limits = Limits {
+        matmul: matmul_rate(options)?,
+        ..Limits::default()
+    };
+    Ok(row.rated(Work::Flops(subject.step_flops), limits))
+}
+
+/// Measures ProsPr's exact meta-gradient of a network, through so many steps of gradient descent, all on one batch.
+///
+/// # Errors
+/// If there is no such network or policy, or the device fails.
+pub fn meta(model: &str, steps: usize, policy: &str, options: &Options) -> anyhow::Result<Row> {
+    let method = ProsPr {
+        unroll: unroll_policy(policy)?.into(),
+        ..ProsPr::new(steps, Sgd::new(0.1)).same_batch()
+    };
+    let subject = Subject::new(model, options)?;
+    let sample = measure(options, ALLOWED, || {
+        let mut batches = std::iter::once(subject.batch.clone());
+        let (params, state) = (&subject.params, &subject.state);
+        let mut task = Task::new(&subject.net, params, state, &mut batches, Key::new(2));
+        method.magnitudes(&mut task)?;
+        Ok(())
+    })?;
+    Ok(Row {
+        steps: Some(steps),
+        policy: Some(policy.into()),
+        ..sample.row_with_first(options, format!("meta {model}"), subject.size())
+    })
+}

@@ -1,0 +1,265 @@
+//! Rows as a table, for people and for documents, beside what another program measured.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use super::Row;
+
+/// Another program's measurements of the same rows.
+pub struct Beside {
+    name: String,
+    rows: Vec<Other>,
+}
+
+/// One of them: what tells it from the others, and its time.
+#[derive(Deserialize)]
+struct Other {
+    name: String,
+    #[serde(default)]
+    direction: Option<String>,
+    #[serde(default)]
+    size: String,
+    #[serde(default)]
+    steps: Option<usize>,
+    ms: f64,
+}
+
+impl Beside {
+    /// Of a JSON file with a list of rows, as `--json` and `benches/pytorch.py` print it; the file's name is its name.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is none.
+    pub fn read(path: &Path) -> anyhow::Result<Beside> {
+        let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let rows = serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is no list of measurements; make it with `prospr bench … --json` or benches/pytorch.py",
+                path.display()
+            )
+        })?;
+        let name = path.file_stem().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        Ok(Beside { name, rows })
+    }
+
+    fn ms(&self, row: &Row) -> Option<f64> {
+        let same = |other: &&Other| {
+            (&other.name, other.direction.as_deref()) == (&row.name, row.direction)
+                && (&other.size, other.steps) == (&row.size, row.steps)
+        };
+        self.rows.iter().find(same).map(|other| other.ms)
+    }
+}
+
+/// What a row has in a column; empty where it does not apply.
+type Cell = Box<dyn Fn(&Row) -> String>;
+
+struct Column {
+    title: String,
+    width: usize,
+    cell: Cell,
+}
+
+/// A table that is written line by line, because rows take their time.
+pub struct Table {
+    columns: Vec<Column>,
+    markdown: bool,
+}
+
+impl Table {
+    /// Of single kernels.
+    pub fn of_kernels(markdown: bool, beside: Option<Beside>) -> Table {
+        let mut table = Table::new(48, markdown);
+        table.add("ms", 10, |r| time(r.ms));
+        table.rates();
+        table.add("Burn ms", 10, |r| r.burn_ms.map(time).unwrap_or_default());
+        table.add("vs Burn", 9, |r| times(r.ratio_vs_burn));
+        table.finish(beside)
+    }
+
+    /// Of training steps.
+    pub fn of_training(markdown: bool, beside: Option<Beside>) -> Table {
+        let mut table = Table::new(24, markdown);
+        table.add("first ms", 10, |r| r.first_ms.map(time).unwrap_or_default());
+        table.add("ms", 10, |r| time(r.ms));
+        table.add("images/s", 10, |r| {
+            r.images_per_second
+                .map(|n| format!("{n:.0}"))
+                .unwrap_or_default()
+        });
+        table.rates();
+        table.finish(beside)
+    }
+
+    /// Of meta-gradients.
+    pub fn of_meta(markdown: bool, beside: Option<Beside>) -> Table {
+        let mut table = Table::new(36, markdown);
+        table.add("first ms", 10, |r| r.first_ms.map(time).unwrap_or_default());
+        table.add("ms", 10, |r| time(r.ms));
+        table.finish(beside)
+    }
+
+    fn new(width: usize, markdown: bool) -> Table {
+        let mut table = Table {
+            columns: Vec::new(),
+            markdown,
+        };
+        table.add("", width, Row::label);
+        table.add("size", 16, |r| r.size.replace('x', "×"));
+        table
+    }
+
+    fn add(&mut self, title: &str, width: usize, cell: impl Fn(&Row) -> String + 'static) {
+        self.columns.push(Column {
+            title: title.into(),
+            width,
+            cell: Box::new(cell),
+        });
+    }
+
+    fn rates(&mut self) {
+        self.add("rate", 13, |r| match (r.tflops, r.gbps) {
+            (Some(tera), _) if tera < 1.0 => format!("{} GFLOP/s", short(tera * 1e3)),
+            (Some(tera), _) => format!("{} TFLOP/s", short(tera)),
+            (_, Some(giga)) if giga < 1e3 => format!("{} GB/s", short(giga)),
+            (_, Some(giga)) => format!("{} TB/s", short(giga / 1e3)),
+            _ => String::new(),
+        });
+        self.add("of the limit", 14, |r| {
+            let share = r.share_of_matmul.or(r.share_of_copy);
+            share
+                .map(|s| format!("{:.0} %", 100.0 * s))
+                .unwrap_or_default()
+        });
+    }
+
+    fn finish(mut self, beside: Option<Beside>) -> Table {
+        if let Some(beside) = beside.map(std::sync::Arc::new) {
+            let (title, same) = (format!("{} ms", beside.name), beside.clone());
+            self.add(&title, title.len() + 3, move |r| {
+                same.ms(r).map(time).unwrap_or_default()
+            });
+            let title = format!("vs {}", beside.name);
+            self.add(&title, title.len() + 3, move |r| {
+                times(beside.ms(r).map(|ms| ms / r.ms))
+            });
+        }
+        self.add("launches", 10, |r| r.launches.to_string());
+        self.add("peak", 11, |r| bytes(r.peak_bytes));
+        self
+    }
+
+    /// The lines above the first row.
+    pub fn head(&self) -> String {
+        let titles = self.columns.iter().map(|column| column.title.clone());
+        let head = self.line(titles.collect());
+        match self.markdown {
+            true => format!(
+                "{head}\n|---|---|{}",
+                "---:|".repeat(self.columns.len() - 2)
+            ),
+            false => head,
+        }
+    }
+
+    /// A row.
+    pub fn row(&self, row: &Row) -> String {
+        self.line(self.columns.iter().map(|c| (c.cell)(row)).collect())
+    }
+
+    /// Names and sizes stand to the left, numbers to the right.
+    fn line(&self, cells: Vec<String>) -> String {
+        if self.markdown {
+            return format!("| {} |", cells.join(" | "));
+        }
+        let cells = cells.iter().zip(&self.columns).enumerate();
+        let padded = cells.map(|(at, (cell, Column { width, .. }))| match at {
+            0 | 1 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        let line: String = padded.collect();
+        line.trim_end().into()
+    }
+}
+
+/// Three digits.
+fn short(value: f64) -> String {
+    let digits = match value {
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
+}
+
+fn time(ms: f64) -> String {
+    match ms {
+        ms if ms < 0.995 => format!("{ms:.4}"),
+        ms => short(ms),
+    }
+}
+
+fn times(ratio: Option<f64>) -> String {
+    ratio.map(|r| format!("{}×", short(r))).unwrap_or_default()
+}
+
+fn bytes(count: u64) -> String {
+    match count as f64 / f64::from(1 << 20) {
+        mib if mib < 1000.0 => format!("{} MiB", short(mib)),
+        mib => format!("{} GiB", short(mib / 1024.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Beside, Other, Table};
+    use crate::bench::{Limits, Row, Work};
+
+    fn row() -> Row {
+        let row = Row {
+            name: "conv".into(),
+            direction: Some("input_grad"),
+            size: "8x64".into(),
+            ms: 2.0,
+            burn_ms: Some(3.0),
+            ratio_vs_burn: Some(1.5),
+            launches: 7,
+            peak_bytes: 3 << 20,
+            ..Row::default()
+        };
+        let limits = Limits {
+            copy: 1.0,
+            matmul: 2e12,
+        };
+        row.rated(Work::Flops(3_000_000_000), limits)
+    }
+
+    #[test]
+    fn tables_are_aligned_or_markdown_and_have_a_neighbour() {
+        let other = |direction: &str, ms| Other {
+            name: "conv".into(),
+            direction: Some(direction.into()),
+            size: "8x64".into(),
+            steps: None,
+            ms,
+        };
+        let beside = || {
+            Some(Beside {
+                name: "pytorch".into(),
+                rows: vec![other("forward", 9.0), other("input_grad", 5.0)],
+            })
+        };
+        let table = Table::of_kernels(true, beside());
+        assert_eq!(
+            table.row(&row()),
+            "| conv, input grad | 8×64 | 2.00 | 1.50 TFLOP/s | 75 % | 3.00 | 1.50× | 5.00 | 2.50× | 7 | 3.00 MiB |"
+        );
+        assert_eq!(table.head().lines().count(), 2);
+        let table = Table::of_kernels(false, beside());
+        let (head, line) = (table.head(), table.row(&row()));
+        assert_eq!(head.chars().count(), line.chars().count());
+        assert!(head.ends_with("peak") && line.ends_with("3.00 MiB"));
+    }
+}

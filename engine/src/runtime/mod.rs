@@ -2,6 +2,7 @@
 
 mod adapters;
 mod backend;
+mod cpu;
 mod device;
 mod kernels;
 mod memory;

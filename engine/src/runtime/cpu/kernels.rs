@@ -1,124 +1,11 @@
-//! The innermost loops, compiled for each instruction set and chosen when the program runs.
+//! The innermost loops, for any vector type. [`Isa`](super::isa::Isa) says what each does, and what its caller
+//! must hold to; they are always part of a function with the target features of their vectors.
 
-use super::simd::{Portable, Simd};
-
-/// A run of pixels: where its sources lie, where it lies in a tile and where its results go.
-#[derive(Clone, Copy)]
-pub(super) struct Segment {
-    pub source: usize,
-    pub tile: usize,
-    pub out: usize,
-    pub len: usize,
-}
-
-/// The pixels that [`Isa::outer`] sums over: images of rows of columns, and the distances between them.
-#[derive(Clone, Copy)]
-pub(super) struct Pixels {
-    pub images: usize,
-    pub rows: usize,
-    pub cols: usize,
-    pub x_image: usize,
-    pub x_row: usize,
-    pub x_col: usize,
-    /// Distance between the pixels of `y`, which follow each other without gaps.
-    pub y_pixel: usize,
-}
-
-/// `c[i][p] (+)= Σ_k a[k][i] · b[offsets[k] + p]` for `M` rows and `N` vectors of `p`; `c`'s rows are `pitch`
-/// apart, and what is there is added if `add`.
-///
-/// # Safety
-/// The processor must have the instruction set; `a` must be readable for `offsets.len() · M` elements, `b`
-/// for `N` vectors from each offset, and `c` writable (readable, if `add`) for `N` vectors in each row.
-pub(super) type Gemm<T> =
-    unsafe fn(a: *const T, b: *const T, offsets: &[usize], c: *mut T, pitch: usize, add: bool);
-
-/// `c[i][j] += Σ_p y[p][i] · x[p + offsets[j] ..]` for `M` rows and `N` vectors `j`; `c`'s rows are `pitch`
-/// apart.
-///
-/// # Safety
-/// The processor must have the instruction set; `offsets` must have `N` elements; `x` must be readable for a
-/// vector at each offset from each pixel, `y` for `M` elements at each pixel, and `c` readable and writable
-/// for `N` vectors in each row.
-pub(super) type Outer<T> = unsafe fn(
-    x: *const T,
-    y: *const T,
-    offsets: &[usize],
-    pixels: &Pixels,
-    c: *mut T,
-    pitch: usize,
-);
-
-/// The kernels of one element type for one instruction set.
-pub(super) struct Isa<T: 'static> {
-    pub name: &'static str,
-    /// Elements in a vector.
-    pub lanes: usize,
-    /// The most vectors in a register tile.
-    pub vectors: usize,
-    /// By vectors `N` and rows `M`, both counted from one.
-    pub gemm: &'static [&'static [Gemm<T>]],
-    /// By vectors `N` and rows `M`, both counted from one.
-    pub outer: &'static [&'static [Outer<T>]],
-    /// `to[r·pitch ..][..width] = from[r·width ..][..width]`; each row may be followed by zeros up to the
-    /// next multiple of a vector.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set; `from` must be readable for `rows · width` elements, and
-    /// `to` writable for `rows · pitch` and a vector more.
-    pub copy_rows: unsafe fn(from: *const T, rows: usize, width: usize, to: *mut T, pitch: usize),
-    /// `tile[k][s.tile + j] = source[offsets[k] + s.source + j·step]` for the segments `s` (in order) and
-    /// `j < s.len`; the tile's rows are `pitch` apart.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set; all sources must be readable, and a vector more if
-    /// `step` is one; the tile must be writable for `offsets.len() · pitch` elements and a vector more.
-    pub gather: unsafe fn(
-        source: *const T,
-        offsets: &[usize],
-        segments: &[Segment],
-        step: usize,
-        tile: *mut T,
-        pitch: usize,
-    ),
-    /// `out[m·plane + s.out + j·step] = tile[m·pitch + s.tile + j]` for `m < rows` and each segment `s`.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set; all these elements must be readable and writable.
-    pub scatter: unsafe fn(
-        tile: *const T,
-        pitch: usize,
-        rows: usize,
-        segments: &[Segment],
-        out: *mut T,
-        plane: usize,
-        step: usize,
-    ),
-    /// `to[j·channels + c] = from[c·plane + j]` for `c < channels` and `j < len`.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set; all these elements must be readable and writable.
-    pub transpose: unsafe fn(from: *const T, plane: usize, channels: usize, len: usize, to: *mut T),
-}
-
-impl<T> Isa<T> {
-    /// The most rows in a register tile.
-    pub fn rows(&self) -> usize {
-        self.gemm[0].len()
-    }
-
-    /// How many of `left` vectors the next register tile takes: not the most if one would be left over.
-    pub fn next_vectors(&self, left: usize) -> usize {
-        if left == self.vectors + 1 {
-            left.div_ceil(2)
-        } else {
-            left.min(self.vectors)
-        }
-    }
-}
+use super::isa::{Pixels, Segment};
+use super::simd::Simd;
 
 #[inline(always)]
-unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
+pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     mut a: *const V::Elem,
     b: *const V::Elem,
     offsets: &[usize],
@@ -158,7 +45,7 @@ unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
 }
 
 #[inline(always)]
-unsafe fn outer<V: Simd, const M: usize, const N: usize>(
+pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
     x: *const V::Elem,
     mut y: *const V::Elem,
     offsets: &[usize],
@@ -205,7 +92,7 @@ unsafe fn outer<V: Simd, const M: usize, const N: usize>(
 
 /// Copies `len` elements in whole vectors; up to a vector of zeros follows them.
 #[inline(always)]
-unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V::Elem) {
+pub(super) unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V::Elem) {
     // SAFETY: the caller vouches for the elements and a vector more of `to`.
     unsafe {
         let mut j = 0;
@@ -220,7 +107,7 @@ unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V::Elem) {
 }
 
 #[inline(always)]
-unsafe fn copy_rows<V: Simd>(
+pub(super) unsafe fn copy_rows<V: Simd>(
     from: *const V::Elem,
     rows: usize,
     width: usize,
@@ -234,7 +121,7 @@ unsafe fn copy_rows<V: Simd>(
 }
 
 #[inline(always)]
-unsafe fn gather<V: Simd>(
+pub(super) unsafe fn gather<V: Simd>(
     source: *const V::Elem,
     offsets: &[usize],
     segments: &[Segment],
@@ -274,7 +161,7 @@ unsafe fn gather<V: Simd>(
 }
 
 #[inline(always)]
-unsafe fn scatter<V: Simd>(
+pub(super) unsafe fn scatter<V: Simd>(
     tile: *const V::Elem,
     pitch: usize,
     rows: usize,
@@ -309,193 +196,44 @@ unsafe fn scatter<V: Simd>(
 }
 
 #[inline(always)]
-unsafe fn transpose<V: Simd>(
+pub(super) unsafe fn transpose<V: Simd>(
     from: *const V::Elem,
     plane: usize,
     channels: usize,
     len: usize,
     to: *mut V::Elem,
 ) {
+    // Cache lines of both sides are used whole, by small blocks that fit into registers.
+    const LINE: usize = 16;
     const B: usize = 4;
-    // SAFETY: the caller vouches for the elements.
-    unsafe {
-        let mut c = 0;
-        while c + B <= channels {
-            let mut j = 0;
-            while j + B <= len {
-                let corner = from.add(c * plane + j);
-                let block: [[V::Elem; B]; B] =
-                    std::array::from_fn(|i| corner.add(i * plane).cast::<[V::Elem; B]>().read());
-                let turned: [[V::Elem; B]; B] =
-                    std::array::from_fn(|j| std::array::from_fn(|i| block[i][j]));
-                let corner = to.add(j * channels + c);
-                for (j, row) in turned.iter().enumerate() {
-                    corner.add(j * channels).cast::<[V::Elem; B]>().write(*row);
-                }
-                j += B;
-            }
-            for j in j..len {
-                for i in 0..B {
-                    *to.add(j * channels + c + i) = *from.add((c + i) * plane + j);
-                }
-            }
-            c += B;
-        }
-        for c in c..channels {
-            for j in 0..len {
-                *to.add(j * channels + c) = *from.add(c * plane + j);
-            }
-        }
-    }
-}
-
-/// The kernels compiled with some target features, and their table for a vector type.
-macro_rules! isa {
-    ($isa:ident, $name:literal, [$($features:literal)?], $m:tt, [$($n:literal)*]) => {
-        mod $isa {
-            use super::{Isa, Pixels, Segment, Simd};
-
-            $(#[target_feature(enable = $features)])?
-            unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
-                a: *const V::Elem,
-                b: *const V::Elem,
-                offsets: &[usize],
-                c: *mut V::Elem,
-                pitch: usize,
-                add: bool,
-            ) {
-                // SAFETY: the caller's promises are passed on; so in the functions that follow.
-                unsafe { super::gemm::<V, M, N>(a, b, offsets, c, pitch, add) }
-            }
-
-            $(#[target_feature(enable = $features)])?
-            unsafe fn outer<V: Simd, const M: usize, const N: usize>(
-                x: *const V::Elem,
-                y: *const V::Elem,
-                offsets: &[usize],
-                pixels: &Pixels,
-                c: *mut V::Elem,
-                pitch: usize,
-            ) {
-                // SAFETY: as above.
-                unsafe { super::outer::<V, M, N>(x, y, offsets, pixels, c, pitch) }
-            }
-
-            $(#[target_feature(enable = $features)])?
-            unsafe fn copy_rows<V: Simd>(
-                from: *const V::Elem,
-                rows: usize,
-                width: usize,
-                to: *mut V::Elem,
-                pitch: usize,
-            ) {
-                // SAFETY: as above.
-                unsafe { super::copy_rows::<V>(from, rows, width, to, pitch) }
-            }
-
-            $(#[target_feature(enable = $features)])?
-            unsafe fn gather<V: Simd>(
-                source: *const V::Elem,
-                offsets: &[usize],
-                segments: &[Segment],
-                step: usize,
-                tile: *mut V::Elem,
-                pitch: usize,
-            ) {
-                // SAFETY: as above.
-                unsafe { super::gather::<V>(source, offsets, segments, step, tile, pitch) }
-            }
-
-            $(#[target_feature(enable = $features)])?
-            unsafe fn scatter<V: Simd>(
-                tile: *const V::Elem,
-                pitch: usize,
-                rows: usize,
-                segments: &[Segment],
-                out: *mut V::Elem,
-                plane: usize,
-                step: usize,
-            ) {
-                // SAFETY: as above.
-                unsafe { super::scatter::<V>(tile, pitch, rows, segments, out, plane, step) }
-            }
-
-            $(#[target_feature(enable = $features)])?
-            unsafe fn transpose<V: Simd>(
-                from: *const V::Elem,
-                plane: usize,
-                channels: usize,
-                len: usize,
-                to: *mut V::Elem,
-            ) {
-                // SAFETY: as above.
-                unsafe { super::transpose::<V>(from, plane, channels, len, to) }
-            }
-
-            pub(super) const fn kernels<V: Simd>() -> Isa<V::Elem> {
-                Isa {
-                    name: $name,
-                    lanes: V::LANES,
-                    vectors: [$($n),*].len(),
-                    gemm: const { &[$(isa!(@rows gemm, $n, $m)),*] },
-                    outer: const { &[$(isa!(@rows outer, $n, $m)),*] },
-                    copy_rows: copy_rows::<V>,
-                    gather: gather::<V>,
-                    scatter: scatter::<V>,
-                    transpose: transpose::<V>,
-                }
-            }
-        }
-    };
-    (@rows $f:ident, $n:literal, [$($m:literal)*]) => { &[$($f::<V, $m, $n>),*] };
-}
-
-// The register tile of the most rows and vectors must fit into the registers: 32, or 16 before AVX-512.
-#[cfg(target_arch = "x86_64")]
-isa!(avx512, "AVX-512", ["avx512f,avx2,fma"], [1 2 3 4 5 6 7 8], [1 2 3]);
-#[cfg(target_arch = "x86_64")]
-isa!(avx2, "AVX2", ["avx2,fma"], [1 2 3 4 5 6], [1 2]);
-#[cfg(target_arch = "aarch64")]
-isa!(portable, "portable", [], [1 2 3 4 5 6 7 8], [1 2]);
-#[cfg(not(target_arch = "aarch64"))]
-isa!(portable, "portable", [], [1 2 3 4], [1 2]);
-
-/// An element type that there are kernels for.
-pub(super) trait Float:
-    Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
-{
-    /// The instruction sets of this processor, the best first.
-    fn isas() -> Vec<&'static Isa<Self>>;
-
-    fn isa() -> &'static Isa<Self> {
-        Self::isas()[0]
-    }
-}
-
-macro_rules! float {
-    ($t:ty, $avx512:ident, $avx2:ident, $lanes:literal) => {
-        impl Float for $t {
-            fn isas() -> Vec<&'static Isa<Self>> {
-                static PORTABLE: Isa<$t> = portable::kernels::<Portable<$t, $lanes>>();
-                #[allow(unused_mut)]
-                let mut found = vec![&PORTABLE];
-                #[cfg(target_arch = "x86_64")]
-                {
-                    use std::arch::x86_64::{$avx2, $avx512};
-                    static AVX2: Isa<$t> = avx2::kernels::<$avx2>();
-                    static AVX512: Isa<$t> = avx512::kernels::<$avx512>();
-                    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                        found.insert(0, &AVX2);
-                        if is_x86_feature_detected!("avx512f") {
-                            found.insert(0, &AVX512);
+    for first_j in (0..len).step_by(LINE) {
+        let end_j = len.min(first_j + LINE);
+        for first_c in (0..channels).step_by(LINE) {
+            let end_c = channels.min(first_c + LINE);
+            let (blocks_j, blocks_c) =
+                (end_j - (end_j - first_j) % B, end_c - (end_c - first_c) % B);
+            // SAFETY: the caller vouches for the elements.
+            unsafe {
+                for c in (first_c..blocks_c).step_by(B) {
+                    for j in (first_j..blocks_j).step_by(B) {
+                        let corner = from.add(c * plane + j);
+                        let block: [[V::Elem; B]; B] = std::array::from_fn(|i| {
+                            corner.add(i * plane).cast::<[V::Elem; B]>().read()
+                        });
+                        let corner = to.add(j * channels + c);
+                        for j in 0..B {
+                            let row: [V::Elem; B] = std::array::from_fn(|i| block[i][j]);
+                            corner.add(j * channels).cast::<[V::Elem; B]>().write(row);
                         }
                     }
                 }
-                found
+                for c in first_c..end_c {
+                    let rest = if c < blocks_c { blocks_j } else { first_j };
+                    for j in rest..end_j {
+                        *to.add(j * channels + c) = *from.add(c * plane + j);
+                    }
+                }
             }
         }
-    };
+    }
 }
-
-float!(f32, __m512, __m256, 4);
-float!(f64, __m512d, __m256d, 2);

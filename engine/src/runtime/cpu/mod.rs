@@ -1,15 +1,18 @@
 //! Kernels of our own for the CPU, where Burn's leave most of the processor idle.
 
 mod conv;
+mod isa;
 mod kernels;
 mod scratch;
 mod simd;
+#[cfg(test)]
+mod speed;
 
-use burn_backend::{DType, Element, Shape, TensorData, TensorMetadata};
+use burn_backend::{DType, Element, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
 use crate::op::{Conv, ConvKind};
-use kernels::Float;
+use isa::Float;
 
 /// A convolution or one of its gradients.
 pub(super) fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor) -> FlexTensor {

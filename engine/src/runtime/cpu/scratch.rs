@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::kernels::Float;
+use super::isa::Float;
 
 /// A cache line, to which scratch memory is aligned.
 #[derive(Clone, Copy)]

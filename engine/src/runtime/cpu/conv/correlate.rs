@@ -11,13 +11,14 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::super::kernels::{Float, Isa, Segment};
+use super::super::isa::{Float, Isa};
 use super::super::scratch;
 use super::geometry::{Axis, Padded};
+use super::tile::Work;
 use super::{Panel, SMALL, panels};
 
 /// How many `k` a gathered tile has: it should stay in the nearest cache.
-const DEPTH: usize = 192;
+pub(super) const DEPTH: usize = 192;
 
 /// A correlation of `images` images in `groups` groups, in one or more phases that divide the output's pixels.
 pub(super) struct Correlation {
@@ -32,38 +33,44 @@ pub(super) struct Correlation {
 }
 
 /// One phase, ready for the kernels.
-struct Phase<'a, T> {
-    rows: &'a Axis,
-    cols: &'a Axis,
+pub(super) struct Phase<'a, T> {
+    pub rows: &'a Axis,
+    pub cols: &'a Axis,
     /// Offset of each `k` in a padded image.
-    offsets: Vec<usize>,
-    /// By group: panels `[k][m]`.
-    weights: Vec<T>,
+    pub offsets: Vec<usize>,
+    /// By group: panels `[k][m]`, with room for the most rows each.
+    pub weights: Vec<T>,
     /// Whether views of the padded source are read in place.
-    in_place: bool,
+    pub in_place: bool,
 }
 
 /// What all tasks share.
-struct Plan<'a, T: 'static> {
-    isa: &'static Isa<T>,
-    correlation: &'a Correlation,
-    padded: Padded,
-    panels: Vec<Panel>,
-    phases: Vec<Phase<'a, T>>,
+pub(super) struct Plan<'a, T: 'static> {
+    pub isa: &'static Isa<T>,
+    pub correlation: &'a Correlation,
+    pub padded: Padded,
+    pub panels: Vec<Panel>,
+    pub phases: Vec<Phase<'a, T>>,
     /// Offsets of the rows of a gathered tile.
-    dense: Vec<usize>,
+    pub dense: Vec<usize>,
     /// Images of a task.
-    images: usize,
+    pub images: usize,
     /// Into how many parts an image's channels (or groups) are divided.
-    parts: usize,
+    pub parts: usize,
 }
 
-/// The output, by `weight(group, m, c, kernel row, kernel column)`.
+/// A weight, and the distances between its groups, rows `m`, channels `c`, kernel rows and kernel columns.
+pub(super) struct Weight<'a, T> {
+    pub elements: &'a [T],
+    pub strides: [usize; 5],
+}
+
+/// The output.
 pub(super) fn correlate<T: Float>(
     isa: &'static Isa<T>,
     correlation: &Correlation,
     source: &[T],
-    weight: impl Fn(usize, usize, usize, usize, usize) -> T,
+    weight: &Weight<T>,
 ) -> Vec<T> {
     let plan = Plan::new(isa, correlation, weight);
     let c = correlation;
@@ -95,7 +102,7 @@ pub(super) fn correlate<T: Float>(
 }
 
 impl<T> Phase<'_, T> {
-    fn pixels(&self) -> usize {
+    pub fn pixels(&self) -> usize {
         self.rows.grid * self.cols.grid
     }
 
@@ -106,11 +113,7 @@ impl<T> Phase<'_, T> {
 }
 
 impl<'a, T: Float> Plan<'a, T> {
-    fn new(
-        isa: &'static Isa<T>,
-        c: &'a Correlation,
-        weight: impl Fn(usize, usize, usize, usize, usize) -> T,
-    ) -> Plan<'a, T> {
+    fn new(isa: &'static Isa<T>, c: &'a Correlation, weight: &Weight<T>) -> Plan<'a, T> {
         let [channels, height, width] = c.source;
         let margins = |axes: &[Axis], size| {
             axes.iter()
@@ -138,19 +141,7 @@ impl<'a, T: Float> Plan<'a, T> {
                         }
                     }
                 }
-                let mut weights = Vec::with_capacity(c.groups * c.out[0] * offsets.len());
-                for group in 0..c.groups {
-                    for panel in &panels {
-                        for ch in 0..channels {
-                            for &u in &rows.kernel {
-                                for &v in &cols.kernel {
-                                    let row = |m| weight(group, panel.first + m, ch, u, v);
-                                    weights.extend((0..panel.len).map(row));
-                                }
-                            }
-                        }
-                    }
-                }
+                let weights = pack(c, rows, cols, &panels, isa.rows(), weight);
                 Phase {
                     rows,
                     cols,
@@ -228,7 +219,8 @@ impl<'a, T: Float> Plan<'a, T> {
                         plan: self,
                         phase,
                         panels,
-                        weights: &phase.weights[group * c.out[0] * phase.offsets.len()..],
+                        weights: &phase.weights
+                            [group * self.panels.len() * self.isa.rows() * phase.offsets.len()..],
                         padded,
                         tile,
                         sums,
@@ -266,6 +258,45 @@ impl<'a, T: Float> Plan<'a, T> {
     }
 }
 
+/// The weights in panels, as the kernel reads them.
+fn pack<T: Float>(
+    c: &Correlation,
+    rows: &Axis,
+    cols: &Axis,
+    panels: &[Panel],
+    room: usize,
+    weight: &Weight<T>,
+) -> Vec<T> {
+    let depth = c.source[0] * rows.taps.len() * cols.taps.len();
+    let mut weights = vec![T::default(); c.groups * panels.len() * room * depth];
+    let fill = |(i, to): (usize, &mut [T])| {
+        let (group, panel) = (i / panels.len(), panels[i % panels.len()]);
+        let mut to = to.chunks_mut(panel.len);
+        let [of_group, of_row, of_channel, of_u, of_v] = weight.strides;
+        let first = group * of_group + panel.first * of_row;
+        for ch in 0..c.source[0] {
+            for &u in &rows.kernel {
+                for &v in &cols.kernel {
+                    let to = to.next().expect("room for all rows");
+                    let from = &weight.elements[first + ch * of_channel + u * of_u + v * of_v..];
+                    for (to, &w) in to.iter_mut().zip(from.iter().step_by(of_row)) {
+                        *to = w;
+                    }
+                }
+            }
+        }
+    };
+    if weights.len() < SMALL / 16 {
+        weights.chunks_mut(room * depth).enumerate().for_each(fill);
+    } else {
+        weights
+            .par_chunks_mut(room * depth)
+            .enumerate()
+            .for_each(fill);
+    }
+    weights
+}
+
 /// Whether reading in place, with the gaps, is less work than gathering for all rows `m`.
 fn in_place(lanes: usize, m: usize, rows: &Axis, cols: &Axis, pitch: usize, images: usize) -> bool {
     if rows.step != 1 || cols.step != 1 || rows.grid == 0 {
@@ -275,157 +306,4 @@ fn in_place(lanes: usize, m: usize, rows: &Axis, cols: &Axis, pitch: usize, imag
     let gathered = (images * rows.grid * cols.grid).div_ceil(lanes);
     // In units of a multiplication: gathering a vector takes about four.
     with_gaps * m <= gathered * (m + 4)
-}
-
-/// One phase of one group of a task.
-struct Work<'w, T: 'static> {
-    plan: &'w Plan<'w, T>,
-    phase: &'w Phase<'w, T>,
-    panels: &'w [Panel],
-    /// Of all the group's panels.
-    weights: &'w [T],
-    padded: &'w [T],
-    tile: &'w mut [T],
-    sums: &'w mut [T],
-    segments: &'w mut Vec<Segment>,
-    out: &'w mut [MaybeUninit<T>],
-    /// Where the group's first channel lies in an image of `out`.
-    first: usize,
-    out_image: usize,
-}
-
-impl<T: Float> Work<'_, T> {
-    fn in_place(&mut self, image: usize) {
-        let (isa, padded) = (self.plan.isa, &self.plan.padded);
-        let base = image * self.plan.correlation.source[0] * padded.len;
-        let gaps = padded.pitch;
-        let total = (self.phase.rows.grid - 1) * gaps + self.phase.cols.grid;
-        let mut from = 0;
-        while from < total {
-            let vectors = isa.next_vectors((total - from).div_ceil(isa.lanes));
-            let to = (from + vectors * isa.lanes).min(total);
-            self.segments.clear();
-            self.segments(image, gaps, from, to);
-            // SAFETY: a tile ends less than a vector after the last pixel, which itself is in the padded image;
-            // after the images there is more than a vector.
-            let b = unsafe { self.padded.as_ptr().add(base + from) };
-            self.multiply(b, &self.phase.offsets, 0, vectors);
-            self.scatter();
-            from = to;
-        }
-    }
-
-    fn gathered(&mut self, images: usize) {
-        let (isa, phase) = (self.plan.isa, self.phase);
-        let pitch = isa.vectors * isa.lanes;
-        let (pixels, width) = (phase.pixels(), phase.cols.grid);
-        let total = images * pixels;
-        let mut from = 0;
-        while from < total {
-            let vectors = isa.next_vectors((total - from).div_ceil(isa.lanes));
-            let to = (from + vectors * isa.lanes).min(total);
-            self.segments.clear();
-            for image in from / pixels..to.div_ceil(pixels) {
-                let before = image * pixels;
-                let (a, b) = (from.max(before) - before, to.min(before + pixels) - before);
-                let first = self.segments.len();
-                self.segments(image, width, a, b);
-                for s in &mut self.segments[first..] {
-                    s.tile = s.tile + before + a - from;
-                }
-            }
-            for (block, offsets) in phase.offsets.chunks(DEPTH).enumerate() {
-                // SAFETY: the segments' pixels lie in the padded images, after which there is more than a vector;
-                // the tile has room for the most offsets, vectors and one more.
-                unsafe {
-                    (isa.gather)(
-                        self.padded.as_ptr(),
-                        offsets,
-                        self.segments,
-                        phase.cols.step,
-                        self.tile.as_mut_ptr(),
-                        pitch,
-                    )
-                }
-                let dense = &self.plan.dense[..offsets.len()];
-                self.multiply(self.tile.as_ptr(), dense, block * DEPTH, vectors);
-            }
-            self.scatter();
-            from = to;
-        }
-    }
-
-    /// Appends the segments of pixels `from..to` of an image, with rows `pitch` apart.
-    fn segments(&mut self, image: usize, pitch: usize, from: usize, to: usize) {
-        let (plan, rows, cols) = (self.plan, self.phase.rows, self.phase.cols);
-        let [_, _, out_width] = plan.correlation.out;
-        let source = image * plan.correlation.source[0] * plan.padded.len;
-        for i in from / pitch..to.div_ceil(pitch) {
-            let start = from.max(i * pitch) - i * pitch;
-            let end = (to - i * pitch).min(cols.grid);
-            if start < end {
-                self.segments.push(Segment {
-                    source: source + i * rows.step * plan.padded.pitch + start * cols.step,
-                    tile: i * pitch + start - from,
-                    out: image * self.out_image
-                        + self.first
-                        + (rows.first + i * rows.every) * out_width
-                        + cols.first
-                        + start * cols.every,
-                    len: end - start,
-                });
-            }
-        }
-    }
-
-    /// `sums[m][p] (+)= Σ_k weights[k][m] · b[offsets[k] + p]` for all panels and the block of `k` from `first`.
-    fn multiply(&mut self, b: *const T, offsets: &[usize], first: usize, vectors: usize) {
-        let isa = self.plan.isa;
-        let (depth, pitch) = (self.phase.offsets.len(), isa.vectors * isa.lanes);
-        let skipped = self.panels[0].first;
-        for panel in self.panels {
-            let a = &self.weights[panel.first * depth + first * panel.len..]
-                [..offsets.len() * panel.len];
-            let c = &mut self.sums[(panel.first - skipped) * pitch..][..panel.len * pitch];
-            // SAFETY: the lengths of `a` and `c` are checked, and callers vouch for `b`.
-            unsafe {
-                let gemm = isa.gemm[vectors - 1][panel.len - 1];
-                gemm(a.as_ptr(), b, offsets, c.as_mut_ptr(), pitch, first > 0);
-            }
-        }
-    }
-
-    /// Writes the sums to their places.
-    fn scatter(&mut self) {
-        let plan = self.plan;
-        let [_, height, width] = plan.correlation.out;
-        let channels: usize = self.panels.iter().map(|p| p.len).sum();
-        let (plane, step) = (height * width, self.phase.cols.every);
-        if step == 1 {
-            // Rows without gaps are one segment.
-            self.segments.dedup_by(|s, before| {
-                let joins = before.tile + before.len == s.tile && before.out + before.len == s.out;
-                before.len += if joins { s.len } else { 0 };
-                joins
-            });
-        }
-        let end = self
-            .segments
-            .iter()
-            .map(|s| s.out + (s.len - 1) * step + 1)
-            .max();
-        assert!((channels - 1) * plane + end.unwrap_or(0) <= self.out.len());
-        // SAFETY: the segments lie in the tile, and their places in `out`, which is checked.
-        unsafe {
-            (plan.isa.scatter)(
-                self.sums.as_ptr(),
-                plan.isa.vectors * plan.isa.lanes,
-                channels,
-                self.segments,
-                self.out.as_mut_ptr().cast(),
-                plane,
-                step,
-            )
-        }
-    }
 }

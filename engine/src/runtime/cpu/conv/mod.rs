@@ -4,11 +4,12 @@ mod correlate;
 mod geometry;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weight;
 
-use super::kernels::{Float, Isa};
+use super::isa::{Float, Isa};
 use crate::op::{Conv, ConvKind};
-use correlate::{Correlation, correlate};
+use correlate::{Correlation, Weight, correlate};
 use geometry::Axis;
 use weight::{WeightGrad, weight_grad};
 
@@ -18,6 +19,7 @@ const SMALL: usize = 1 << 20;
 /// Consecutive rows of a matrix that one register tile takes.
 #[derive(Clone, Copy, Debug)]
 struct Panel {
+    index: usize,
     first: usize,
     len: usize,
 }
@@ -29,6 +31,7 @@ fn panels(rows: usize, longest: usize) -> Vec<Panel> {
         .map(|i| {
             let (first, end) = (i * rows / count, (i + 1) * rows / count);
             Panel {
+                index: i,
                 first,
                 len: end - first,
             }
@@ -41,9 +44,10 @@ pub(super) fn convolve<T: Float>(isa: &'static Isa<T>, conv: &Conv, a: &[T], b: 
     let groups = conv.options.groups;
     let per_group = |[_, c, h, w]: [usize; 4]| [c / groups, h, w];
     let [c_out, c_in, kh, kw] = conv.w;
-    let m = c_out / groups;
-    let weight = |group: usize, i: usize, c: usize, u: usize, v: usize| {
-        b[(((group * m + i) * c_in + c) * kh + u) * kw + v]
+    let taps = kh * kw;
+    let weight = |of_row, of_channel| Weight {
+        elements: b,
+        strides: [c_out / groups * c_in * taps, of_row, of_channel, kw, 1],
     };
     match conv.kind {
         ConvKind::Forward => {
@@ -55,7 +59,7 @@ pub(super) fn convolve<T: Float>(isa: &'static Isa<T>, conv: &Conv, a: &[T], b: 
                 rows: vec![Axis::forward(conv, 0)],
                 cols: vec![Axis::forward(conv, 1)],
             };
-            correlate(isa, &correlation, a, weight)
+            correlate(isa, &correlation, a, &weight(c_in * taps, taps))
         }
         ConvKind::InputGrad => {
             let correlation = Correlation {
@@ -66,7 +70,7 @@ pub(super) fn convolve<T: Float>(isa: &'static Isa<T>, conv: &Conv, a: &[T], b: 
                 rows: Axis::backward(conv, 0),
                 cols: Axis::backward(conv, 1),
             };
-            correlate(isa, &correlation, a, |g, m, c, u, v| weight(g, c, m, u, v))
+            correlate(isa, &correlation, a, &weight(taps, c_in * taps))
         }
         ConvKind::WeightGrad => {
             let grad = WeightGrad {

@@ -1,6 +1,6 @@
 //! Random geometries against a direct sum in f64.
 
-use super::super::kernels::Float;
+use super::super::isa::Float;
 use super::convolve;
 use crate::op::{Conv, ConvKind, ConvOptions};
 
@@ -125,8 +125,8 @@ fn check<T: Float + Into<f64>>(
             let error = (x.into() - sums[i]).abs();
             assert!(
                 error <= tolerance * sizes[i],
-                "{} {conv:?} [{i}]: {} for {}",
-                isa.name,
+                "{} lanes, {conv:?} [{i}]: {} for {}",
+                isa.lanes,
                 x.into(),
                 sums[i]
             );
@@ -219,8 +219,8 @@ fn conv_results_do_not_depend_on_the_number_of_threads() {
                 let first = bits(&pools[0]);
                 assert!(
                     first == bits(&pools[1]) && first == bits(&pools[1]),
-                    "{} {conv:?}",
-                    isa.name
+                    "{} lanes, {conv:?}",
+                    isa.lanes
                 );
             }
         }

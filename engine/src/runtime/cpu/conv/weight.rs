@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::kernels::{Float, Isa, Pixels};
+use super::super::isa::{Float, Isa, Pixels};
 use super::super::scratch;
 use super::geometry::{Axis, Padded};
 use super::{Panel, SMALL, panels};
@@ -21,8 +21,8 @@ const BAND: usize = 1 << 17;
 /// Elements of all chunks' sums.
 const SUMS: usize = 1 << 22;
 const CHUNKS: usize = 16;
-/// Channels of `dy` that a task takes, for which it turns `x` once.
-const BLOCK: usize = 64;
+/// Products of `x`'s pixels with `dy`'s channels that a task makes for turning `x` once: channels times taps.
+const PRODUCTS: usize = 64 * 9;
 
 /// The weight gradient of a convolution.
 pub(super) struct WeightGrad {
@@ -62,6 +62,8 @@ struct Plan<'a, T: 'static> {
     /// Where each slot's vector lies, from a pixel's place.
     offsets: Vec<usize>,
     bands: Vec<Band>,
+    /// Channels of `dy` that a task takes.
+    block: usize,
 }
 
 /// `dw`, `[m][c][u][v]` for all groups' `m`.
@@ -82,19 +84,21 @@ pub(super) fn weight_grad<T: Float>(
         return out;
     }
     let plan = Plan::new(isa, grad);
-    let blocks = m.div_ceil(BLOCK);
-    let per_task = m.min(BLOCK) * plan.slots.len() * isa.lanes;
+    let block = plan.block;
+    let blocks = m.div_ceil(block);
+    let per_task = block * plan.slots.len() * isa.lanes;
     let chunks = (SUMS / (per_task * blocks * g.groups))
         .clamp(1, CHUNKS)
         .min(plan.bands.len());
     let task = |i: usize| {
-        let (chunk, block) = (i / (blocks * g.groups), i % (blocks * g.groups));
+        let (chunk, i) = (i / (blocks * g.groups), i % (blocks * g.groups));
         let bands = chunk * plan.bands.len() / chunks..(chunk + 1) * plan.bands.len() / chunks;
+        let (group, first) = (i / blocks, i % blocks * block);
         plan.task(
             x,
             dy,
-            block / blocks,
-            block_of(block % blocks, m),
+            group,
+            first..m.min(first + block),
             &plan.bands[bands],
         )
     };
@@ -104,30 +108,37 @@ pub(super) fn weight_grad<T: Float>(
     } else {
         (0..tasks).into_par_iter().map(task).collect()
     };
-    for (block, of_first) in sums[..blocks * g.groups].iter().enumerate() {
-        let mut sum = of_first.clone();
-        for chunk in 1..chunks {
-            for (a, &b) in sum.iter_mut().zip(&sums[chunk * blocks * g.groups + block]) {
+    let row = |(i, out): (usize, &mut [T])| {
+        let (group, m_) = (i / m, i % m);
+        let pitch = plan.slots.len() * isa.lanes;
+        let mut sum = vec![T::default(); pitch];
+        for sums in sums.chunks(blocks * g.groups) {
+            let sums = &sums[group * blocks + m_ / block];
+            for (a, &b) in sum.iter_mut().zip(&sums[m_ % block * pitch..]) {
                 *a = *a + b;
             }
         }
-        let first = block / blocks * m + block_of(block % blocks, m).start;
-        plan.place(&sum, &mut out[first * channels * taps..]);
+        plan.place(&sum, out);
+    };
+    if out.len() < SMALL / 16 {
+        out.chunks_mut(channels * taps).enumerate().for_each(row);
+    } else {
+        out.par_chunks_mut(channels * taps)
+            .enumerate()
+            .for_each(row);
     }
     out
-}
-
-fn block_of(block: usize, m: usize) -> Range<usize> {
-    block * BLOCK..m.min((block + 1) * BLOCK)
 }
 
 impl<'a, T: Float> Plan<'a, T> {
     fn new(isa: &'static Isa<T>, g: &'a WeightGrad) -> Plan<'a, T> {
         let [channels, _, width] = g.x;
         let [m, grid_height, grid_width] = g.y;
+        let taps = g.rows.taps.len() * g.cols.taps.len();
+        let block = m.min((PRODUCTS / taps).clamp(64, 256));
         // A band is as many rows as fit, or as many images.
         let row = g.cols.margins(width).iter().sum::<usize>() + width;
-        let per_row = row * g.rows.step * channels + grid_width * m.min(BLOCK);
+        let per_row = row * g.rows.step * channels + grid_width * block;
         let rows = (BAND / per_row).clamp(1, grid_height);
         let images = if rows == grid_height {
             (BAND / (per_row * rows)).clamp(1, g.images.div_ceil(CHUNKS))
@@ -176,6 +187,7 @@ impl<'a, T: Float> Plan<'a, T> {
             slots,
             offsets,
             bands,
+            block,
         }
     }
 
@@ -313,19 +325,17 @@ impl<'a, T: Float> Plan<'a, T> {
         }
     }
 
-    /// Puts `[m][slot][lane]` into the weight's order.
+    /// Puts one row, `[slot][lane]`, into the weight's order.
     fn place(&self, sums: &[T], out: &mut [T]) {
         let channels = self.grad.x[0];
         let [rows, cols] = [&self.grad.rows, &self.grad.cols].map(|axis| axis.taps.len());
-        let lanes = self.isa.lanes;
-        for (m, sums) in sums.chunks(self.slots.len() * lanes).enumerate() {
-            for (slot, lanes) in self.slots.iter().zip(sums.chunks(lanes)) {
-                for (lane, &sum) in lanes[..slot.len].iter().enumerate() {
-                    let (v, c) = (
-                        slot.v + (slot.first + lane) / channels,
-                        (slot.first + lane) % channels,
-                    );
-                    out[((m * channels + c) * rows + slot.u) * cols + v] = sum;
+        for (slot, sums) in self.slots.iter().zip(sums.chunks(self.isa.lanes)) {
+            let (mut v, mut c) = (slot.v + slot.first / channels, slot.first % channels);
+            for &sum in &sums[..slot.len] {
+                out[(c * rows + slot.u) * cols + v] = sum;
+                c += 1;
+                if c == channels {
+                    (v, c) = (v + 1, 0);
                 }
             }
         }

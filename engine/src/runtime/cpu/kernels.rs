@@ -221,8 +221,9 @@ pub(super) unsafe fn transpose<V: Simd>(
                             corner.add(i * plane).cast::<[V::Elem; B]>().read()
                         });
                         let corner = to.add(j * channels + c);
-                        for j in 0..B {
-                            let row: [V::Elem; B] = std::array::from_fn(|i| block[i][j]);
+                        let turned: [[V::Elem; B]; B] =
+                            std::array::from_fn(|j| block.map(|row| row[j]));
+                        for (j, row) in turned.into_iter().enumerate() {
                             corner.add(j * channels).cast::<[V::Elem; B]>().write(row);
                         }
                     }

@@ -7,8 +7,8 @@ use burn_backend::{BoolDType, FloatDType, IntDType};
 use burn_flex::{Flex, FlexTensor};
 use burn_wgpu::{CubeTensor, Wgpu};
 
-use super::wgsl;
 use super::{Storage, kernels};
+use super::{cpu, wgsl};
 use crate::DType;
 use crate::op::{Conv, Window};
 use crate::random::{self, Draw, Law};
@@ -198,6 +198,9 @@ impl Backed for Flex {
     }
     fn same_bool_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
         same_flex(a, b)
+    }
+    fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor, _: Option<usize>) -> FlexTensor {
+        cpu::convolve(conv, a, b)
     }
     fn max_pool_index(x: FlexTensor, window: &Window) -> FlexTensor {
         let o = window.options;

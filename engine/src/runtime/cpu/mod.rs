@@ -1,4 +1,47 @@
-//! Kernels of our own on the CPU.
+//! Kernels of our own for the CPU, where Burn's leave most of the processor idle.
 
+mod block;
+mod conv;
+mod isa;
+mod kernels;
 pub(crate) mod program;
+mod scratch;
 mod simd;
+#[cfg(test)]
+mod speed;
+
+use burn_backend::{DType, Element, Shape, TensorData};
+use burn_flex::{Flex, FlexTensor};
+
+use crate::op::{Conv, ConvKind};
+use isa::Float;
+
+/// A convolution or one of its gradients.
+pub(super) fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor) -> FlexTensor {
+    match a.dtype() {
+        DType::F32 => convolve_as::<f32>(conv, &a, &b),
+        DType::F64 => convolve_as::<f64>(conv, &a, &b),
+        _ => super::kernels::conv::convolve::<Flex>(conv, a, b, None),
+    }
+}
+
+fn convolve_as<T: Float + Element + bytemuck::Pod>(
+    conv: &Conv,
+    a: &FlexTensor,
+    b: &FlexTensor,
+) -> FlexTensor {
+    let (a, b) = (a.to_contiguous(), b.to_contiguous());
+    let out = conv::convolve(T::isa(), conv, elements::<T>(&a), elements(&b));
+    let shape = match conv.kind {
+        ConvKind::Forward => conv.y,
+        ConvKind::InputGrad => conv.x,
+        ConvKind::WeightGrad => conv.w,
+    };
+    FlexTensor::from_data(TensorData::new(out, Shape::from(shape)))
+}
+
+/// A contiguous tensor's elements, in order.
+fn elements<T: Element + bytemuck::Pod>(t: &FlexTensor) -> &[T] {
+    t.as_slice()
+        .expect("a contiguous tensor of the operation's type")
+}

@@ -5,7 +5,7 @@ use burn_backend::{DType as BurnDType, Element, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::simd::{self, BLOCK, Block, Real};
+use super::block::{self, BLOCK, Block, Real};
 use crate::DType;
 use crate::graph::program::{Instr, Loops, Output, Program};
 use crate::runtime::Value;
@@ -255,7 +255,7 @@ impl<'a, T: Real + Element> Run<'a, T> {
                     let len = (right - column).min(BLOCK);
                     machine.block(count, column, len, None);
                     for (sum, output) in sums.iter_mut().zip(&self.program.outputs) {
-                        *sum += simd::sum(machine.register(output.register, count * len));
+                        *sum += block::sum(machine.register(output.register, count * len));
                     }
                     column += len;
                 }
@@ -521,7 +521,7 @@ impl<'r, 'a, T: Real + Element> Machine<'r, 'a, T> {
         };
         // SAFETY: all registers point to `BLOCK` elements of scratch, to elements of an input that are only
         // read, or into an output; `n` is at most `BLOCK`.
-        unsafe { simd::run(&block) };
+        unsafe { block::run(&block) };
         if let Some((outs, at)) = outs {
             for (index, output) in run.program.outputs.iter().enumerate() {
                 if !matches!(run.places[output.register], Place::Output(i) if i == index) {

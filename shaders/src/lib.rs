@@ -7,7 +7,7 @@ mod soft;
 mod template;
 
 pub use gemm::{Gemm, Operands, TILES, Tile};
-pub use soft::{LANES, Soft, TILE, width};
+pub use soft::{LANES, Quads, Soft, TILE, width};
 
 /// One compute kernel: entry point `main`, all bindings in group 0 and `read_write`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,13 +112,14 @@ mod tests {
     #[test]
     fn every_specialisation_is_valid() {
         for wide in [false, true] {
-            for soft in [
-                Soft::Gemm { wide, add: false },
-                Soft::Gemm { wide, add: true },
-                Soft::WeightGrad { wide },
-            ] {
-                validate(&format!("{soft:?}"), &soft.source(), LANES);
+            for quads in [None, Some(Quads::Pixels), Some(Quads::Rows)] {
+                for add in [false, true] {
+                    let soft = Soft::Gemm { wide, add, quads };
+                    validate(&format!("{soft:?}"), &soft.source(), LANES);
+                }
             }
+            let soft = Soft::WeightGrad { wide };
+            validate(&format!("{soft:?}"), &soft.source(), LANES);
         }
         let mut operands = vec![
             Operands::Convolution { flat: false },

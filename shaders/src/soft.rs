@@ -10,18 +10,29 @@ pub const TILE: usize = 8;
 /// A kernel for software rasterizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Soft {
-    /// `wgsl/soft_gemm.wgsl`; `add` adds to what the output holds.
+    /// `wgsl/soft_gemm.wgsl`
     Gemm {
         /// Loads of 8 floats as 64-bit integers, where the device has them; else of 4.
         wide: bool,
         /// Adds to the output.
         add: bool,
+        /// Four pixels, or else four rows, lie side by side, aligned, in the output.
+        quads: Option<Quads>,
     },
     /// `wgsl/soft_weight_grad.wgsl`
     WeightGrad {
         /// As above.
         wide: bool,
     },
+}
+
+/// What lies side by side in the output of [`Soft::Gemm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quads {
+    /// Pixels 4i, …, 4i + 3.
+    Pixels,
+    /// Rows 4i, …, 4i + 3.
+    Rows,
 }
 
 /// Floats of one load.
@@ -33,7 +44,7 @@ impl Soft {
     /// WGSL.
     pub fn source(&self) -> String {
         match *self {
-            Soft::Gemm { wide, add } => gemm(wide, add),
+            Soft::Gemm { wide, add, quads } => gemm(wide, add, quads),
             Soft::WeightGrad { wide } => weight_grad(wide),
         }
     }
@@ -84,7 +95,7 @@ fn odd(v: vec4<u64>) -> vec4<f32> {
     ]
 }
 
-fn gemm(wide: bool, add: bool) -> String {
+fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
     let width = width(wide);
     let places = each(TILE, |i| {
         format!(
@@ -120,22 +131,51 @@ fn gemm(wide: bool, add: bool) -> String {
             .collect()
     });
     let sign = if add { "+=" } else { "=" };
-    let store = each(TILE, |i| {
-        let rows = each(TILE, |j| {
+    // A store is made for each of these pixels and rows; it takes four of one or of the other where it can.
+    let (pixels, rows) = match quads {
+        Some(Quads::Pixels) => (4, 1),
+        Some(Quads::Rows) => (1, 4),
+        None => (1, 1),
+    };
+    let value = |i: usize, j: usize| match quads {
+        Some(Quads::Pixels) => format!(
+            "vec4<f32>(s{i}_{j}, s{}_{j}, s{}_{j}, s{}_{j})",
+            i + 1,
+            i + 2,
+            i + 3
+        ),
+        Some(Quads::Rows) => format!(
+            "vec4<f32>(s{i}_{j}, s{i}_{}, s{i}_{}, s{i}_{})",
+            j + 1,
+            j + 2,
+            j + 3
+        ),
+        None => format!("s{i}_{j}"),
+    };
+    let unit = if quads.is_some() { " / 4u" } else { "" };
+    let store = each(TILE / pixels, |i| {
+        let i = i * pixels;
+        let lines = each(TILE / rows, |j| {
+            let j = j * rows;
             format!(
-                "        if row + {j}u < params.rows {{ out[o{i} + {j}u * params.out_row] {sign} s{i}_{j}; }}"
+                "        if row + {j}u < params.rows {{ out[(o{i} + {j}u * params.out_row){unit}] {sign} {}; }}",
+                value(i, j)
             )
         });
         format!(
             "    if pixel + {i}u < params.pixels {{
         let o{i} = o + p{i} / params.grid * params.out_image + q{i} / params.grid_width * params.out_line
             + q{i} % params.grid_width * params.out_column;
-{rows}    }}"
+{lines}    }}"
         )
     });
     let mut values = common(wide);
     values.extend([
         ("pixels", TILE.to_string()),
+        (
+            "out_type",
+            if quads.is_some() { "vec4<f32>" } else { "f32" }.into(),
+        ),
         ("places", places),
         ("product", product),
         ("store", store),

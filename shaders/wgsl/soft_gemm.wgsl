@@ -45,7 +45,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read_write> w: array<{{vector}}>;
 @group(0) @binding(1) var<storage, read_write> x: array<{{vector}}>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<{{out_type}}>;
 @group(0) @binding(3) var<storage, read_write> params: Params;
 {{halves}}
 @compute @workgroup_size({{lanes}}, 1, 1)

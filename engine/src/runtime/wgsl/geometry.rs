@@ -46,6 +46,11 @@ impl Pass {
     pub fn pixels(&self) -> usize {
         self.grid[0] * self.grid[1]
     }
+
+    /// Whether it covers an output image in order.
+    pub fn in_one_piece(&self) -> bool {
+        self.column == 1 && self.line == self.grid[1]
+    }
 }
 
 impl Geometry {

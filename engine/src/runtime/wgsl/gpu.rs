@@ -111,11 +111,10 @@ pub(super) fn convolve(call: &Call) {
     };
     let plane = g.out_size[0] * g.out_size[1];
     for pass in &g.passes {
-        let whole = pass.column == 1 && pass.line == pass.grid[1];
         let kernel = Gemm {
             operands: Operands::Convolution { flat },
             tile,
-            quads: whole && plane % 4 == 0,
+            quads: pass.in_one_piece() && plane % 4 == 0,
         };
         let params = Params {
             rows: g.rows,

@@ -3,7 +3,7 @@
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{DType, Shape, TensorMetadata};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
-use prospr_shaders::{Gemm, Operands, TILE, width};
+use prospr_shaders::{Gemm, Operands, Quads, TILE, width};
 
 use super::gpu::{Params, choose};
 use super::soft::Product;
@@ -93,6 +93,7 @@ fn soft(a: &Matrices, b: &Matrices, [batch, m, k, n]: [usize; 4], wide: bool, ou
         x: &x,
         out: &out.handle,
         wide,
+        quads: (n % 4 == 0).then_some(Quads::Rows),
         groups: batch,
         rows: n,
         pixels: m,

@@ -129,14 +129,16 @@ fn pack(client: &Client, x: &Handle, mut axes: [Axis; 5]) -> Handle {
     let count: usize = axes.iter().map(|a| a.size).product();
     let out = floats(client, count);
     axes[4].size /= 4;
-    let mut params = vec![(count / 4) as u32, 0];
+    let shares = axes[4].size.div_ceil(8);
+    let invocations = count / 4 / axes[4].size * shares;
+    let mut params = vec![invocations as u32, shares as u32];
     for a in axes {
         params.extend([a.size, a.low, a.limit, a.stride].map(|n| n as u32));
     }
     launch(
         client,
         prospr_shaders::PACK,
-        (count / 4) as u64,
+        invocations as u64,
         &[x, &out],
         &params,
     );

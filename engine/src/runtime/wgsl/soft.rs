@@ -2,7 +2,7 @@
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
-use prospr_shaders::{LANES, Soft, TILE, width};
+use prospr_shaders::{LANES, Quads, Soft, TILE, width};
 
 use super::conv::{Call, divide, in_parts};
 use super::geometry::{Geometry, Pass, Tap};
@@ -105,6 +105,7 @@ pub(super) struct Product<'a> {
     pub x: &'a Handle,
     pub out: &'a Handle,
     pub wide: bool,
+    pub quads: Option<Quads>,
     pub groups: usize,
     pub rows: usize,
     pub pixels: usize,
@@ -150,6 +151,7 @@ impl Product<'_> {
             let kernel = Kernel::Soft(Soft::Gemm {
                 wide: self.wide,
                 add: begin > 0,
+                quads: self.quads,
             });
             dispatch(
                 client,
@@ -201,6 +203,7 @@ pub(super) fn convolve(call: &Call) {
             x: &x.handle,
             out: &call.out.handle,
             wide,
+            quads: (pass.in_one_piece() && pass.pixels() % 4 == 0).then_some(Quads::Pixels),
             groups: g.groups,
             rows: g.rows,
             pixels: g.images * pass.pixels(),

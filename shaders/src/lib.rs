@@ -3,6 +3,7 @@
 //! [`Soft`] and [`Gemm`] put sizes and loaders.
 
 mod gemm;
+mod loaders;
 mod soft;
 mod template;
 

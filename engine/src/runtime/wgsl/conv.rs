@@ -1,16 +1,26 @@
 //! Convolutions by kernels of our own: which, and those for groups of few channels.
 
 use burn_backend::DType;
-use burn_wgpu::{CubeTensor, into_contiguous};
+use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
 
 use super::geometry::{Geometry, Tap};
 use super::{Class, class, floats, gpu, launch, output, soft, sum_parts};
 use crate::op::{Conv, ConvKind};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
+use crate::runtime::kernels;
+
+/// Floats of the largest packed operand: the portable 128 MiB of a binding. What would exceed it is left to Burn.
+pub(super) const LARGEST_PACKED: usize = 1 << 25;
 
 /// A convolution or one of its gradients. The kernel is chosen by shapes and the device's class alone.
 pub(in crate::runtime) fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor) -> CubeTensor {
+    let class = class(&a);
+    let geometry = Geometry::of(conv);
+    let few = geometry.groups > 1 && geometry.rows.max(geometry.channels) < 4;
+    if class != Class::Gpu && !few && soft::packed_floats(&geometry) > LARGEST_PACKED {
+        return kernels::conv::convolve::<Wgpu>(conv, a, b, Some(SOFTWARE_LOOP_LIMIT));
+    }
     let (a, b) = (into_contiguous(a), into_contiguous(b));
     let shape = match conv.kind {
         ConvKind::Forward => conv.y,
@@ -18,9 +28,6 @@ pub(in crate::runtime) fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor) ->
         ConvKind::WeightGrad => conv.w,
     };
     let out = output(&a.client, &a.device, &shape, DType::F32);
-    let geometry = Geometry::of(conv);
-    let few = geometry.groups > 1 && geometry.rows.max(geometry.channels) < 4;
-    let class = class(&a);
     let run = match (conv.kind, class) {
         (ConvKind::WeightGrad, _) if few => weight_grad_direct,
         (_, _) if few => direct,

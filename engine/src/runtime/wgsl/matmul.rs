@@ -5,6 +5,7 @@ use burn_backend::{DType, Shape, TensorMetadata};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use prospr_shaders::{Gemm, Operands, Quads, TILE, width};
 
+use super::conv::LARGEST_PACKED;
 use super::gpu::{Params, choose};
 use super::soft::Product;
 use super::{Class, axis, class, output, pack};
@@ -23,14 +24,15 @@ pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor) -> CubeTensor {
     let (m, k, n) = (sa[rank - 2], sa[rank - 1], sb[rank - 1]);
     let lead: Vec<usize> = (0..rank - 2).map(|i| sa[i].max(sb[i])).collect();
     let batch: usize = lead.iter().product();
-    // More matrices than a dispatch has workgroups along z.
-    if batch > 65_535 {
+    let class = class(&a);
+    let packed = batch * (k + 8) * (m.max(n) + 8);
+    // More matrices than a dispatch has workgroups along z; nothing to sum; or too much to pack.
+    if batch > 65_535 || k == 0 || class != Class::Gpu && packed > LARGEST_PACKED {
         return Wgpu::float_matmul(a, b);
     }
     let mut shape = lead.clone();
     shape.extend([m, n]);
     let out = output(&a.client, &a.device, &shape, DType::F32);
-    let class = class(&a);
     let (a, b) = (spread(a, &lead), spread(b, &lead));
     match class {
         Class::Software { wide } => soft(&a, &b, [batch, m, k, n], wide, &out),

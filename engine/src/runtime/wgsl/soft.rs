@@ -23,21 +23,31 @@ struct Packed {
     channels: usize,
 }
 
-fn pack_images(call: &Call, channels: usize) -> Packed {
-    let g = &call.geometry;
+/// Zeros before the first row (or column, `i` = 1) that a tap looks at, and rows from there to the last.
+fn extent(g: &Geometry, i: usize) -> (usize, usize) {
     let taps = || {
         g.passes
             .iter()
             .flat_map(|p| p.taps.iter().map(move |t| (p, t)))
     };
-    let along = |i: usize| {
-        let place = |t: &Tap| if i == 0 { t.row } else { t.column };
-        let low = taps().map(|(_, t)| -place(t)).max().unwrap_or(0).max(0);
-        let end = |(p, t): (&Pass, &Tap)| ((p.grid[i] - 1) * p.step[i]) as i64 + place(t) + 1;
-        let high = taps().map(end).max().unwrap_or(1).max(1);
-        (low as usize, (low + high) as usize)
-    };
-    let ((top, height), (left, width)) = (along(0), along(1));
+    let place = |t: &Tap| if i == 0 { t.row } else { t.column };
+    let low = taps().map(|(_, t)| -place(t)).max().unwrap_or(0).max(0);
+    let end = |(p, t): (&Pass, &Tap)| ((p.grid[i] - 1) * p.step[i]) as i64 + place(t) + 1;
+    let high = taps().map(end).max().unwrap_or(1).max(1);
+    (low as usize, (low + high) as usize)
+}
+
+/// Floats of the larger packed operand, at most.
+pub(super) fn packed_floats(g: &Geometry) -> usize {
+    let pixels = extent(g, 0).1 * extent(g, 1).1;
+    let images = g.images * g.groups * g.channels.next_multiple_of(TILE) * pixels;
+    let outputs: usize = g.passes.iter().map(Pass::pixels).sum();
+    images.max((g.images + 4) * g.groups * g.rows.next_multiple_of(TILE) * outputs)
+}
+
+fn pack_images(call: &Call, channels: usize) -> Packed {
+    let g = &call.geometry;
+    let ((top, height), (left, width)) = (extent(g, 0), extent(g, 1));
     let plane = g.size[0] * g.size[1];
     let handle = pack(
         &call.out.client,

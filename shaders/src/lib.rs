@@ -58,8 +58,8 @@ impl Shader {
 /// # Panics
 /// If they exceed one dispatch.
 pub fn dispatch(name: &str, groups: u64) -> (u32, u32) {
-    let x = groups.clamp(1, 65_535);
-    let y = groups.div_ceil(x).max(1);
+    let y = groups.div_ceil(65_535).max(1);
+    let x = groups.div_ceil(y).max(1);
     assert!(
         y <= 65_535,
         "{name}: {groups} workgroups exceed one dispatch"

@@ -87,7 +87,7 @@ fn apply(conv: &Conv, seed: u64, device: &Device) -> Tensor {
 /// Geometries of all sorts, small enough for a software rasterizer.
 fn geometries() -> Vec<([usize; 4], [usize; 4], ConvOptions)> {
     let mut all = Vec::new();
-    for seed in 0..24 {
+    for seed in 0..60 {
         let draws = Key::new(77).fold_in(seed).uniforms(16);
         let mut draws = draws.into_iter();
         let mut pick = |from: usize, to: usize| {
@@ -137,7 +137,7 @@ fn convolutions_of_every_class_agree_with_the_cpu() {
             }
         }
     }
-    assert!(cases > 150, "only {cases} cases have outputs");
+    assert!(cases > 300, "only {cases} cases have outputs");
 }
 
 fn draw(shape: &[usize], seed: u64, device: &Device) -> Tensor {
@@ -184,6 +184,19 @@ fn products_of_every_class_agree_with_the_cpu() {
                 );
             }
         }
+    }
+}
+
+/// One buffer at two bindings.
+#[test]
+fn a_matrix_times_itself() {
+    let product = |device: &Device| {
+        let a = draw(&[40, 40], 9, device);
+        a.matmul(&a)
+    };
+    let expected = product(&Device::cpu()).to_f64s().unwrap();
+    for class in CLASSES {
+        close(&format!("{class:?}"), &on(class, product), &expected);
     }
 }
 

@@ -12,6 +12,9 @@ use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 /// Parts of a weight gradient until so many tiles are under way.
 const TILES_WANTED: usize = 512;
 
+/// A part's operands should stay in a core's cache while all tiles go over them: half a megabyte.
+const CACHED_FLOATS: usize = 1 << 17;
+
 /// Images packed as `[image, line, column, group, channel]`, zeros around them.
 struct Packed {
     handle: Handle,
@@ -263,7 +266,9 @@ pub(super) fn weight_grad(call: &Call) {
     let (row_tiles, channel_tiles) = (rows / TILE, channels / TILE);
     let tiles = row_tiles * channel_tiles * g.taps * g.groups;
     let all_quads = pixels.div_ceil(4);
-    let (quads, parts) = divide(all_quads, TILES_WANTED / tiles, 16, SOFTWARE_LOOP_LIMIT);
+    let in_cache = CACHED_FLOATS / (4 * g.groups * (rows + channels));
+    let most = in_cache.clamp(128, SOFTWARE_LOOP_LIMIT);
+    let (quads, parts) = divide(all_quads, TILES_WANTED / tiles, 16, most);
     let [x_group, x_image, x_line, x_column] = x.strides(pass.step, width);
     let x_last = g.images * x.size[0] * x.size[1] * x.pixel / width - TILE / width;
     let mut params: Vec<u32> = [

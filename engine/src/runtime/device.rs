@@ -33,11 +33,29 @@ pub(crate) struct Gpu {
     pub(crate) burn: CubeDevice,
     /// How long a loop in a shader may be, where the driver sets a limit.
     pub(crate) loop_limit: Option<usize>,
+    class: Class,
+}
+
+/// What kernels are chosen by, beside shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// A GPU that a CPU pretends to be; `wide` if its shaders have 64-bit integers.
+    Software { wide: bool },
+    /// A GPU; also a device that Burn opened, on which these kernels are right in any case.
+    Gpu,
+}
+
+/// The class of an open device.
+pub(super) fn class_of(burn: &CubeDevice) -> Class {
+    match Device::of_burn(burn).kind() {
+        DeviceKind::Gpu(gpu) => gpu.class,
+        DeviceKind::Cpu => unreachable!("Burn opened a GPU"),
+    }
 }
 
 /// llvmpipe ends the loops of an invocation after 65,535 iterations in all, without an error. This leaves
 /// room for the loops around.
-const SOFTWARE_LOOP_LIMIT: usize = 16_384;
+pub(super) const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
 /// What is known of a device without opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,6 +226,13 @@ impl Device {
         let gpu = Gpu {
             burn: burn.clone(),
             loop_limit: info.software.then_some(SOFTWARE_LOOP_LIMIT),
+            class: if info.software {
+                Class::Software {
+                    wide: adapters::has_int64(adapter),
+                }
+            } else {
+                Class::Gpu
+            },
         };
         let device = Device::of(info, DeviceKind::Gpu(gpu));
         open.by_index.insert(index, device.clone());
@@ -234,6 +259,7 @@ impl Device {
             let gpu = Gpu {
                 burn: burn.clone(),
                 loop_limit: Some(SOFTWARE_LOOP_LIMIT),
+                class: Class::Gpu,
             };
             Device::of(info, DeviceKind::Gpu(gpu))
         });

@@ -484,8 +484,9 @@ impl Writer<'_> {
         self.close();
         let outputs_word = self.word(outputs);
         for index in 0..self.program.outputs.len() {
+            let sum = self.total(index);
             self.line(&format!(
-                "out{index}[piece * {outputs_word} + output] = sum{index};"
+                "out{index}[piece * {outputs_word} + output] = {sum};"
             ));
         }
         (outputs * splits, splits)

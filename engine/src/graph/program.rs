@@ -131,25 +131,25 @@ impl Loops {
         loops
     }
 
-    /// The same loops over fours of neighbours along the innermost axis, if every input has its elements there
-    /// side by side, or one for all. Sizes and strides then count fours, those of single elements aside.
-    pub fn in_quads(&self) -> Option<Loops> {
+    /// The same loops over groups of `n` neighbours along the innermost axis, if every input has its elements
+    /// there side by side, or one for all. Sizes and strides then count groups, those of single elements aside.
+    pub fn in_groups(&self, n: usize) -> Option<Loops> {
         let last = self.sizes.len() - 1;
         let whole = |s: &Vec<usize>| match s[last] {
             0 => true,
-            1 => s[..last].iter().all(|stride| stride % 4 == 0),
+            1 => s[..last].iter().all(|stride| stride % n == 0),
             _ => false,
         };
-        let fits = self.sizes[last].is_multiple_of(4) && self.sizes[last] > 0;
+        let fits = self.sizes[last].is_multiple_of(n) && self.sizes[last] > 0;
         if !fits || !self.strides.iter().all(whole) {
             return None;
         }
-        let mut quads = self.clone();
-        quads.sizes[last] /= 4;
-        for strides in quads.strides.iter_mut().filter(|s| s[last] == 1) {
-            strides[..last].iter_mut().for_each(|stride| *stride /= 4);
+        let mut groups = self.clone();
+        groups.sizes[last] /= n;
+        for strides in groups.strides.iter_mut().filter(|s| s[last] == 1) {
+            strides[..last].iter_mut().for_each(|stride| *stride /= n);
         }
-        Some(quads)
+        Some(groups)
     }
 
     /// Axes that are summed over (`true`) or kept, without the last axis.

@@ -164,8 +164,8 @@ impl Compiled {
         let gpu = match device.kind() {
             DeviceKind::Cpu => None,
             DeviceKind::Gpu(gpu) => {
-                let software = gpu.loop_limit.is_some();
-                Some(generated::Compiled::new(&program, &shapes, software))
+                let class = device::class_of(&gpu.burn);
+                Some(generated::Compiled::new(&program, &shapes, class))
             }
         };
         Compiled { program, gpu }

@@ -13,12 +13,13 @@ use cubecl::prelude::{ExecutionMode, KernelId};
 use cubecl::server::Handle;
 use std::sync::Arc;
 
+use super::device::Class;
 use super::wgsl;
 use super::{Backed, Value};
 use crate::DType;
 use crate::graph::program::{Input, Instr, Loops, Output, Program};
 use crate::shape::{numel, physical, strides};
-use text::{Shape, Text};
+use text::{Shape, Text, Width};
 
 /// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is
 /// read once.
@@ -46,17 +47,15 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// `software` is true for software rasterizers.
-    pub fn new(program: &Program, shapes: &[&[usize]], software: bool) -> Compiled {
+    /// For inputs of these shapes, on a device of this class.
+    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> Compiled {
         let own: Vec<Vec<usize>> = shapes
             .iter()
             .enumerate()
             .map(|(i, shape)| program.strides(i, &strides(shape)))
             .collect();
-        let loops = Loops::new(program, &own);
-        let quads = loops.in_quads();
-        let is_quads = quads.is_some();
-        let loops = quads.unwrap_or(loops);
+        let (loops, width) = grouped(program, Loops::new(program, &own), class);
+        let software = class != Class::Gpu;
         let workgroup = if software { NARROW } else { WORKGROUP };
         let shape = shape(program, &loops, software);
         let Text {
@@ -64,7 +63,7 @@ impl Compiled {
             words,
             tasks,
             splits,
-        } = text::write(program, &loops, is_quads, shape, workgroup);
+        } = text::write(program, &loops, width, shape, workgroup);
         let groups = match shape {
             Shape::Tree { .. } => tasks,
             _ => tasks.div_ceil(workgroup),
@@ -76,7 +75,7 @@ impl Compiled {
             Box::new(Compiled::new(
                 &adder,
                 &vec![&shape[..]; outputs.len()],
-                software,
+                class,
             ))
         });
         Compiled {
@@ -178,6 +177,22 @@ fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
         t.handle.clone(),
         t.dtype,
     )
+}
+
+/// Loops over as many neighbours at a time as the device reads with one instruction.
+fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
+    let sums_along = loops.summed.last() == Some(&true);
+    let floats = program.inputs.iter().all(|input| input.dtype == DType::F32);
+    if class == (Class::Software { wide: true }) && sums_along && floats {
+        // Reading 64 bits costs a software rasterizer no more than reading 32.
+        if let Some(groups) = loops.in_groups(8) {
+            return (groups, Width::Eight);
+        }
+    }
+    match loops.in_groups(4) {
+        Some(groups) => (groups, Width::Four),
+        None => (loops, Width::One),
+    }
 }
 
 /// How the work is divided: a function of the shapes and the device's class alone.

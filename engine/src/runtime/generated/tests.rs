@@ -7,6 +7,7 @@ use super::Compiled;
 use crate::graph::program::Program;
 use crate::graph::programs;
 use crate::graph::tests::{expression, leaves};
+use crate::runtime::device::Class;
 use crate::runtime::{Backed, DeviceKind, Value, cpu};
 use crate::{DType, Device, Key, Tensor};
 
@@ -16,7 +17,7 @@ fn samples(count: u64) -> Vec<(Program, Vec<Vec<usize>>)> {
         [2, 3, 5],
         [4, 1, 7],
         [3, 8, 70],
-        [2, 2, 600],
+        [2, 4, 600],
         [5, 40, 3],
         [1, 9, 4100],
     ];
@@ -60,7 +61,7 @@ fn validate(source: &str) {
         .unwrap_or_else(|e| panic!("{}\n{source}", e.emit_to_string(source)));
     naga::valid::Validator::new(
         naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::default(),
+        naga::valid::Capabilities::default() | naga::valid::Capabilities::SHADER_INT64,
     )
     .validate(&module)
     .unwrap_or_else(|e| panic!("{e:?}\n{source}"));
@@ -82,8 +83,13 @@ fn every_class_computes_what_the_cpu_computes() {
             .collect();
         let expected = cpu::program::run(&program, values::<Flex>(&inputs, &FlexDevice));
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-        for software in [true, false] {
-            let compiled = Compiled::new(&program, &shapes, software);
+        let classes = [
+            Class::Software { wide: true },
+            Class::Software { wide: false },
+            Class::Gpu,
+        ];
+        for class in classes {
+            let compiled = Compiled::new(&program, &shapes, class);
             validate(&compiled.source);
             let found = compiled
                 .run(values::<Wgpu>(&inputs, &place.burn), &place.burn)
@@ -116,7 +122,7 @@ fn sizes_are_parameters() {
         let y = (&x * &list).relu() * 0.37;
         let (program, shapes) = programs(&[x, list], &[y]).remove(0);
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-        Compiled::new(&program, &shapes, false).source
+        Compiled::new(&program, &shapes, Class::Gpu).source
     };
     assert_eq!(source(4), source(8));
     assert_eq!(source(5), source(9));

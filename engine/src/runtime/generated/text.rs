@@ -22,6 +22,15 @@ pub(super) enum Shape {
     Column { rows: usize },
 }
 
+/// How many neighbours along the innermost axis a turn of a loop computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Width {
+    One,
+    Four,
+    /// Twice four: the halves of 64-bit words, for [`Shape::Serial`] alone, which does not mind their order.
+    Eight,
+}
+
 /// A kernel and its parameters.
 pub(super) struct Text {
     pub source: String,
@@ -32,18 +41,19 @@ pub(super) struct Text {
     pub splits: usize,
 }
 
-/// The kernel of a program. In `quads`, loops count fours of elements.
+/// The kernel of a program; loops count groups of `width` elements.
 pub(super) fn write(
     program: &Program,
     loops: &Loops,
-    quads: bool,
+    width: Width,
     shape: Shape,
     workgroup: usize,
 ) -> Text {
     let mut writer = Writer {
         program,
         loops,
-        quads,
+        width,
+        half: "even",
         words: Vec::new(),
         body: String::new(),
         depth: 1,
@@ -58,24 +68,30 @@ pub(super) fn write(
         );
         binding += 1;
     };
-    let element = |dtype: DType, quads: bool| {
+    let element = |dtype: DType, several: Width| {
         let one = match dtype {
             DType::F32 | DType::F64 => "f32",
             DType::I32 | DType::U8 => "i32",
             DType::Bool => "u32",
         };
-        if quads {
-            format!("vec4<{one}>")
-        } else {
-            one.to_string()
+        match several {
+            Width::One => one.to_string(),
+            Width::Four => format!("vec4<{one}>"),
+            Width::Eight => "vec4<u64>".to_string(),
         }
     };
     for (index, input) in program.inputs.iter().enumerate() {
-        let several = quads && *loops.strides[index].last().expect("an axis") == 1;
+        let several = match loops.strides[index].last() {
+            Some(1) => width,
+            _ => Width::One,
+        };
         buffer(format!("in{index}"), &element(input.dtype, several));
     }
     // What is summed along the innermost axis is one element.
-    let several = quads && matches!(shape, Shape::Store { .. } | Shape::Column { .. });
+    let several = match shape {
+        Shape::Store { .. } | Shape::Column { .. } => width,
+        Shape::Serial { .. } | Shape::Tree { .. } => Width::One,
+    };
     for (index, output) in program.outputs.iter().enumerate() {
         buffer(format!("out{index}"), &element(output.dtype, several));
     }
@@ -87,6 +103,9 @@ pub(super) fn write(
                 "var<workgroup> tree{index}: array<f32, {workgroup}>;"
             );
         }
+    }
+    if width == Width::Eight {
+        source.push_str(HALVES);
     }
     source.push_str(&HELPERS.replace("NUM", writer.number()));
     let _ = write!(
@@ -104,6 +123,12 @@ pub(super) fn write(
         splits,
     }
 }
+
+/// Two floats lie in 64 bits.
+const HALVES: &str = "\
+fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
+fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
+";
 
 /// What WGSL lacks, or has with too narrow a range.
 const HELPERS: &str = "\
@@ -126,7 +151,9 @@ fn erf(x: NUM) -> NUM {
 struct Writer<'a> {
     program: &'a Program,
     loops: &'a Loops,
-    quads: bool,
+    width: Width,
+    /// Which half of the words that were read is computed with.
+    half: &'static str,
     words: Vec<u32>,
     body: String,
     depth: usize,
@@ -135,12 +162,20 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// The type of a register that holds a number.
     fn number(&self) -> &'static str {
-        if self.quads { "vec4<f32>" } else { "f32" }
+        if self.width == Width::One {
+            "f32"
+        } else {
+            "vec4<f32>"
+        }
     }
 
     /// The type of a register's bits.
     fn bits(&self) -> &'static str {
-        if self.quads { "vec4<u32>" } else { "u32" }
+        if self.width == Width::One {
+            "u32"
+        } else {
+            "vec4<u32>"
+        }
     }
 
     /// A number that the text does not depend on.
@@ -261,9 +296,13 @@ impl Writer<'_> {
                         _ => format!("b{input}{suffix}{along}"),
                     };
                     let element = format!("in{input}[{at}]");
-                    let single = self.quads && self.loops.strides[input][inner] == 0;
+                    let single = self.width != Width::One && self.loops.strides[input][inner] == 0;
                     match self.program.inputs[input].dtype {
-                        DType::F32 | DType::F64 if !single => element,
+                        DType::F32 | DType::F64 if single => format!("vec4<f32>({element})"),
+                        DType::F32 | DType::F64 if self.width == Width::Eight => {
+                            format!("{}(w{input})", self.half)
+                        }
+                        DType::F32 | DType::F64 => element,
                         DType::Bool if single => format!("vec4<bool>({element} != 0u)"),
                         DType::Bool => format!("({element} != {}(0u))", self.bits()),
                         _ if single => format!("vec4<f32>(f32({element}))"),
@@ -404,13 +443,48 @@ impl Writer<'_> {
         let fixed: Vec<bool> = varying.iter().map(|v| !v).collect();
         self.registers("", &fixed, None);
         self.line(&format!("let end = min(first + {run}u, inner);"));
-        self.open(&format!(
-            "for (var c{last} = first; c{last} < end; c{last}++) {{"
-        ));
-        self.registers("", &varying, None);
-        self.results(&format!("row * inner + c{last}"));
-        self.close();
+        self.along(|writer| {
+            writer.registers("", &varying, None);
+            writer.results(&format!("row * inner + c{last}"));
+        });
         (rows * runs, 1)
+    }
+
+    /// The body for each coordinate of the innermost axis from `first` to `end`, four to a turn of the loop:
+    /// on a software rasterizer a turn costs about as much as reading an element.
+    fn along(&mut self, body: impl Fn(&mut Self)) {
+        let c = format!("c{}", self.last());
+        self.line("let whole = first + (max(end, first) - first) / 4u * 4u;");
+        self.open("for (var turn = first; turn < whole; turn += 4u) {");
+        for step in 0..4 {
+            self.open("{");
+            self.line(&format!("let {c} = turn + {step}u;"));
+            self.halves(&body);
+            self.close();
+        }
+        self.close();
+        self.open(&format!("for (var {c} = whole; {c} < end; {c}++) {{"));
+        self.halves(&body);
+        self.close();
+    }
+
+    /// The body, for each half of what is read at once.
+    fn halves(&mut self, body: &impl Fn(&mut Self)) {
+        if self.width != Width::Eight {
+            return body(self);
+        }
+        let last = self.last();
+        for input in 0..self.program.inputs.len() {
+            if self.loops.strides[input][last] == 1 {
+                self.line(&format!("let w{input} = in{input}[b{input} + c{last}];"));
+            }
+        }
+        for half in ["even", "odd"] {
+            self.half = half;
+            self.open("{");
+            body(self);
+            self.close();
+        }
     }
 
     fn sums(&mut self, name: &str) {
@@ -428,7 +502,7 @@ impl Writer<'_> {
 
     /// A sum's elements along the innermost axis as one.
     fn total(&self, index: usize) -> String {
-        match self.quads {
+        match self.width != Width::One {
             true => format!("(sum{index}.x + sum{index}.y) + (sum{index}.z + sum{index}.w)"),
             false => format!("sum{index}"),
         }
@@ -472,12 +546,10 @@ impl Writer<'_> {
         let fixed: Vec<bool> = varying.iter().map(|v| !v).collect();
         self.registers("", &fixed, None);
         self.sums("part");
-        self.open(&format!(
-            "for (var c{last} = first; c{last} < end; c{last}++) {{"
-        ));
-        self.registers("", &varying, None);
-        self.add("part");
-        self.close();
+        self.along(|writer| {
+            writer.registers("", &varying, None);
+            writer.add("part");
+        });
         for index in 0..self.program.outputs.len() {
             self.line(&format!("sum{index} += part{index};"));
         }

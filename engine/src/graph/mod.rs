@@ -2,6 +2,7 @@
 
 mod eval;
 mod explain;
+mod footprint;
 mod fuse;
 mod ir;
 mod plan;

@@ -10,6 +10,7 @@ use burn_wgpu::Wgpu;
 
 use super::adapters;
 use super::memory::{MemoryUse, Meter};
+use super::room::Refusals;
 use crate::{DType, Error, Result};
 
 /// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
@@ -33,6 +34,7 @@ pub(crate) struct Gpu {
     pub(crate) burn: CubeDevice,
     /// How long a loop in a shader may be, where the driver sets a limit.
     pub(crate) loop_limit: Option<usize>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 /// llvmpipe ends the loops of an invocation after 65,535 iterations in all, without an error. This leaves
@@ -203,11 +205,12 @@ impl Device {
             return Ok(device.clone());
         }
         let adapter = &adapters::adapters()[index];
-        let burn = adapters::open(adapter)?;
+        let (burn, refusals) = adapters::open(adapter)?;
         let info = adapters::describe(index, adapter);
         let gpu = Gpu {
             burn: burn.clone(),
             loop_limit: info.software.then_some(SOFTWARE_LOOP_LIMIT),
+            refusals,
         };
         let device = Device::of(info, DeviceKind::Gpu(gpu));
         open.by_index.insert(index, device.clone());
@@ -234,6 +237,7 @@ impl Device {
             let gpu = Gpu {
                 burn: burn.clone(),
                 loop_limit: Some(SOFTWARE_LOOP_LIMIT),
+                refusals: Arc::default(),
             };
             Device::of(info, DeviceKind::Gpu(gpu))
         });
@@ -268,16 +272,17 @@ impl Device {
     /// value waits for it.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::OutOfMemory`] if it had too little memory; [`Error::Device`] if it fails.
     pub fn synchronize(&self) -> Result<()> {
         let DeviceKind::Gpu(gpu) = self.kind() else {
             return Ok(());
         };
-        <Wgpu as Backend>::sync(&gpu.burn).map_err(|e| Error::Device {
+        let synced = <Wgpu as Backend>::sync(&gpu.burn).map_err(|e| Error::Device {
             device: self.to_string(),
             during: "finishing its work".into(),
             reason: format!("{e:?}"),
-        })
+        });
+        self.refused().and(synced)
     }
 
     /// Tensor memory in use.

@@ -1,5 +1,14 @@
 //! Every hand-written WGSL kernel of prospr, as text. Each source opens with its formula, bindings,
-//! workgroup and dispatch sizes, limits, and the function that is its reference.
+//! workgroup and dispatch sizes, limits, and the function that is its reference. Some are templates, into which
+//! [`Soft`] and [`Gemm`] put sizes and loaders.
+
+mod gemm;
+mod loaders;
+mod soft;
+mod template;
+
+pub use gemm::{Gemm, Operands, TILES, Tile};
+pub use soft::{LANES, Quads, Soft, TILE, width};
 
 /// One compute kernel: entry point `main`, all bindings in group 0 and `read_write`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +41,30 @@ shaders! {
     SCATTER_ADD = "scatter_add", 64;
     MAX_POOL_INDEX = "max_pool_index", 64;
     COPY = "copy", 256;
+    PACK = "pack", 64;
+    SUM_PARTS = "sum_parts", 64;
+    CONV_DIRECT = "conv_direct", 64;
+    WEIGHT_GRAD_DIRECT = "weight_grad_direct", 64;
 }
 
-/// Workgroups along x and y that make at least `groups`, within the portable 65,535 a dimension.
-pub fn grid(groups: u64) -> (u32, u32) {
-    let groups = groups.max(1);
-    let x = groups.min(65_535);
-    let y = groups.div_ceil(x);
-    assert!(y <= 65_535, "{groups} workgroups exceed one dispatch");
+impl Shader {
+    /// Workgroups along x and y that give at least `invocations`, within the portable 65,535 a dimension.
+    pub fn dispatch(&self, invocations: u64) -> (u32, u32) {
+        dispatch(self.name, invocations.div_ceil(u64::from(self.workgroup)))
+    }
+}
+
+/// Workgroups along x and y that are `groups` at least, within the portable 65,535 a dimension.
+///
+/// # Panics
+/// If they exceed one dispatch.
+pub fn dispatch(name: &str, groups: u64) -> (u32, u32) {
+    let y = groups.div_ceil(65_535).max(1);
+    let x = groups.div_ceil(y).max(1);
+    assert!(
+        y <= 65_535,
+        "{name}: {groups} workgroups exceed one dispatch"
+    );
     (x as u32, y as u32)
 }
 
@@ -47,29 +72,80 @@ pub fn grid(groups: u64) -> (u32, u32) {
 mod tests {
     use super::*;
 
+    fn validate(name: &str, source: &str, workgroup: u32) {
+        let module = naga::front::wgsl::parse_str(source)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+        naga::valid::Validator::new(
+            naga::valid::ValidationFlags::all(),
+            naga::valid::Capabilities::default() | naga::valid::Capabilities::SHADER_INT64,
+        )
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let entry = &module.entry_points[0];
+        assert_eq!(
+            (entry.name.as_str(), entry.workgroup_size),
+            ("main", [workgroup, 1, 1])
+        );
+        for line in ["bindings", "workgroup", "dispatch", "limits", "reference"] {
+            assert!(
+                source.contains(&format!("// {line}")),
+                "{name} lacks `// {line}`"
+            );
+        }
+        let memory: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert!(
+            workgroup <= 256 && memory <= 16_384,
+            "{name}: {workgroup} invocations, {memory} bytes of workgroup memory"
+        );
+    }
+
     #[test]
     fn every_source_is_valid() {
         for shader in ALL {
-            let module = naga::front::wgsl::parse_str(shader.source)
-                .unwrap_or_else(|e| panic!("{}: {}", shader.name, e.emit_to_string(shader.source)));
-            naga::valid::Validator::new(
-                naga::valid::ValidationFlags::all(),
-                naga::valid::Capabilities::default(),
-            )
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {e:?}", shader.name));
-            let entry = &module.entry_points[0];
-            assert_eq!(
-                (entry.name.as_str(), entry.workgroup_size),
-                ("main", [shader.workgroup, 1, 1])
-            );
-            for line in ["bindings", "workgroup", "dispatch", "limits", "reference"] {
-                let head = format!("// {line}");
-                assert!(
-                    shader.source.contains(&head),
-                    "{} lacks `{head}`",
-                    shader.name
-                );
+            validate(shader.name, shader.source, shader.workgroup);
+        }
+    }
+
+    #[test]
+    fn every_specialisation_is_valid() {
+        for wide in [false, true] {
+            for quads in [None, Some(Quads::Pixels), Some(Quads::Rows)] {
+                for add in [false, true] {
+                    let soft = Soft::Gemm { wide, add, quads };
+                    validate(&format!("{soft:?}"), &soft.source(), LANES);
+                }
+            }
+            let soft = Soft::WeightGrad { wide };
+            validate(&format!("{soft:?}"), &soft.source(), LANES);
+        }
+        let mut operands = vec![
+            Operands::Convolution { flat: false },
+            Operands::Convolution { flat: true },
+            Operands::WeightGrad,
+        ];
+        for (left_rows, right_columns) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            operands.push(Operands::Matrices {
+                left_rows,
+                right_columns,
+            });
+        }
+        for operands in operands {
+            for tile in TILES {
+                for quads in [false, true] {
+                    let gemm = Gemm {
+                        operands,
+                        tile,
+                        quads,
+                    };
+                    validate(&format!("{gemm:?}"), &gemm.source(), gemm.workgroup());
+                }
             }
         }
     }
@@ -77,7 +153,7 @@ mod tests {
     #[test]
     fn dispatch_covers_everything() {
         for n in [1, 2, 65_535, 65_536, 65_535 * 2 + 1, 1 << 31] {
-            let (x, y) = grid(n);
+            let (x, y) = dispatch("test", n);
             assert!(u64::from(x) * u64::from(y) >= n && x <= 65_535 && y <= 65_535);
         }
     }

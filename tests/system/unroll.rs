@@ -177,7 +177,8 @@ fn captured_hyperparameters_and_higher_orders() {
 #[test]
 fn per_step_memory_is_one_graph_and_the_states() {
     each_device(|device, dtype| {
-        let params = init(64, dtype, device);
+        // Large beside what other tests hold on the same account meanwhile.
+        let params = init(1024, dtype, device);
         let state: u64 = params.leaves().iter().map(Tensor::bytes).sum();
         let x = batches(1, dtype, device).remove(0);
         prospr::eval(&[params.leaves(), vec![x.clone()]].concat()).unwrap();
@@ -207,7 +208,7 @@ fn per_step_memory_is_one_graph_and_the_states() {
             (many.saturating_sub(three)) as f64 / state as f64
         };
         let per_step = grown(Policy::PerStep.into());
-        assert!(per_step <= 61.0, "PerStep grew by {per_step:.1} states");
+        assert!(per_step <= 61.5, "PerStep grew by {per_step:.1} states");
         let every = grown(Policy::Every(8).into());
         assert!(every <= 20.0, "Every(8) grew by {every:.1} states");
         let keep = grown(Policy::Keep.into());
@@ -240,14 +241,16 @@ fn time_is_linear_in_the_steps() {
         start.elapsed().as_secs_f64()
     };
     time(10);
-    // The best of some runs: others share the machine.
-    let best =
-        |steps: usize, runs: usize| (0..runs).map(|_| time(steps)).fold(f64::INFINITY, f64::min);
-    let (hundred, thousand) = (best(100, 5), best(1000, 5));
-    println!("PerStep: {hundred:.3} s for 100 steps, {thousand:.3} s for 1,000");
+    // Ten times a hundred steps and once a thousand, in turn and the best of each: others share the machine.
+    let (mut hundreds, mut thousand) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..5 {
+        hundreds = hundreds.min((0..10).map(|_| time(100)).sum());
+        thousand = thousand.min(time(1000));
+    }
+    println!("PerStep: {hundreds:.3} s for 10 × 100 steps, {thousand:.3} s for 1,000");
     assert!(
-        thousand <= 12.0 * hundred,
-        "{thousand:.3} s against {hundred:.3} s"
+        thousand <= 1.2 * hundreds,
+        "{thousand:.3} s against {hundreds:.3} s"
     );
 }
 

@@ -131,6 +131,27 @@ impl Loops {
         loops
     }
 
+    /// The same loops over fours of neighbours along the innermost axis, if every input has its elements there
+    /// side by side, or one for all. Sizes and strides then count fours, those of single elements aside.
+    pub fn in_quads(&self) -> Option<Loops> {
+        let last = self.sizes.len() - 1;
+        let whole = |s: &Vec<usize>| match s[last] {
+            0 => true,
+            1 => s[..last].iter().all(|stride| stride % 4 == 0),
+            _ => false,
+        };
+        let fits = self.sizes[last].is_multiple_of(4) && self.sizes[last] > 0;
+        if !fits || !self.strides.iter().all(whole) {
+            return None;
+        }
+        let mut quads = self.clone();
+        quads.sizes[last] /= 4;
+        for strides in quads.strides.iter_mut().filter(|s| s[last] == 1) {
+            strides[..last].iter_mut().for_each(|stride| *stride /= 4);
+        }
+        Some(quads)
+    }
+
     /// Axes that are summed over (`true`) or kept, without the last axis.
     pub fn outer(&self, summed: bool) -> Vec<usize> {
         (0..self.sizes.len() - 1)

@@ -73,6 +73,11 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
     }
 }
 
+/// Whether shaders may compute in 64-bit integers.
+pub(super) fn has_int64(adapter: &wgpu::Adapter) -> bool {
+    adapter.features().contains(wgpu::Features::SHADER_INT64)
+}
+
 /// Bytes of the largest device-local heap, where the graphics API tells.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "windows"))]
 fn device_memory(adapter: &wgpu::Adapter) -> Option<u64> {

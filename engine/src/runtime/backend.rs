@@ -274,6 +274,12 @@ impl Backed for Wgpu {
     fn same_bool_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
         same_cube(a, b)
     }
+    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, _: Option<usize>) -> CubeTensor {
+        wgsl::convolve(conv, a, b)
+    }
+    fn matmul(a: CubeTensor, b: CubeTensor, _: Option<usize>) -> CubeTensor {
+        wgsl::matmul(a, b)
+    }
     fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
         wgsl::max_pool_index(x, window)
     }

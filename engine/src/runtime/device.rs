@@ -8,9 +8,9 @@ use burn_backend::Backend;
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_wgpu::Wgpu;
 
-use super::adapters;
 use super::memory::{MemoryUse, Meter};
 use super::room::Refusals;
+use super::{adapters, cpu};
 use crate::{DType, Error, Result};
 
 /// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
@@ -35,11 +35,29 @@ pub(crate) struct Gpu {
     /// How long a loop in a shader may be, where the driver sets a limit.
     pub(crate) loop_limit: Option<usize>,
     pub(super) refusals: Arc<Refusals>,
+    class: Class,
+}
+
+/// What kernels are chosen by, beside shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// A GPU that a CPU pretends to be; `wide` if its shaders have 64-bit integers.
+    Software { wide: bool },
+    /// A GPU; also a device that Burn opened, on which these kernels are right in any case.
+    Gpu,
+}
+
+/// The class of an open device.
+pub(super) fn class_of(burn: &CubeDevice) -> Class {
+    match Device::of_burn(burn).kind() {
+        DeviceKind::Gpu(gpu) => gpu.class,
+        DeviceKind::Cpu => unreachable!("Burn opened a GPU"),
+    }
 }
 
 /// llvmpipe ends the loops of an invocation after 65,535 iterations in all, without an error. This leaves
 /// room for the loops around.
-const SOFTWARE_LOOP_LIMIT: usize = 16_384;
+pub(super) const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
 /// What is known of a device without opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +104,7 @@ impl Device {
     /// The CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
-        CPU.get_or_init(|| Device::of(cpu_info(), DeviceKind::Cpu))
+        CPU.get_or_init(|| Device::of(cpu::info(), DeviceKind::Cpu))
             .clone()
     }
 
@@ -187,7 +205,7 @@ impl Device {
     /// Every device of this machine, GPUs first.
     pub fn list() -> Vec<DeviceInfo> {
         let mut infos = gpu_infos();
-        infos.push(cpu_info());
+        infos.push(cpu::info());
         infos
     }
 
@@ -211,6 +229,13 @@ impl Device {
             burn: burn.clone(),
             loop_limit: info.software.then_some(SOFTWARE_LOOP_LIMIT),
             refusals,
+            class: if info.software {
+                Class::Software {
+                    wide: adapters::has_int64(adapter),
+                }
+            } else {
+                Class::Gpu
+            },
         };
         let device = Device::of(info, DeviceKind::Gpu(gpu));
         open.by_index.insert(index, device.clone());
@@ -238,6 +263,7 @@ impl Device {
                 burn: burn.clone(),
                 loop_limit: Some(SOFTWARE_LOOP_LIMIT),
                 refusals: Arc::default(),
+                class: Class::Gpu,
             };
             Device::of(info, DeviceKind::Gpu(gpu))
         });
@@ -347,31 +373,6 @@ fn gpu_infos() -> Vec<DeviceInfo> {
         .enumerate()
         .map(|(i, adapter)| adapters::describe(i, adapter))
         .collect()
-}
-
-fn cpu_info() -> DeviceInfo {
-    let read = |path: &str, key: &str| {
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_once(':')?.1.trim().to_string())
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let name =
-        read("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
-    let memory = read("/proc/meminfo", "MemTotal")
-        .and_then(|kib| kib.trim_end_matches(" kB").parse::<u64>().ok())
-        .map(|kib| kib * 1024);
-    DeviceInfo {
-        selector: "cpu".into(),
-        name: format!("{name}, {cores} threads"),
-        backend: "burn-flex".into(),
-        driver: String::new(),
-        software: false,
-        memory,
-        largest_buffer: None,
-        f16: false,
-        cooperative_matrices: Vec::new(),
-    }
 }
 
 impl PartialEq for Device {

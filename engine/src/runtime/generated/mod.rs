@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_backend::{DType as BurnDType, TensorMetadata};
 use burn_wgpu::{CubeTensor, KernelSource, SourceTemplate, Wgpu, into_contiguous};
-use cubecl::prelude::KernelId;
+use cubecl::prelude::{ExecutionMode, KernelId};
 use cubecl::server::Handle;
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::graph::program::{Input, Instr, Loops, Output, Program};
 use crate::shape::{numel, physical, strides};
 use text::{Shape, Text};
 
-/// Elements that an invocation of a software rasterizer stores, so that what is the same for all of them is
+/// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is
 /// read once.
-const RUN: usize = 64;
-/// Elements that one invocation adds up.
-const SERIAL: usize = 4096;
+const RUN: usize = 16;
+/// Elements, or fours of them, that one invocation adds up.
+const SERIAL: usize = 1024;
 /// Invocations of a workgroup on a GPU.
 const WORKGROUP: usize = 256;
 /// Invocations of a workgroup on a software rasterizer.
@@ -54,6 +54,9 @@ impl Compiled {
             .map(|(i, shape)| program.strides(i, &strides(shape)))
             .collect();
         let loops = Loops::new(program, &own);
+        let quads = loops.in_quads();
+        let is_quads = quads.is_some();
+        let loops = quads.unwrap_or(loops);
         let workgroup = if software { NARROW } else { WORKGROUP };
         let shape = shape(program, &loops, software);
         let Text {
@@ -61,7 +64,7 @@ impl Compiled {
             words,
             tasks,
             splits,
-        } = text::write(program, &loops, shape, workgroup);
+        } = text::write(program, &loops, is_quads, shape, workgroup);
         let groups = match shape {
             Shape::Tree { .. } => tasks,
             _ => tasks.div_ceil(workgroup),
@@ -129,7 +132,7 @@ impl Compiled {
                 .map(|t| &t.handle)
                 .chain([params]);
             let source = Source(self.source.clone());
-            wgsl::dispatch(
+            wgsl::launch_generated(
                 &client,
                 source,
                 self.workgroup as u32,
@@ -251,7 +254,10 @@ impl KernelSource for Source {
         SourceTemplate::new(self.0.to_string())
     }
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>().info(self.0.clone())
+        // Unchecked: indices are within bounds by construction, and loops end.
+        KernelId::new::<Self>()
+            .mode(ExecutionMode::Unchecked)
+            .info(self.0.clone())
     }
     fn lang(&self) -> &'static str {
         "wgsl"

@@ -118,5 +118,6 @@ fn sizes_are_parameters() {
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
         Compiled::new(&program, &shapes, false).source
     };
-    assert_eq!(source(4), source(9));
+    assert_eq!(source(4), source(8));
+    assert_eq!(source(5), source(9));
 }

@@ -32,10 +32,18 @@ pub(super) struct Text {
     pub splits: usize,
 }
 
-pub(super) fn write(program: &Program, loops: &Loops, shape: Shape, workgroup: usize) -> Text {
+/// The kernel of a program. In `quads`, loops count fours of elements.
+pub(super) fn write(
+    program: &Program,
+    loops: &Loops,
+    quads: bool,
+    shape: Shape,
+    workgroup: usize,
+) -> Text {
     let mut writer = Writer {
         program,
         loops,
+        quads,
         words: Vec::new(),
         body: String::new(),
         depth: 1,
@@ -50,16 +58,26 @@ pub(super) fn write(program: &Program, loops: &Loops, shape: Shape, workgroup: u
         );
         binding += 1;
     };
-    let element = |dtype: DType| match dtype {
-        DType::F32 | DType::F64 => "f32",
-        DType::I32 | DType::U8 => "i32",
-        DType::Bool => "u32",
+    let element = |dtype: DType, quads: bool| {
+        let one = match dtype {
+            DType::F32 | DType::F64 => "f32",
+            DType::I32 | DType::U8 => "i32",
+            DType::Bool => "u32",
+        };
+        if quads {
+            format!("vec4<{one}>")
+        } else {
+            one.to_string()
+        }
     };
     for (index, input) in program.inputs.iter().enumerate() {
-        buffer(format!("in{index}"), element(input.dtype));
+        let several = quads && *loops.strides[index].last().expect("an axis") == 1;
+        buffer(format!("in{index}"), &element(input.dtype, several));
     }
+    // What is summed along the innermost axis is one element.
+    let several = quads && matches!(shape, Shape::Store { .. } | Shape::Column { .. });
     for (index, output) in program.outputs.iter().enumerate() {
-        buffer(format!("out{index}"), element(output.dtype));
+        buffer(format!("out{index}"), &element(output.dtype, several));
     }
     buffer("p".into(), "u32");
     if let Shape::Tree { .. } = shape {
@@ -70,7 +88,7 @@ pub(super) fn write(program: &Program, loops: &Loops, shape: Shape, workgroup: u
             );
         }
     }
-    source.push_str(HELPERS);
+    source.push_str(&HELPERS.replace("NUM", writer.number()));
     let _ = write!(
         source,
         "@compute @workgroup_size({workgroup}, 1, 1)\nfn main(\n    \
@@ -89,31 +107,42 @@ pub(super) fn write(program: &Program, loops: &Loops, shape: Shape, workgroup: u
 
 /// What WGSL lacks, or has with too narrow a range.
 const HELPERS: &str = "\
-fn log1p(x: f32) -> f32 {
-    let y = 1.0 + x;
-    return select(log(y) * (x / (y - 1.0)), x, y == 1.0);
+fn log1p(x: NUM) -> NUM {
+    let y = x + 1.0;
+    return select(log(y) * (x / (y - 1.0)), x, y == NUM(1.0));
 }
-fn tanh_of(x: f32) -> f32 { return tanh(clamp(x, -15.0, 15.0)); }
-fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
-fn softplus(x: f32) -> f32 { return max(x, 0.0) + log1p(exp(-abs(x))); }
-fn erf(x: f32) -> f32 {
+fn tanh_of(x: NUM) -> NUM { return tanh(clamp(x, NUM(-15.0), NUM(15.0))); }
+fn sigmoid(x: NUM) -> NUM { return 1.0 / (1.0 + exp(-x)); }
+fn softplus(x: NUM) -> NUM { return max(x, NUM(0.0)) + log1p(exp(-abs(x))); }
+fn erf(x: NUM) -> NUM {
     let a = abs(x);
     let t = 1.0 / (1.0 + 0.3275911 * a);
     let q = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
     let near = a * (1.1283791671 - a * a * (0.3761263890 - a * a * (0.1128379167 - a * a * 0.0268661706)));
-    return sign(x) * select(1.0 - q * exp(-a * a), near, a < 0.25);
+    return sign(x) * select(1.0 - q * exp(-a * a), near, a < NUM(0.25));
 }
 ";
 
 struct Writer<'a> {
     program: &'a Program,
     loops: &'a Loops,
+    quads: bool,
     words: Vec<u32>,
     body: String,
     depth: usize,
 }
 
 impl Writer<'_> {
+    /// The type of a register that holds a number.
+    fn number(&self) -> &'static str {
+        if self.quads { "vec4<f32>" } else { "f32" }
+    }
+
+    /// The type of a register's bits.
+    fn bits(&self) -> &'static str {
+        if self.quads { "vec4<u32>" } else { "u32" }
+    }
+
     /// A number that the text does not depend on.
     fn word(&mut self, value: usize) -> String {
         self.words.push(value as u32);
@@ -232,15 +261,21 @@ impl Writer<'_> {
                         _ => format!("b{input}{suffix}{along}"),
                     };
                     let element = format!("in{input}[{at}]");
+                    let single = self.quads && self.loops.strides[input][inner] == 0;
                     match self.program.inputs[input].dtype {
-                        DType::F32 | DType::F64 => element,
-                        DType::I32 | DType::U8 => format!("f32({element})"),
-                        DType::Bool => format!("({element} != 0u)"),
+                        DType::F32 | DType::F64 if !single => element,
+                        DType::Bool if single => format!("vec4<bool>({element} != 0u)"),
+                        DType::Bool => format!("({element} != {}(0u))", self.bits()),
+                        _ if single => format!("vec4<f32>(f32({element}))"),
+                        _ => format!("{}({element})", self.number()),
                     }
                 }
                 Instr::Const(value) if self.divides(index) => self.parameter(value as f32),
                 Instr::Const(value) => self.constant(value as f32),
-                Instr::Unary(op, x) => unary(op, &r(x), |p| self.constant(p as f32)),
+                Instr::Unary(op, x) => {
+                    let number = self.number();
+                    unary(op, &r(x), number, |p| self.constant(p as f32))
+                }
                 Instr::Binary(op, a, b) => {
                     let sign = match op {
                         Binary::Add => "+",
@@ -260,15 +295,19 @@ impl Writer<'_> {
                     };
                     format!("x{a} {sign} x{b}")
                 }
-                Instr::Logic(Logic::And, a, b) => format!("x{a} && x{b}"),
-                Instr::Logic(Logic::Or, a, b) => format!("x{a} || x{b}"),
+                Instr::Logic(Logic::And, a, b) => format!("x{a} & x{b}"),
+                Instr::Logic(Logic::Or, a, b) => format!("x{a} | x{b}"),
                 Instr::Logic(Logic::Not, a, _) => format!("!x{a}"),
                 Instr::Select(c, a, b) => format!("select(x{b}, x{a}, x{c})"),
                 // By its bits: compilers may take for granted that numbers are finite.
                 Instr::IsFinite(x) => {
-                    format!("(bitcast<u32>(x{x}) & 0x7f800000u) != 0x7f800000u")
+                    let bits = self.bits();
+                    format!("(bitcast<{bits}>(x{x}) & {bits}(0x7f800000u)) != {bits}(0x7f800000u)")
                 }
-                Instr::Number(c) => format!("select(0.0, 1.0, x{c})"),
+                Instr::Number(c) => {
+                    let number = self.number();
+                    format!("select({number}(0.0), {number}(1.0), x{c})")
+                }
             };
             self.line(&format!("let x{index} = {text};"));
         }
@@ -279,7 +318,7 @@ impl Writer<'_> {
     fn constant(&mut self, value: f32) -> String {
         let simple = value.abs() <= 16.0 && (value * 8.0).fract() == 0.0;
         if simple {
-            return format!("{value:?}f");
+            return format!("{}({value:?}f)", self.number());
         }
         self.parameter(value)
     }
@@ -287,7 +326,11 @@ impl Writer<'_> {
     /// A number that the compiler does not see.
     fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
-        format!("bitcast<f32>(p[{}u])", self.words.len() - 1)
+        format!(
+            "{}(bitcast<f32>(p[{}u]))",
+            self.number(),
+            self.words.len() - 1
+        )
     }
 
     /// Whether something is divided by a register: compilers may do as they like with a literal zero there.
@@ -323,7 +366,10 @@ impl Writer<'_> {
         for (index, output) in self.program.outputs.iter().enumerate() {
             let r = output.register;
             let value = match output.dtype {
-                DType::Bool => format!("select(0u, 1u, x{r})"),
+                DType::Bool => {
+                    let bits = self.bits();
+                    format!("select({bits}(0u), {bits}(1u), x{r})")
+                }
                 _ => format!("x{r}"),
             };
             self.line(&format!("out{index}[{at}] = {value};"));
@@ -369,13 +415,22 @@ impl Writer<'_> {
 
     fn sums(&mut self, name: &str) {
         for index in 0..self.program.outputs.len() {
-            self.line(&format!("var {name}{index} = 0.0;"));
+            let number = self.number();
+            self.line(&format!("var {name}{index} = {number}(0.0);"));
         }
     }
 
     fn add(&mut self, name: &str) {
         for (index, output) in self.program.outputs.iter().enumerate() {
             self.line(&format!("{name}{index} += x{};", output.register));
+        }
+    }
+
+    /// A sum's elements along the innermost axis as one.
+    fn total(&self, index: usize) -> String {
+        match self.quads {
+            true => format!("(sum{index}.x + sum{index}.y) + (sum{index}.z + sum{index}.w)"),
+            false => format!("sum{index}"),
         }
     }
 
@@ -429,8 +484,9 @@ impl Writer<'_> {
         self.close();
         let outputs_word = self.word(outputs);
         for index in 0..self.program.outputs.len() {
+            let sum = self.total(index);
             self.line(&format!(
-                "out{index}[piece * {outputs_word} + output] = sum{index};"
+                "out{index}[piece * {outputs_word} + output] = {sum};"
             ));
         }
         (outputs * splits, splits)
@@ -463,7 +519,8 @@ impl Writer<'_> {
         self.add("sum");
         self.close();
         for index in 0..self.program.outputs.len() {
-            self.line(&format!("tree{index}[lane] = sum{index};"));
+            let sum = self.total(index);
+            self.line(&format!("tree{index}[lane] = {sum};"));
         }
         self.line("workgroupBarrier();");
         self.open(&format!(
@@ -520,7 +577,7 @@ impl Writer<'_> {
     }
 }
 
-fn unary(op: Unary, x: &str, mut constant: impl FnMut(f64) -> String) -> String {
+fn unary(op: Unary, x: &str, number: &str, mut constant: impl FnMut(f64) -> String) -> String {
     match op {
         Unary::Neg => format!("-{x}"),
         Unary::Exp => format!("exp({x})"),
@@ -537,7 +594,7 @@ fn unary(op: Unary, x: &str, mut constant: impl FnMut(f64) -> String) -> String 
         Unary::Sigmoid => format!("sigmoid({x})"),
         Unary::Softplus => format!("softplus({x})"),
         // What is not a number stays so.
-        Unary::Relu => format!("select({x}, 0.0, {x} <= 0.0)"),
+        Unary::Relu => format!("select({x}, {number}(0.0), {x} <= {number}(0.0))"),
         Unary::Erf => format!("erf({x})"),
         Unary::Powf(p) if p == -0.5 => format!("1.0 / sqrt({x})"),
         Unary::Powf(p) => format!("pow({x}, {})", constant(p)),

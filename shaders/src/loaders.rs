@@ -1,0 +1,229 @@
+//! How a workgroup of the tiled product brings slices of its operands into workgroup memory.
+
+use crate::gemm::Tile;
+use crate::template::each;
+
+/// Loads of one operand: declarations, what is done once, for each slice, and into workgroup memory.
+#[derive(Default)]
+pub(crate) struct Loader {
+    pub once: String,
+    pub fetch: String,
+    pub stash: String,
+}
+
+/// Declares the registers of a loader, as function variables.
+fn registers(name: &str, count: usize, kind: &str) -> String {
+    each(count, |j| format!("var {name}{j} = {kind}(0.0);"))
+}
+
+impl Tile {
+    /// Vectors of a line in workgroup memory; one more than is used, against bank conflicts.
+    pub(crate) fn left_pitch(&self) -> usize {
+        self.bm / 4 + 1
+    }
+
+    pub(crate) fn right_pitch(&self) -> usize {
+        self.bn / 4 + 1
+    }
+
+    pub(crate) fn packed_weights(&self, flat: bool) -> Loader {
+        let (quads, threads) = (self.bm / 4, self.threads());
+        let total = self.bk * quads;
+        let base = if flat {
+            "g * params.left_group + k0 * params.left_k + row0"
+        } else {
+            "g * params.left_group + u32(tap.z) * params.left_tap + k0 * params.left_k + row0"
+        };
+        let guard = |j: usize, line: String| {
+            if (j + 1) * threads <= total {
+                line
+            } else {
+                format!("if thread + {}u < {total}u {{ {line} }}", j * threads)
+            }
+        };
+        let count = total.div_ceil(threads);
+        Loader {
+            once: registers("l", count, "vec4<f32>"),
+            fetch: format!("let w = ({base}) / 4u;\n")
+                + &each(count, |j| {
+                    let e = format!("(thread + {}u)", j * threads);
+                    guard(
+                        j,
+                        format!(
+                            "l{j} = left[w + {e} / {quads}u * (params.left_k / 4u) + {e} % {quads}u];"
+                        ),
+                    )
+                }),
+            stash: each(count, |j| {
+                let e = format!("(thread + {}u)", j * threads);
+                guard(
+                    j,
+                    format!(
+                        "lefts[{e} / {quads}u * {}u + {e} % {quads}u] = l{j};",
+                        self.left_pitch()
+                    ),
+                )
+            }),
+        }
+    }
+
+    pub(crate) fn gathered_pixels(&self, flat: bool) -> Loader {
+        let lines = self.threads() / self.bn;
+        let count = self.bk / lines;
+        let once = format!(
+            "let pixel = column0 + thread % {bn}u;
+let line = thread / {bn}u;
+let h0 = pixel % params.grid / params.grid_width * params.step.x;
+let v0 = pixel % params.grid % params.grid_width * params.step.y;
+let plane = params.size.x * params.size.y;
+let x0 = (pixel / params.grid * params.groups + g) * params.channels * plane;
+{}",
+            registers("r", count, "f32"),
+            bn = self.bn
+        );
+        let fetch = if flat {
+            each(count, |j| {
+                format!(
+                    "{{
+let k = k0 + line + {}u;
+let tap = params.list[k % params.taps];
+let h = h0 + u32(tap.x);
+let v = v0 + u32(tap.y);
+r{j} = 0.0;
+if k < params.depth && pixel < params.columns && h < params.size.x && v < params.size.y {{
+    r{j} = right[x0 + k / params.taps * plane + h * params.size.y + v];
+}}
+}}",
+                    j * lines
+                )
+            })
+        } else {
+            format!(
+                "let h = h0 + u32(tap.x);
+let v = v0 + u32(tap.y);
+let inside = pixel < params.columns && h < params.size.x && v < params.size.y;
+let x1 = x0 + h * params.size.y + v + (k0 + line) * plane;
+{}",
+                each(count, |j| format!(
+                    "r{j} = 0.0;
+if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plane]; }}",
+                    k = j * lines
+                ))
+            )
+        };
+        let stash = each(count, |j| {
+            let (p, bn) = (self.right_pitch(), self.bn);
+            format!(
+                "rights[(line + {}u) * {p}u + thread % {bn}u / 4u][thread % 4u] = r{j};",
+                j * lines
+            )
+        });
+        Loader { once, fetch, stash }
+    }
+
+    /// Neighbouring invocations load neighbouring k of one row or column.
+    pub(crate) fn along_k(
+        &self,
+        memory: &str,
+        name: &str,
+        size: usize,
+        pitch: usize,
+        inside: impl Fn(&str) -> String,
+        place: impl Fn(&str) -> String,
+    ) -> Loader {
+        let (bk, step) = (self.bk, self.threads() / self.bk);
+        let count = size / step;
+        let at = |j: usize| format!("(thread / {bk}u + {}u)", j * step);
+        Loader {
+            once: registers(name, count, "f32"),
+            fetch: each(count, |j| {
+                let at = at(j);
+                format!(
+                    "{name}{j} = 0.0;\nif {} {{ {name}{j} = {}; }}",
+                    inside(&at),
+                    place(&at)
+                )
+            }),
+            stash: each(count, |j| {
+                let at = at(j);
+                format!("{memory}[thread % {bk}u * {pitch}u + {at} / 4u][{at} % 4u] = {name}{j};")
+            }),
+        }
+    }
+
+    pub(crate) fn gathered_columns(&self) -> Loader {
+        let inside = |at: &str| {
+            format!(
+                "at_k < end && h0 + places[{at}].y < params.size.x && v0 + places[{at}].z < params.size.y"
+            )
+        };
+        let mut loader = self.along_k("rights", "r", self.bn, self.right_pitch(), inside, |at| {
+            format!("right[x0 + places[{at}].x]")
+        });
+        // A column beyond the last has a row that lies outside.
+        loader.once += &format!(
+            "let plane = params.size.x * params.size.y;
+for (var i = thread; i < {}u; i += {}u) {{
+    let column = column0 + i;
+    let tap = params.list[column % params.taps];
+    let offset = column / params.taps * plane + u32(tap.x) * params.size.y + u32(tap.y);
+    places[i] = vec4<u32>(offset, select(0x40000000u, u32(tap.x), column < params.columns), u32(tap.y), 0u);
+}}
+workgroupBarrier();\n",
+            self.bn,
+            self.threads()
+        );
+        loader.fetch = format!(
+            "let h0 = q / params.grid_width * params.step.x;
+let v0 = q % params.grid_width * params.step.y;
+let x0 = image * params.channels * plane + h0 * params.size.y + v0;
+{}",
+            loader.fetch
+        );
+        loader
+    }
+
+    /// A matrix by strides; `across`: neighbouring invocations load neighbouring rows or columns of one k.
+    pub(crate) fn matrix(
+        &self,
+        memory: &str,
+        name: &str,
+        size: usize,
+        pitch: usize,
+        across: bool,
+        element: impl Fn(&str, &str) -> (String, String),
+    ) -> Loader {
+        if !across {
+            let k = format!("(k0 + thread % {}u)", self.bk);
+            return self.along_k(
+                memory,
+                name,
+                size,
+                pitch,
+                |at| element(&k, at).0,
+                |at| element(&k, at).1,
+            );
+        }
+        let total = size * self.bk;
+        let threads = self.threads();
+        let count = total / threads;
+        let e = |j: usize| format!("(thread + {}u)", j * threads);
+        Loader {
+            once: registers(name, count, "f32"),
+            fetch: each(count, |j| {
+                let (k, at) = (
+                    format!("(k0 + {} / {size}u)", e(j)),
+                    format!("{} % {size}u", e(j)),
+                );
+                let (inside, place) = element(&k, &at);
+                format!("{name}{j} = 0.0;\nif {inside} {{ {name}{j} = {place}; }}")
+            }),
+            stash: each(count, |j| {
+                let e = e(j);
+                format!(
+                    "{memory}[{e} / {size}u * {pitch}u + {e} % {size}u / 4u][{e} % 4u] = {name}{j};"
+                )
+            }),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// A tiled product for GPUs: convolution, both its gradients, batched matrix product.
+//
+//   out[z, r, c] = Σ_k left[z, k, r] · right[z, k, c]
+//
+// What left and right are is put in by the specialisation ({{what}}); `convolution` and `weight gradient` gather right
+// from images where they lie (NCHW), with zeros around them. A workgroup computes {{bm}} × {{bn}}, an invocation {{tm}} × {{tn}};
+// slices of {{bk}} along k are loaded into registers while the slice before, in workgroup memory, is multiplied.
+//
+// bindings   0 left   1 right   2 out   3 params; layouts by strides
+// workgroup  {{threads}} × 1 × 1
+// dispatch   x · y · z workgroups: x·y ≥ row tiles · column tiles, z = groups · parts
+// limits     slices iterations an invocation (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
+// reference  Flex's conv2d, conv_transpose2d, conv2d_weight_backward and matmul
+
+struct Params {
+    rows: u32,
+    columns: u32,
+    depth: u32,
+    row_tiles: u32,
+    column_tiles: u32,
+    groups: u32,
+    // Strides of left and right: group (of a matrix product: matrix), k, row or column.
+    left_group: u32,
+    left_k: u32,
+    left_row: u32,
+    right_group: u32,
+    right_k: u32,
+    right_column: u32,
+    // Images: pixels of one, their width, steps and the size of what is gathered from.
+    grid: u32,
+    grid_width: u32,
+    step: vec2<u32>,
+    size: vec2<u32>,
+    channels: u32,
+    // Of k, in a part.
+    depth_a_part: u32,
+    out_base: u32,
+    out_group: u32,
+    out_image: u32,
+    out_row: u32,
+    out_line: u32,
+    out_column: u32,
+    taps: u32,
+    left_tap: u32,
+    list: array<vec4<i32>>, // row, column, index, 0
+}
+
+@group(0) @binding(0) var<storage, read_write> left: array<{{left_type}}>;
+@group(0) @binding(1) var<storage, read_write> right: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<{{out_type}}>;
+@group(0) @binding(3) var<storage, read_write> params: Params;
+
+var<workgroup> lefts: array<vec4<f32>, {{lefts}}>;
+var<workgroup> rights: array<vec4<f32>, {{rights}}>;
+{{memories}}
+@compute @workgroup_size({{threads}}, 1, 1)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let tile = workgroup.y * groups.x + workgroup.x;
+    let row0 = tile % params.row_tiles * {{bm}}u;
+    let column0 = tile / params.row_tiles * {{bn}}u;
+    let g = workgroup.z % params.groups;
+    let s = workgroup.z / params.groups;
+    let tx = thread % {{across}}u;
+    let ty = thread / {{across}}u;
+{{sums}}
+{{prepare}}
+    for (var slice = 0u; slice <= slices; slice++) {
+        if slice < slices {
+{{fetch}}
+        }
+        if slice > 0u {
+            for (var k = 0u; k < {{bk}}u; k++) {
+{{product}}
+            }
+        }
+        workgroupBarrier();
+        if slice < slices {
+{{stash}}
+        }
+        workgroupBarrier();
+    }
+    if column0 >= params.columns {
+        return;
+    }
+{{store}}
+}

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod config;
 pub mod experiment;
+pub mod forecast;
 pub mod report;
 pub mod results;
 pub mod run_folder;

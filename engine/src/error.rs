@@ -17,9 +17,9 @@ pub enum Error {
         /// One line for each device that does exist.
         available: String,
     },
-    /// The device or its driver failed: out of memory, lost, or a kernel was rejected.
+    /// The device or its driver failed: lost, or a kernel was rejected.
     #[error(
-        "{device} failed while {during}: {reason}. If it ran out of memory, use a smaller batch or a tighter `unroll` policy; if it was lost, resume from the last checkpoint or use `--device cpu`"
+        "{device} failed while {during}: {reason}. If it was lost, resume from the last checkpoint or use `--device cpu`"
     )]
     Device {
         /// The device's name.
@@ -28,6 +28,22 @@ pub enum Error {
         during: String,
         /// The driver's words.
         reason: String,
+    },
+    /// A device has no room for what is to be computed, or a budget allows less.
+    #[error("{}", out_of_memory(device, during, *needed, *available, limit, biggest))]
+    OutOfMemory {
+        /// The device's name.
+        device: String,
+        /// What was to be done.
+        during: String,
+        /// Bytes of tensors that would be held at once, or of the one that is too large by itself.
+        needed: u64,
+        /// Bytes that they may take, where that is known.
+        available: Option<u64>,
+        /// What allows no more.
+        limit: String,
+        /// The largest values that would be alive then: what they are and their bytes.
+        biggest: Vec<(String, u64)>,
     },
     /// Data was read as another type than it has.
     #[error(
@@ -91,3 +107,29 @@ pub enum Error {
 
 /// [`std::result::Result`] with the engine's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fn out_of_memory(
+    device: &str,
+    during: &str,
+    needed: u64,
+    available: Option<u64>,
+    limit: &str,
+    biggest: &[(String, u64)],
+) -> String {
+    let mega = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let allowed = match available {
+        Some(bytes) => format!("{limit} is {}", mega(bytes)),
+        None => format!("{limit} gave no more"),
+    };
+    let biggest: Vec<String> = biggest
+        .iter()
+        .map(|(what, bytes)| format!("{} {what}", mega(*bytes)))
+        .collect();
+    format!(
+        "{device} is out of memory: {during} needs {} of tensors, but {allowed}. The largest then: {}. Use a smaller \
+         batch or network; an unroll takes less with another policy (`per-step`, `every:K`, `host_offload`), and a run \
+         goes on from its last checkpoint with `--resume`",
+        mega(needed),
+        biggest.join("; ")
+    )
+}

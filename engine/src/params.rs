@@ -140,4 +140,7 @@ impl Tree for Params {
             .collect();
         Params { entries }
     }
+    fn is_tensors_only(&self) -> bool {
+        true
+    }
 }

@@ -15,6 +15,13 @@ pub trait Tree: Clone + Send + Sync + 'static {
     /// The same structure with other tensors, taken in order from `next`.
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self;
 
+    /// Whether a tree of the same type and structure differs from this one in tensors alone. What holds anything
+    /// else that matters — a count of steps, a learning rate — says no, and what is computed from it is traced anew
+    /// each time, instead of once. [`impl_tree!`](crate::impl_tree) says no where there are fields without tensors.
+    fn is_tensors_only(&self) -> bool {
+        false
+    }
+
     /// Every tensor, in order.
     fn leaves(&self) -> Vec<Tensor> {
         let mut out = Vec::new();
@@ -100,6 +107,9 @@ impl Tree for Tensor {
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         next()
     }
+    fn is_tensors_only(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Tree> Tree for Vec<T> {
@@ -108,6 +118,9 @@ impl<T: Tree> Tree for Vec<T> {
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         self.iter().map(|t| t.rebuild(next)).collect()
+    }
+    fn is_tensors_only(&self) -> bool {
+        self.iter().all(Tree::is_tensors_only)
     }
 }
 
@@ -118,6 +131,9 @@ impl<T: Tree, const N: usize> Tree for [T; N] {
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         std::array::from_fn(|i| self[i].rebuild(next))
     }
+    fn is_tensors_only(&self) -> bool {
+        self.iter().all(Tree::is_tensors_only)
+    }
 }
 
 impl<T: Tree> Tree for Option<T> {
@@ -126,6 +142,9 @@ impl<T: Tree> Tree for Option<T> {
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         self.as_ref().map(|t| t.rebuild(next))
+    }
+    fn is_tensors_only(&self) -> bool {
+        self.iter().all(Tree::is_tensors_only)
     }
 }
 
@@ -138,11 +157,17 @@ impl<K: Ord + Clone + Send + Sync + 'static, T: Tree> Tree for BTreeMap<K, T> {
             .map(|(k, t)| (k.clone(), t.rebuild(next)))
             .collect()
     }
+    fn is_tensors_only(&self) -> bool {
+        self.values().all(Tree::is_tensors_only)
+    }
 }
 
 impl Tree for () {
     fn collect_leaves(&self, _: &mut Vec<Tensor>) {}
     fn rebuild(&self, _: &mut dyn FnMut() -> Tensor) -> Self {}
+    fn is_tensors_only(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! tuple_tree {
@@ -153,6 +178,9 @@ macro_rules! tuple_tree {
             }
             fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
                 ($(self.$index.rebuild(next),)*)
+            }
+            fn is_tensors_only(&self) -> bool {
+                $(self.$index.is_tensors_only())&&*
             }
         }
     };
@@ -184,6 +212,10 @@ macro_rules! impl_tree {
                     $($field: $crate::Tree::rebuild(&self.$field, next),)*
                     $($($rest: self.$rest.clone(),)*)?
                 }
+            }
+            fn is_tensors_only(&self) -> bool {
+                let rest: &[&str] = &[$($(stringify!($rest)),*)?];
+                rest.is_empty() $(&& $crate::Tree::is_tensors_only(&self.$field))*
             }
         }
     };

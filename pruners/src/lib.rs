@@ -2,6 +2,7 @@
 //! prunable weight a score; [`Mask`] turns scores into masks, in one place.
 
 mod error;
+mod footprint;
 mod grasp;
 mod mask;
 mod prospr;

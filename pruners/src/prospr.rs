@@ -114,6 +114,18 @@ impl ProsPr {
         Ok((batches, last))
     }
 
+    /// An inner step: the next parameters and momentum, and the loss before.
+    pub(crate) fn step(
+        &self,
+        loss: impl Fn(&Params, &Batch) -> Tensor + Clone + Send + Sync + 'static,
+    ) -> impl Fn(&Inner, &Batch) -> (Inner, Tensor) + Clone + Send + Sync + 'static {
+        let optimizer = self.optimizer;
+        move |(w, state), batch| {
+            let (value, grads) = value_and_grad(|w: &Params| loss(w, batch))(w);
+            (optimizer.update(w, &grads, state), value)
+        }
+    }
+
     /// `|∂L(w_M, D_M)/∂c|`: the scores before they are divided by their sum.
     ///
     /// # Errors
@@ -124,13 +136,7 @@ impl ProsPr {
         let masks = self.granularity.masks(&prunable(&params));
         let weights = params.filter(|name, _| masks.get(name).is_some());
         let loss = loss_of(task, NormMode::Train, 1.0);
-        let step = {
-            let loss = loss.clone();
-            move |(w, state): &Inner, batch: &Batch| {
-                let (value, grads) = value_and_grad(|w: &Params| loss(w, batch))(w);
-                (optimizer.update(w, &grads, state), value)
-            }
-        };
+        let step = self.step(loss.clone());
         let gradient = match self.meta_gradient {
             MetaGradient::Exact => {
                 let meta = |masks: &Params| {
@@ -156,7 +162,8 @@ impl ProsPr {
     }
 }
 
-type Inner = (Params, SgdState<Params>);
+/// Parameters and momentum.
+pub(crate) type Inner = (Params, SgdState<Params>);
 
 impl Pruner for ProsPr {
     fn name(&self) -> &'static str {

@@ -90,6 +90,9 @@ pub struct Row {
     pub launches: u64,
     /// The most bytes of tensors on the device at any time, inputs included.
     pub peak_bytes: u64,
+    /// The same as it was predicted before anything was computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_peak_bytes: Option<u64>,
     /// The device.
     pub device: String,
 }

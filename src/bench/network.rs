@@ -6,6 +6,7 @@ use super::kernels::matmul_rate;
 use super::measure::measure;
 use super::{Limits, Options, Row, Work, sizes};
 use crate::config::unroll_policy;
+use crate::forecast::Forecast;
 use crate::models::{Model, by_name};
 use crate::nn::{Batch, Net, Summary};
 use crate::optim::Sgd;
@@ -53,28 +54,44 @@ impl Subject {
         })
     }
 
+    fn image(&self) -> [usize; 3] {
+        let shape = self.batch.images.shape();
+        [shape[1], shape[2], shape[3]]
+    }
+
     fn size(&self) -> String {
         sizes(self.batch.images.shape())
     }
 }
 
-/// Measures a training step of a network: SGD with momentum and weight decay, without a mask.
+/// Measures a training step of a network: SGD with momentum and weight decay, without a mask. `watch` gets a line about
+/// the memory that it takes before it begins.
 ///
 /// # Errors
 /// If there is no such network, or the device fails.
-pub fn train(model: &str, options: &Options) -> anyhow::Result<Row> {
+pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow::Result<Row> {
     let subject = Subject::new(model, options)?;
     let rule = Sgd::new(0.01).momentum(0.9).weight_decay(5e-4);
     let trainer = Trainer::new(&subject.net, rule);
+    let forecast = Forecast::new(&subject.net, subject.image(), &options.device);
+    let images = subject.batch.images.shape()[0];
+    let predicted = forecast.training(rule, false, images)?.peak_bytes;
+    watch(&crate::forecast::line(
+        &options.device,
+        vec![(format!("training step, batch {images}"), predicted)],
+    ));
     let mut now = trainer.start(&subject.params, &subject.state);
+    // The peak is to be that of training alone.
+    let (size, step_flops, batch) = (subject.size(), subject.step_flops, subject.batch.clone());
+    drop(subject);
     let sample = measure(options, ALLOWED, || {
-        now = trainer.step(&now, &subject.batch)?;
+        now = trainer.step(&now, &batch)?;
         Ok(())
     })?;
-    let images = subject.batch.images.shape()[0] as f64;
     let row = Row {
-        images_per_second: Some(images / sample.seconds),
-        ..sample.row_with_first(options, format!("train {model}"), subject.size())
+        images_per_second: Some(images as f64 / sample.seconds),
+        predicted_peak_bytes: Some(predicted),
+        ..sample.row_with_first(options, format!("train {model}"), size)
     };
     drop((now, trainer));
     // After the first step, which is to find the device cold.
@@ -82,7 +99,7 @@ pub fn train(model: &str, options: &Options) -> anyhow::Result<Row> {
         matmul: matmul_rate(options)?,
         ..Limits::default()
     };
-    Ok(row.rated(Work::Flops(subject.step_flops), limits))
+    Ok(row.rated(Work::Flops(step_flops), limits))
 }
 
 /// Measures ProsPr's exact meta-gradient of a network, through so many steps of gradient descent, all on one batch.
@@ -102,7 +119,10 @@ pub fn meta(model: &str, steps: usize, policy: &str, options: &Options) -> anyho
         method.magnitudes(&mut task)?;
         Ok(())
     })?;
+    let forecast = Forecast::new(&subject.net, subject.image(), &options.device);
+    let predicted = forecast.pruning_peak(&method, subject.batch.images.shape()[0])?;
     Ok(Row {
+        predicted_peak_bytes: predicted,
         steps: Some(steps),
         policy: Some(policy.into()),
         ..sample.row_with_first(options, format!("meta {model}"), subject.size())

@@ -90,7 +90,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             bench::kernels(options, watch)
         }),
         Command::Train { model, how } => how.measure(Table::of_training, |options, watch| {
-            one(bench::train(&model.model, options)?, watch)
+            one(
+                bench::train(&model.model, options, |line| eprintln!("{line}"))?,
+                watch,
+            )
         }),
         Command::Meta {
             model,

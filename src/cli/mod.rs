@@ -6,7 +6,9 @@ mod compare;
 mod data;
 mod devices;
 mod eval;
+mod explain;
 mod fetch;
+mod memory;
 mod models;
 mod progress;
 mod run;
@@ -26,6 +28,9 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     compare: compare::Args,
+    /// How many bytes of tensors a device may hold, such as 2GiB; without it, as many as fit. PROSPR_MEMORY does the same.
+    #[arg(long, global = true, value_name = "BYTES", value_parser = memory::bytes)]
+    memory: Option<u64>,
 }
 
 #[derive(Subcommand)]
@@ -42,6 +47,8 @@ enum Command {
     Compare(compare::Args),
     /// Measure how fast kernels, training steps and meta-gradients are on a device.
     Bench(bench::Args),
+    /// Print the kernels that a training step, a test or a meta-gradient is compiled to, and the memory they take.
+    Explain(explain::Args),
     /// List data sets, fetch them, check their files, measure how fast they are read.
     Data(data::Args),
     /// List the devices of this machine and which one would be used.
@@ -60,6 +67,7 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    memory::limit(cli.memory)?;
     // A command's own settings; its flags are beside them.
     let settings = matches.subcommand().map_or(&matches, |(_, own)| own);
     match cli.command {
@@ -70,6 +78,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Train(args)) => run::train(&args, settings),
         Some(Command::Eval(args)) => eval::run(&args, settings),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Models(args)) => models::run(&args),

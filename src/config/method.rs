@@ -43,17 +43,12 @@ impl Method {
         settings: &PruneSettings,
         sparsity: f64,
     ) -> anyhow::Result<Option<Box<dyn Pruner>>> {
-        let inner = Sgd::new(settings.inner_lr)
-            .momentum(settings.inner_momentum)
-            .weight_decay(settings.inner_weight_decay);
-        let prospr = ProsPr {
-            new_data: !settings.same_batch,
-            unroll: settings.unroll()?,
-            ..ProsPr::new(settings.steps, inner)
-        };
+        let prospr = self.prospr(settings)?;
         Ok(match self {
             Method::Dense => None,
-            Method::Prospr => Some(Box::new(prospr)),
+            Method::Prospr | Method::ProsprFirstOrder => {
+                prospr.map(|prospr| Box::new(prospr) as Box<dyn Pruner>)
+            }
             Method::Snip => Some(Box::new(Snip {
                 batches: settings.prune_batches,
                 ..Snip::default()
@@ -67,11 +62,28 @@ impl Method {
                 options: settings.mask(),
                 ..SynFlow::new(Sparsity::new(sparsity)?)
             })),
-            Method::ProsprFirstOrder => Some(Box::new(ProsPr {
-                meta_gradient: MetaGradient::FirstOrder,
-                ..prospr
-            })),
             Method::Random => Some(Box::new(Random)),
         })
+    }
+
+    /// ProsPr with its settings, if this is it.
+    ///
+    /// # Errors
+    /// If the unroll policy is not one.
+    pub fn prospr(self, settings: &PruneSettings) -> anyhow::Result<Option<ProsPr>> {
+        let meta_gradient = match self {
+            Method::Prospr => MetaGradient::Exact,
+            Method::ProsprFirstOrder => MetaGradient::FirstOrder,
+            _ => return Ok(None),
+        };
+        let inner = Sgd::new(settings.inner_lr)
+            .momentum(settings.inner_momentum)
+            .weight_decay(settings.inner_weight_decay);
+        Ok(Some(ProsPr {
+            new_data: !settings.same_batch,
+            unroll: settings.unroll()?,
+            meta_gradient,
+            ..ProsPr::new(settings.steps, inner)
+        }))
     }
 }

@@ -184,7 +184,10 @@ impl PruneSettings {
 }
 
 /// What an unroll keeps, by its name on the command line.
-pub(crate) fn unroll_policy(text: &str) -> anyhow::Result<Policy> {
+///
+/// # Errors
+/// If it is none.
+pub fn unroll_policy(text: &str) -> anyhow::Result<Policy> {
     let (name, number) = match text.split_once(':') {
         Some((name, number)) => (name, number.parse::<u64>().ok()),
         None => (text, None),

@@ -1,5 +1,6 @@
 //! One experiment: prune a network at initialization, train what is left, test it.
 
+mod forecast;
 mod pruning;
 
 use std::ops::ControlFlow;
@@ -212,6 +213,8 @@ impl Experiment {
             return Ok(Outcome::Finished(results));
         }
         let initial = self.initial()?;
+        let masked = folder.path("mask.safetensors").exists() || self.config.mask.is_some();
+        watch.note(&self.forecast(!masked)?);
         let pruned = self.prune(folder, &initial)?;
         if pruned.origin.seed != self.config.seed {
             watch.note(&format!(

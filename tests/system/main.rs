@@ -8,6 +8,7 @@ mod devices;
 mod doors;
 mod fetch;
 mod golden;
+mod memory;
 mod models;
 mod networks;
 mod optimizers;

@@ -30,12 +30,20 @@ impl Place {
         command
             .args(args.split_whitespace())
             .current_dir(self.folder.path())
-            .env_remove("PROSPR_DEVICE");
+            .env_remove("PROSPR_DEVICE")
+            .env_remove("PROSPR_MEMORY");
         command
     }
 
     fn prospr(&self, args: &str) -> Output {
         self.command(args).output().unwrap()
+    }
+
+    /// What a command that must fail says, with a variable of the environment set.
+    pub fn run_with(&self, variable: &str, value: &str, args: &str) -> String {
+        let output = self.command(args).env(variable, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args}");
+        text(&output.stderr)
     }
 
     /// Runs a command that must succeed.

@@ -1,5 +1,6 @@
 //! Evaluation: which nodes to compute, in which order, and when to let go of values.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,16 @@ use crate::op::Op;
 use crate::runtime::Buffer;
 use crate::tensor::Tensor;
 use crate::{DType, Device, Error, Result};
+
+thread_local! {
+    /// Evaluations on this thread that had something to compute.
+    static EVALUATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often something was evaluated on this thread: where the number has not changed, nobody asked for a value.
+pub(crate) fn evaluations() -> u64 {
+    EVALUATIONS.get()
+}
 
 static NODES: AtomicU64 = AtomicU64::new(0);
 
@@ -34,7 +45,7 @@ pub fn eval_stats() -> EvalStats {
 /// can need forgets its inputs as soon as it has run, so that intermediate values die at their last use.
 ///
 /// # Errors
-/// [`Error::Device`] if the device fails.
+/// [`Error::OutOfMemory`] if there is no room; [`Error::Device`] if the device fails.
 pub fn eval(outputs: &[Tensor]) -> Result<()> {
     eval_scratch(outputs, u64::MAX)
 }
@@ -51,6 +62,7 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
     if nodes.is_empty() {
         return Ok(());
     }
+    EVALUATIONS.set(EVALUATIONS.get() + 1);
     let recorded = Recorded::new(&nodes, &[])?;
     let wanted = let_go(nodes, outputs, scratch);
     let targets: Vec<Id> = wanted
@@ -77,12 +89,13 @@ pub(crate) struct Traced {
     pub recorded: usize,
     /// Bytes that these read and write if each is computed by itself.
     pub recorded_bytes: u64,
+    /// Shapes, types and devices.
     arguments: Vec<Tensor>,
     captured: Vec<Buffer>,
 }
 
 impl Traced {
-    /// The plan from stand-ins to what was made of them.
+    /// The plan from arguments to what was made of them; their own values and histories do not matter.
     pub fn new(arguments: &[Tensor], outputs: &[Tensor]) -> Result<Traced> {
         let nodes = pending(outputs);
         let recorded = Recorded::new(&nodes, arguments)?;
@@ -100,7 +113,7 @@ impl Traced {
             plan: Plan::new(&graph, &targets),
             recorded: nodes.len(),
             recorded_bytes: nodes.iter().map(traffic).sum(),
-            arguments: arguments.to_vec(),
+            arguments: arguments.iter().map(Tensor::stand_in).collect(),
             captured: leaves,
         })
     }

@@ -6,7 +6,7 @@ use super::Traced;
 use crate::{Result, Tensor, Tree};
 
 /// One kernel of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Kernel {
     /// The operation, or the expression of a fused program, whose inputs are called `in0`, `in1`, ….
     pub what: String,
@@ -20,8 +20,11 @@ pub struct Kernel {
     pub flops: u64,
 }
 
+/// Values that an explanation names.
+const LARGEST: usize = 5;
+
 /// A function's plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
     /// Operations that the function recorded.
     pub recorded: usize,
@@ -31,10 +34,14 @@ pub struct Explanation {
     pub kernels: Vec<Kernel>,
     /// Launches; some sums take two.
     pub launches: usize,
+    /// Bytes of the inputs and of what the function captured, which stay alive.
+    pub input_bytes: u64,
     /// The most bytes of values alive at once, inputs included; kernels' scratch memory is not in it.
     pub peak_bytes: u64,
     /// The kernel at which that is, counted from 0.
     pub peak_at: usize,
+    /// The largest values alive then: what makes them, and their bytes.
+    pub largest: Vec<(String, u64)>,
 }
 
 /// The plan of a function for inputs of these shapes, without computing anything.
@@ -54,14 +61,25 @@ pub fn explain<X: Tree, Y: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Expla
     let mut rest = arguments.iter().cloned();
     let y = f(&x.rebuild(&mut || rest.next().expect("one for each leaf")));
     let traced = Traced::new(&arguments, &y.leaves())?;
-    let (peak_bytes, peak_at) = traced.plan.peak();
+    let plan = &traced.plan;
+    let input_bytes = plan.leaves.iter().map(|&leaf| plan.bytes[leaf]).sum();
+    // A plan is on one device, unless the function is several that have nothing to do with each other.
+    let peaks = plan.devices.iter().map(|d| (d, plan.peak(d, |_| 0)));
+    let (grown, at, mut largest) = match peaks.max_by_key(|(_, peak)| peak.grown) {
+        Some((device, peak)) => (peak.grown, peak.at, plan.alive(device, peak.at)),
+        None => (0, 0, Vec::new()),
+    };
+    largest.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    largest.truncate(LARGEST);
     Ok(Explanation {
         recorded: traced.recorded,
         recorded_bytes: traced.recorded_bytes,
         kernels: traced.plan.kernels().collect(),
         launches: traced.plan.launches(),
-        peak_bytes,
-        peak_at,
+        input_bytes,
+        peak_bytes: input_bytes + grown,
+        peak_at: at,
+        largest,
     })
 }
 

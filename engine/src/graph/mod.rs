@@ -2,6 +2,7 @@
 
 mod eval;
 mod explain;
+mod footprint;
 mod fuse;
 mod ir;
 mod plan;
@@ -12,5 +13,5 @@ pub(crate) mod tests;
 #[cfg(test)]
 pub(crate) use eval::programs;
 pub use eval::{EvalStats, eval, eval_stats, flops};
-pub(crate) use eval::{Traced, eval_scratch};
+pub(crate) use eval::{Traced, eval_scratch, evaluations};
 pub use explain::{Explanation, Kernel, explain};

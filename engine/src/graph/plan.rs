@@ -3,46 +3,49 @@
 use std::fmt;
 
 use super::explain::Kernel;
+use super::footprint;
 use super::fuse::{Kernel as Fused, fuse};
-use super::ir::{Graph, Id, Node};
+use super::ir::{Graph, Id};
 use crate::op::Op;
 use crate::runtime::{self, Buffer, Compiled, Device, Meta};
 use crate::{DType, Error, Result};
 
 /// A compiled graph.
 pub(crate) struct Plan {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     slots: usize,
     /// The slot of each leaf, in the order in which the leaves were made.
-    leaves: Vec<Id>,
+    pub(super) leaves: Vec<Id>,
     /// The slot of each target.
     targets: Vec<Id>,
     /// Shape, type and device of each target.
     results: Vec<(Vec<usize>, DType, Device)>,
     /// Bytes of each slot's value; none if it is a view.
-    bytes: Vec<u64>,
+    pub(super) bytes: Vec<u64>,
     /// The slot whose memory each slot's value lies in.
-    owners: Vec<Id>,
+    pub(super) owners: Vec<Id>,
+    /// The devices of all steps, once each.
+    pub(super) devices: Vec<Device>,
 }
 
 /// One kernel's launch.
-struct Step {
-    work: Work,
-    device: Device,
-    inputs: Vec<Use>,
-    outputs: Vec<(Id, Meta)>,
+pub(super) struct Step {
+    pub work: Work,
+    pub device: Device,
+    pub inputs: Vec<Use>,
+    pub outputs: Vec<(Id, Meta)>,
 }
 
-enum Work {
+pub(super) enum Work {
     Op(Op),
     Program(Box<Compiled>),
 }
 
 /// An operand, and whether nothing after the step needs it.
-struct Use {
-    slot: Id,
-    meta: Meta,
-    last: bool,
+pub(super) struct Use {
+    pub slot: Id,
+    pub meta: Meta,
+    pub last: bool,
 }
 
 impl Plan {
@@ -87,12 +90,12 @@ impl Plan {
                 operand.last = !std::mem::replace(&mut ended[operand.slot], true);
             }
         }
-        let mut owners: Vec<Id> = Vec::with_capacity(graph.nodes.len());
-        for (id, node) in graph.nodes.iter().enumerate() {
-            owners.push(match node.inputs.first() {
-                Some(&input) if node.is_view() => owners[input],
-                _ => id,
-            });
+        let (owners, bytes) = footprint::memory(graph);
+        let mut devices: Vec<Device> = Vec::new();
+        for step in &steps {
+            if !devices.contains(&step.device) {
+                devices.push(step.device.clone());
+            }
         }
         let result = |&id: &Id| {
             let node = &graph.nodes[id];
@@ -106,7 +109,8 @@ impl Plan {
             targets: targets.to_vec(),
             results: targets.iter().map(result).collect(),
             owners,
-            bytes: graph.nodes.iter().map(Node::stored_bytes).collect(),
+            bytes,
+            devices,
         }
     }
 
@@ -122,33 +126,6 @@ impl Plan {
     /// Shape, type and device of each target.
     pub fn results(&self) -> &[(Vec<usize>, DType, Device)] {
         &self.results
-    }
-
-    /// The most bytes of values that are alive at once in a run, leaves included, and the step at which.
-    pub fn peak(&self) -> (u64, usize) {
-        // Views keep the memory that they look at.
-        let mut holders = vec![0u32; self.slots];
-        let mut live = 0;
-        for &slot in &self.leaves {
-            holders[slot] += 1;
-            live += self.bytes[slot];
-        }
-        let mut peak = (live, 0);
-        for (index, step) in self.steps.iter().enumerate() {
-            for &(slot, _) in &step.outputs {
-                holders[self.owners[slot]] += 1;
-                live += self.bytes[slot];
-            }
-            peak = peak.max((live, index));
-            for operand in step.inputs.iter().filter(|operand| operand.last) {
-                let owner = self.owners[operand.slot];
-                holders[owner] -= 1;
-                if holders[owner] == 0 {
-                    live -= self.bytes[owner];
-                }
-            }
-        }
-        peak
     }
 
     /// Every kernel, in order.
@@ -187,8 +164,9 @@ impl Plan {
     /// The targets' values from the leaves', which are let go of after their last use.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::OutOfMemory`] if there is no room; [`Error::Device`] if the device fails.
     pub fn run(&self, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
+        self.make_room(&leaves)?;
         let mut slots: Vec<Option<Buffer>> = vec![None; self.slots];
         for (&slot, buffer) in self.leaves.iter().zip(leaves) {
             slots[slot] = Some(buffer);
@@ -209,30 +187,12 @@ impl Plan {
                 .collect();
             let metas: Vec<&Meta> = step.inputs.iter().map(|operand| &operand.meta).collect();
             let outs: Vec<&Meta> = step.outputs.iter().map(|(_, meta)| meta).collect();
-            let t0 = std::time::Instant::now();
             let values = match &step.work {
                 Work::Op(op) => {
                     runtime::execute(op, &metas, buffers, outs[0], &step.device).map(|v| vec![v])
                 }
                 Work::Program(program) => program.run(&metas, buffers, &step.device),
             };
-            if let Ok(m) = std::env::var("PROF") {
-                let e = t0.elapsed().as_secs_f64() * 1e3;
-                if e > m.parse().unwrap() {
-                    let l = |m: Vec<&Meta>| {
-                        m.iter()
-                            .map(|m| format!("{:?}", m.shape))
-                            .collect::<Vec<_>>()
-                            .join(" ")
-                    };
-                    eprintln!(
-                        "{e:8.3} ms {} -> {}  {}",
-                        l(metas.clone()),
-                        l(outs.clone()),
-                        step.work
-                    );
-                }
-            }
             let values = values.map_err(|reason| Error::Device {
                 device: step.device.to_string(),
                 during: format!("computing {} of shape {:?}", step.work, outs[0].shape),

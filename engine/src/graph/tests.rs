@@ -270,6 +270,26 @@ fn jit_replays_and_traces_again_for_other_shapes() {
     });
 }
 
+/// A count of steps beside the tensors is no part of a plan.
+#[test]
+fn jit_does_not_replay_what_depends_on_more_than_tensors() {
+    use crate::optim::{Adam, Optimizer};
+    let adam = Adam::new(0.1);
+    let w = Tensor::new(&[0.5, 2.0], &[2], &Device::cpu()).unwrap();
+    let update = move |(w, state): &(Tensor, _)| adam.update(w, &w.square(), state);
+    let jitted = jit(update);
+    let (mut plain, mut fast) = ((w.clone(), adam.init(&w)), (w.clone(), adam.init(&w)));
+    for _ in 0..4 {
+        plain = update(&plain);
+        fast = jitted(&fast).unwrap();
+    }
+    assert_eq!(fast.1.steps, 4);
+    assert_eq!(
+        fast.0.to_vec::<f64>().unwrap(),
+        plain.0.to_vec::<f64>().unwrap()
+    );
+}
+
 #[test]
 fn jit_inside_a_transform_is_differentiated() {
     let x = Tensor::new(&[0.5, 2.0], &[2], &Device::cpu()).unwrap();

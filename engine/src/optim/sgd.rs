@@ -94,6 +94,9 @@ impl<T: Tree> Tree for SgdState<T> {
             buffers: self.buffers.rebuild(next),
         }
     }
+    fn is_tensors_only(&self) -> bool {
+        self.buffers.is_tensors_only()
+    }
 }
 
 impl Optimizer for Sgd {

@@ -1,10 +1,11 @@
 //! What wgpu offers on this machine.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn_wgpu::wgpu;
 
 use super::device::DeviceInfo;
+use super::room::Refusals;
 use crate::{Error, Result};
 
 /// One instance for the life of the process: Vulkan loaders crash when instances come and go on threads.
@@ -100,8 +101,10 @@ fn device_memory(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// Opens an adapter with all that it offers and hands it to Burn.
-pub(super) fn open(adapter: &wgpu::Adapter) -> Result<burn_backend::cubecl::Device> {
+/// Opens an adapter with all that it offers and hands it to Burn. What its driver refuses memory for is written down.
+pub(super) fn open(
+    adapter: &wgpu::Adapter,
+) -> Result<(burn_backend::cubecl::Device, Arc<Refusals>)> {
     let info = adapter.get_info();
     let failed = |reason: String| Error::Device {
         device: info.name.clone(),
@@ -120,6 +123,7 @@ pub(super) fn open(adapter: &wgpu::Adapter) -> Result<burn_backend::cubecl::Devi
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
     });
     let (device, queue) = pollster::block_on(request).map_err(|e| failed(e.to_string()))?;
+    let opened = device.clone();
     let setup = burn_wgpu::WgpuSetup {
         instance: instance().clone(),
         adapter: adapter.clone(),
@@ -128,7 +132,17 @@ pub(super) fn open(adapter: &wgpu::Adapter) -> Result<burn_backend::cubecl::Devi
         backend: info.backend,
     };
     let options = burn_wgpu::RuntimeOptions::try_default().map_err(|e| failed(e.to_string()))?;
-    burn_wgpu::try_init_device(setup, options)
-        .map(Into::into)
-        .map_err(|e| failed(e.to_string()))
+    let burn = burn_wgpu::try_init_device(setup, options).map_err(|e| failed(e.to_string()))?;
+    let refusals = Arc::<Refusals>::default();
+    let seen = refusals.clone();
+    // In place of Burn's handler, which does the same but for the note. The panic ends the one task in Burn's own
+    // thread that wanted the memory.
+    opened.on_uncaptured_error(Arc::new(move |error| match error {
+        wgpu::Error::OutOfMemory { .. } => {
+            seen.note();
+            std::panic::resume_unwind(Box::new(format!("wgpu error: {error}")));
+        }
+        error => panic!("wgpu error: {error}"),
+    }));
+    Ok((burn.into(), refusals))
 }

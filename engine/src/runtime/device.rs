@@ -8,8 +8,9 @@ use burn_backend::Backend;
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_wgpu::Wgpu;
 
-use super::adapters;
 use super::memory::{MemoryUse, Meter};
+use super::room::Refusals;
+use super::{adapters, cpu};
 use crate::{DType, Error, Result};
 
 /// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
@@ -33,6 +34,7 @@ pub(crate) struct Gpu {
     pub(crate) burn: CubeDevice,
     /// How long a loop in a shader may be, where the driver sets a limit.
     pub(crate) loop_limit: Option<usize>,
+    pub(super) refusals: Arc<Refusals>,
     class: Class,
 }
 
@@ -102,7 +104,7 @@ impl Device {
     /// The CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
-        CPU.get_or_init(|| Device::of(cpu_info(), DeviceKind::Cpu))
+        CPU.get_or_init(|| Device::of(cpu::info(), DeviceKind::Cpu))
             .clone()
     }
 
@@ -203,7 +205,7 @@ impl Device {
     /// Every device of this machine, GPUs first.
     pub fn list() -> Vec<DeviceInfo> {
         let mut infos = gpu_infos();
-        infos.push(cpu_info());
+        infos.push(cpu::info());
         infos
     }
 
@@ -221,11 +223,12 @@ impl Device {
             return Ok(device.clone());
         }
         let adapter = &adapters::adapters()[index];
-        let burn = adapters::open(adapter)?;
+        let (burn, refusals) = adapters::open(adapter)?;
         let info = adapters::describe(index, adapter);
         let gpu = Gpu {
             burn: burn.clone(),
             loop_limit: info.software.then_some(SOFTWARE_LOOP_LIMIT),
+            refusals,
             class: if info.software {
                 Class::Software {
                     wide: adapters::has_int64(adapter),
@@ -259,6 +262,7 @@ impl Device {
             let gpu = Gpu {
                 burn: burn.clone(),
                 loop_limit: Some(SOFTWARE_LOOP_LIMIT),
+                refusals: Arc::default(),
                 class: Class::Gpu,
             };
             Device::of(info, DeviceKind::Gpu(gpu))
@@ -294,16 +298,17 @@ impl Device {
     /// value waits for it.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::OutOfMemory`] if it had too little memory; [`Error::Device`] if it fails.
     pub fn synchronize(&self) -> Result<()> {
         let DeviceKind::Gpu(gpu) = self.kind() else {
             return Ok(());
         };
-        <Wgpu as Backend>::sync(&gpu.burn).map_err(|e| Error::Device {
+        let synced = <Wgpu as Backend>::sync(&gpu.burn).map_err(|e| Error::Device {
             device: self.to_string(),
             during: "finishing its work".into(),
             reason: format!("{e:?}"),
-        })
+        });
+        self.refused().and(synced)
     }
 
     /// Tensor memory in use.
@@ -368,31 +373,6 @@ fn gpu_infos() -> Vec<DeviceInfo> {
         .enumerate()
         .map(|(i, adapter)| adapters::describe(i, adapter))
         .collect()
-}
-
-fn cpu_info() -> DeviceInfo {
-    let read = |path: &str, key: &str| {
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_once(':')?.1.trim().to_string())
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let name =
-        read("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
-    let memory = read("/proc/meminfo", "MemTotal")
-        .and_then(|kib| kib.trim_end_matches(" kB").parse::<u64>().ok())
-        .map(|kib| kib * 1024);
-    DeviceInfo {
-        selector: "cpu".into(),
-        name: format!("{name}, {cores} threads"),
-        backend: "burn-flex".into(),
-        driver: String::new(),
-        software: false,
-        memory,
-        largest_buffer: None,
-        f16: false,
-        cooperative_matrices: Vec::new(),
-    }
 }
 
 impl PartialEq for Device {

@@ -8,6 +8,7 @@ mod device;
 mod generated;
 mod kernels;
 mod memory;
+mod room;
 mod wgsl;
 
 use burn_flex::{Flex, FlexDevice};
@@ -15,10 +16,11 @@ use burn_wgpu::Wgpu;
 
 pub(crate) use device::DeviceKind;
 pub use device::{Device, DeviceInfo, Selection};
-pub use memory::MemoryUse;
+pub use memory::{MemoryUse, limit_memory};
 
 pub(crate) use backend::{Backed, Value};
 use memory::Charge;
+pub(crate) use room::Wish;
 
 use crate::DType;
 use crate::graph::program::Program;
@@ -59,6 +61,11 @@ impl Buffer {
             Storage::Fill(value) => Some(value),
             _ => None,
         }
+    }
+
+    /// Bytes of memory that go with this handle: none if others hold them too.
+    pub fn own_bytes(&self) -> u64 {
+        self.charge.own_bytes()
     }
 
     /// Puts a backend's primitive tensor on the account; views of inputs cost nothing more.
@@ -227,6 +234,13 @@ pub(crate) fn upload(
     device: &Device,
 ) -> crate::Result<Buffer> {
     device.require(dtype)?;
+    let size = numel(shape) as u64 * device.element_bytes(dtype);
+    device.make_room(&Wish {
+        more: size,
+        largest: size,
+        during: &|| format!("making a tensor of shape {shape:?}"),
+        alive: &|| vec![(format!("data of shape {shape:?}"), size)],
+    })?;
     Ok(match device.kind() {
         DeviceKind::Cpu => Buffer::track::<Flex>(
             Flex::from_bytes(bytes, shape, dtype, &FlexDevice),
@@ -254,6 +268,8 @@ pub(crate) fn download(
         Storage::Cpu(value) => value.to_bytes(dtype),
         Storage::Gpu(value) => value.to_bytes(dtype),
     };
+    // What was refused memory was not computed, whatever could be read.
+    device.refused()?;
     bytes.map_err(|reason| crate::Error::Device {
         device: device.to_string(),
         during: format!("reading a tensor of shape {shape:?}"),

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
 use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
 use crate::transform::jit::Compiled;
-use crate::{Error, Key, Params, Result, Tensor, Tree, jit, value_and_grad_aux};
+use crate::{
+    Error, Explanation, Key, Params, Result, Tensor, Tree, explain, jit, value_and_grad_aux,
+};
 
 /// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
 #[derive(Clone)]
@@ -177,13 +179,9 @@ impl Trainer {
         }
     }
 
-    /// One step, computed when this returns. Steps are compiled once for each size of a batch, if they draw no
-    /// random numbers.
-    ///
-    /// # Errors
-    /// [`Error::NonFinite`] if the loss before the step is not finite; [`Error::Device`].
-    pub fn step(&self, now: &TrainState, batch: &Batch) -> Result<TrainState> {
-        let input: StepIn = (
+    /// What a step depends on.
+    fn input(&self, now: &TrainState, batch: &Batch) -> (StepIn, Sgd, Key) {
+        let input = (
             now.params.clone(),
             now.state.clone(),
             now.optimizer.clone(),
@@ -191,7 +189,27 @@ impl Trainer {
             batch.clone(),
         );
         let rule = self.optimizer.with_lr(self.lr(now.epoch));
-        let step = self.compiled(rule, self.key.fold_in(now.step as u64), &input)?;
+        (input, rule, self.key.fold_in(now.step as u64))
+    }
+
+    /// The plan of a [`step`](Trainer::step). Nothing is computed, and of the tensors only shapes, types and devices
+    /// count.
+    ///
+    /// # Errors
+    /// Those of [`explain`](crate::explain()).
+    pub fn explain(&self, now: &TrainState, batch: &Batch) -> Result<Explanation> {
+        let (input, rule, key) = self.input(now, batch);
+        explain(self.function(rule, key), &input)
+    }
+
+    /// One step, computed when this returns. Steps are compiled once for each size of a batch, if they draw no
+    /// random numbers.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the loss before the step is not finite; [`Error::Device`].
+    pub fn step(&self, now: &TrainState, batch: &Batch) -> Result<TrainState> {
+        let (input, rule, key) = self.input(now, batch);
+        let step = self.compiled(rule, key, &input)?;
         let (params, state, optimizer, loss, ranks) = step.call(&input.leaves())?;
         let loss = loss.item()?;
         if !loss.is_finite() {
@@ -304,6 +322,38 @@ fn masked(params: &Params, mask: &Params) -> Params {
     masked
 }
 
+/// Parameters, running statistics, batch.
+type Forward = (Params, Params, Batch);
+
+/// Loss and ranks of the labels, in evaluation mode.
+fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
+    let net = net.clone();
+    move |(params, state, batch)| {
+        let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
+        (
+            cross_entropy(&logits, &batch.labels),
+            label_ranks(&logits, &batch.labels),
+        )
+    }
+}
+
+/// The plan of what [`evaluate`] does with a batch. Nothing is computed, and of the tensors only shapes, types and
+/// devices count.
+///
+/// # Errors
+/// Those of [`explain`](crate::explain()).
+pub fn explain_evaluation(
+    net: &Net,
+    params: &Params,
+    state: &Params,
+    batch: &Batch,
+) -> Result<Explanation> {
+    explain(
+        forward(net),
+        &(params.clone(), state.clone(), batch.clone()),
+    )
+}
+
 /// Loss and accuracies of a network over all batches, in evaluation mode.
 ///
 /// # Errors
@@ -315,13 +365,7 @@ pub fn evaluate<E: From<Error>>(
     batches: impl IntoIterator<Item = Result<Batch, E>>,
 ) -> Result<Metrics, E> {
     let mut seen = Seen::default();
-    let forward = jit(|(params, state, batch): &(Params, Params, Batch)| {
-        let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
-        (
-            cross_entropy(&logits, &batch.labels),
-            label_ranks(&logits, &batch.labels),
-        )
-    });
+    let forward = jit(forward(net));
     for batch in batches {
         let batch = batch?;
         let (loss, ranks) = forward(&(params.clone(), state.clone(), batch.clone()))?;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::tape::{Tape, captured};
-use super::{open, skeleton, unflatten};
+use super::{skeleton, unflatten};
 use crate::graph::{eval, eval_scratch};
 use crate::op::call::{self, Rule};
 use crate::tensor::id_mark;
-use crate::trace::TraceGuard;
+use crate::trace::{Trace, TraceGuard};
 use crate::{Result, Tensor, Tree};
 
 /// A function whose intermediate values are not kept for the derivative, but computed again
@@ -59,7 +59,7 @@ pub(super) fn replayed<X: Tree, Y: Tree>(f: &Function<X, Y>, x: &X, when: When) 
     let rule = Replay {
         f: f.clone(),
         x: skeleton(x),
-        args: args.len(),
+        wanted: args.iter().map(Tensor::is_traced).collect(),
         when,
     };
     let inputs: Vec<Tensor> = args.into_iter().chain(captured).collect();
@@ -72,14 +72,15 @@ pub(super) fn replayed<X: Tree, Y: Tree>(f: &Function<X, Y>, x: &X, when: When) 
 struct Replay<X, Y> {
     f: Function<X, Y>,
     x: X,
-    args: usize,
+    /// Which arguments a transform differentiates through; images and labels, for example, it does not.
+    wanted: Vec<bool>,
     when: When,
 }
 
 impl<X: Tree, Y: Tree> Replay<X, Y> {
-    /// Runs the function again: its outputs, and what to differentiate them with respect to.
+    /// Runs the function again: its outputs, and what to differentiate them with respect to — the wanted inputs.
     fn run(&self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Tape)> {
-        let (args, captured) = inputs.split_at(self.args);
+        let (args, captured) = inputs.split_at(self.wanted.len());
         // What is made of captured tensors alone must keep its history too while the function runs.
         let reopened = TraceGuard::open(
             captured
@@ -87,11 +88,15 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
                 .flat_map(|t| t.0.traces.iter().cloned())
                 .collect(),
         );
-        let (x, aliases, guard) = open(&unflatten(
-            &self.x,
-            args.iter().map(Tensor::fence).collect(),
-        ));
-        let outputs = (self.f)(&x)?.leaves();
+        let trace: Arc<Trace> = Arc::default();
+        let guard = TraceGuard::open(vec![trace.clone()]);
+        let alias = |(arg, &wanted): (&Tensor, &bool)| {
+            let own = wanted.then(|| trace.clone());
+            arg.fence().alias(own)
+        };
+        let aliases: Vec<Tensor> = args.iter().zip(&self.wanted).map(alias).collect();
+        let outputs = (self.f)(&unflatten(&self.x, aliases.clone()))?.leaves();
+        let aliases = self.only_wanted(&aliases);
         let wrt: Vec<Tensor> = aliases
             .into_iter()
             .chain(captured.iter().cloned())
@@ -99,6 +104,17 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
         let tape = Tape::new(&outputs, &wrt);
         drop((guard, reopened));
         Ok((outputs, tape))
+    }
+
+    /// Without what stands for arguments that are not wanted.
+    fn only_wanted<T: Clone>(&self, inputs: &[T]) -> Vec<T> {
+        let wanted = |&(i, _): &(usize, &T)| self.wanted.get(i).is_none_or(|&wanted| wanted);
+        inputs
+            .iter()
+            .enumerate()
+            .filter(wanted)
+            .map(|(_, t)| t.clone())
+            .collect()
     }
 }
 
@@ -120,7 +136,12 @@ impl<X: Tree, Y: Tree> Rule for Replay<X, Y> {
         if self.when == When::AtOnce {
             eval(&results.iter().flatten().cloned().collect::<Vec<_>>())?;
         }
-        Ok(results)
+        let mut results = results.into_iter();
+        let result = |i: usize| match self.wanted.get(i) {
+            Some(false) => None,
+            _ => results.next().flatten(),
+        };
+        Ok((0..inputs.len()).map(result).collect())
     }
 
     fn jvp(
@@ -130,7 +151,7 @@ impl<X: Tree, Y: Tree> Rule for Replay<X, Y> {
         tangents: &[Option<Tensor>],
     ) -> Result<Vec<Option<Tensor>>> {
         let (outputs, tape) = self.run(inputs)?;
-        let results = tape.forward(tangents, &outputs)?;
+        let results = tape.forward(&self.only_wanted(tangents), &outputs)?;
         drop(outputs);
         if self.when == When::AtOnce {
             eval(&results.iter().flatten().cloned().collect::<Vec<_>>())?;

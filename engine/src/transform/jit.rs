@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{skeleton, unflatten};
-use crate::graph::Traced;
+use crate::graph::{Traced, evaluations};
 use crate::{Result, Tensor, Tree};
 
 /// A function that is traced once for each list of its inputs' shapes, types and devices, compiled to a plan —
@@ -11,7 +11,8 @@ use crate::{Result, Tensor, Tree};
 ///
 /// `f` must do the same each time: while it is traced its inputs have no values, what it captures becomes part of
 /// the plan, and what it does beside returning tensors happens only then. Functions that draw random numbers are
-/// traced anew at every call, so that a captured key may change. Inside a running transform, `f` is just called,
+/// traced anew at every call, so that a captured key may change, and so are those whose inputs hold more than tensors
+/// ([`Tree::is_tensors_only`]). Inside a running transform, `f` is just called,
 /// and so differentiated like any other function.
 ///
 /// ```
@@ -47,7 +48,7 @@ pub fn jit<X: Tree, Y: Tree>(
         let Some(plan) = Compiled::new(&f, x)?.map(Arc::new) else {
             return Ok(f(x));
         };
-        if !plan.is_random() {
+        if !plan.is_random() && x.is_tensors_only() && plan.like.is_tensors_only() {
             let mut plans = plans
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -77,6 +78,26 @@ impl<Y: Tree> Compiled<Y> {
             traced: Traced::new(&arguments, &outputs)?,
             like: skeleton(&y),
         }))
+    }
+
+    /// Runs `f` on what stands for the leaves of `x`, and makes a plan of what it recorded, which then need not be
+    /// computed: there is no result beside a plan. There is no plan if `f` asked for values, draws random numbers,
+    /// holds more than tensors, or captured what a running transform differentiates through.
+    pub fn record<X: Tree>(f: impl FnOnce(&X) -> Result<Y>, x: &X) -> Result<Option<Self>> {
+        if !x.is_tensors_only() {
+            return Ok(None);
+        }
+        let before = evaluations();
+        let aliased = x.map_leaves(|leaf| leaf.alias(None));
+        let y = f(&aliased)?;
+        let outputs = y.leaves();
+        let asked = evaluations() != before;
+        if asked || !y.is_tensors_only() || outputs.iter().any(Tensor::is_traced) {
+            return Ok(None);
+        }
+        let traced = Traced::new(&aliased.leaves(), &outputs)?;
+        let like = skeleton(&y);
+        Ok(Some(Compiled { traced, like }).filter(|plan| !plan.is_random()))
     }
 
     /// Whether the plan is for these inputs.

@@ -6,9 +6,10 @@
 //! optimal schedule, which this is not: `Every(k)` recomputes each step at most twice).
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::checkpoint::{Function, When, replayed};
+use super::jit::Compiled;
 use crate::op::Op;
 use crate::tensor::id_mark;
 use crate::{Error, Result, Tensor, Tree};
@@ -59,7 +60,9 @@ impl From<Policy> for UnrollOptions {
 /// Runs `state ← step(state, x)` over all `xs` and returns the last state and each step's outputs
 /// (JAX's `scan`, with a checkpointing policy).
 ///
-/// Each step is computed before the next begins. If a float that `step` returns beside the state — the
+/// Each step is computed before the next begins. `step` must do the same each time: steps that nothing is
+/// differentiated through are traced once and replayed, unless they draw random numbers, ask for values, or the state
+/// holds more than tensors ([`Tree::is_tensors_only`]). If a float that `step` returns beside the state — the
 /// loss — is not finite, the unroll stops.
 ///
 /// ```
@@ -99,6 +102,7 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     let steps = Steps {
         step,
         host_offload: options.host_offload,
+        plans: Arc::default(),
     };
     match policy {
         Policy::Keep => steps.run(init, xs, 0, None),
@@ -118,18 +122,65 @@ type Step<S, X, Y> = Function<(S, X), (S, Y)>;
 struct Steps<S, X, Y> {
     step: Step<S, X, Y>,
     host_offload: bool,
+    plans: Arc<Mutex<Plans<(S, Y)>>>,
+}
+
+/// A step's plan.
+type Planned<Y> = Arc<Compiled<Y>>;
+
+/// The plans of steps that nothing is differentiated through.
+enum Plans<Y> {
+    /// For inputs of these shapes; the first step's state may differ from the others.
+    Known(Vec<Planned<Y>>),
+    /// The step cannot be replayed.
+    None,
+}
+
+impl<Y> Default for Plans<Y> {
+    fn default() -> Self {
+        Plans::Known(Vec::new())
+    }
 }
 
 impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
+    /// The plan of a step, if nothing is differentiated through it.
+    fn plan(&self, input: &(S, X)) -> Result<Option<Planned<(S, Y)>>> {
+        let leaves = input.leaves();
+        if leaves.iter().any(Tensor::is_traced) {
+            return Ok(None);
+        }
+        let mut plans = self
+            .plans
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Plans::Known(known) = &mut *plans else {
+            return Ok(None);
+        };
+        if let Some(plan) = known.iter().find(|plan| plan.fits(&leaves)) {
+            return Ok(Some(plan.clone()));
+        }
+        match Compiled::record(&*self.step, input)?.map(Arc::new) {
+            Some(plan) => {
+                known.push(plan.clone());
+                Ok(Some(plan))
+            }
+            None => {
+                *plans = Plans::None;
+                Ok(None)
+            }
+        }
+    }
+
     /// The steps one by one, as calls if `replay` says so; `first` is the number of the first.
     fn run(&self, init: &S, xs: &[X], first: usize, replay: Option<When>) -> Result<(S, Vec<Y>)> {
         let mut state = init.clone();
         let mut ys = Vec::with_capacity(xs.len());
         for (index, x) in xs.iter().enumerate() {
             let input = (state, x.clone());
-            let (next, y) = match replay {
-                Some(when) => replayed(&self.step, &input, when)?,
-                None => (self.step)(&input)?,
+            let (next, y) = match (self.plan(&input)?, replay) {
+                (Some(plan), _) => plan.call(&input.leaves())?,
+                (None, Some(when)) => replayed(&self.step, &input, when)?,
+                (None, None) => (self.step)(&input)?,
             };
             let mut results = next.leaves();
             y.collect_leaves(&mut results);
@@ -156,6 +207,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
             let steps = Steps {
                 step: self.step.clone(),
                 host_offload: self.host_offload,
+                plans: self.plans.clone(),
             };
             let run: Function<(S, Vec<X>), (S, Vec<Y>)> = Arc::new(move |(state, xs)| {
                 steps.run(state, xs, index * interval, Some(When::AtOnce))

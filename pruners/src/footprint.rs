@@ -1,0 +1,108 @@
+//! What ProsPr's meta-gradient computes and how much memory it takes, before it is computed.
+
+use prospr_engine::nn::{Batch, Net};
+use prospr_engine::optim::Optimizer;
+use prospr_engine::{Explanation, Key, Params, Policy, Tensor, Tree, explain, grad, vjp};
+
+use crate::Result;
+use crate::prospr::{Inner, MetaGradient, ProsPr};
+use crate::scores::{NormMode, Task, loss_of, prunable};
+
+fn bytes(tree: &impl Tree) -> u64 {
+    tree.leaves().iter().map(Tensor::bytes).sum()
+}
+
+impl ProsPr {
+    /// The plan of an inner step's part. Of the exact meta-gradient that is the vector–Jacobian product of one step,
+    /// with the step run again: what the reverse sweep does for each of them. Of the first-order approximation it is
+    /// the step itself, and without steps the gradient of the loss. Nothing is computed, and of the tensors only
+    /// shapes, types and devices count.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn explain_step(
+        &self,
+        net: &Net,
+        params: &Params,
+        state: &Params,
+        batch: &Batch,
+    ) -> Result<Explanation> {
+        let mut none = std::iter::empty();
+        let task = Task::new(net, params, state, &mut none, Key::new(0));
+        let loss = loss_of(&task, NormMode::Train, 1.0);
+        if self.steps == 0 {
+            let gradient = |(w, batch): &(Params, Batch)| grad(|w: &Params| loss(w, batch))(w);
+            return Ok(explain(gradient, &(params.clone(), batch.clone()))?);
+        }
+        let step = self.step(loss);
+        let inner = self.later_state(params);
+        Ok(match self.meta_gradient {
+            MetaGradient::FirstOrder => explain(
+                |(inner, batch): &(Inner, Batch)| step(inner, batch),
+                &(inner, batch.clone()),
+            )?,
+            MetaGradient::Exact => explain(
+                |(inner, batch, ct): &(Inner, Batch, Inner)| {
+                    vjp(|inner: &Inner| step(inner, batch).0, inner).1.call(ct)
+                },
+                &(inner.clone(), batch.clone(), inner),
+            )?,
+        })
+    }
+
+    /// Parameters and momentum after some steps.
+    fn later_state(&self, params: &Params) -> Inner {
+        let first = self.optimizer.init(params);
+        self.optimizer.update(params, params, &first)
+    }
+
+    /// Bytes of tensors that the scores take at once on the device, as the plan of one step and the number of states
+    /// that the policy keeps make it; kernels' scratch memory is not in it. There is no prediction for
+    /// [`Policy::Keep`] and [`Policy::Auto`].
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn predicted_peak(
+        &self,
+        net: &Net,
+        params: &Params,
+        state: &Params,
+        batch: &Batch,
+    ) -> Result<Option<u64>> {
+        let plan = self.explain_step(net, params, state, batch)?;
+        let working = plan.peak_bytes - plan.input_bytes;
+        let later = bytes(&self.later_state(params));
+        let batches = if self.new_data {
+            self.steps as u64 + 1
+        } else {
+            1
+        } * bytes(batch);
+        let before = bytes(params) + batches;
+        if self.steps == 0 {
+            return Ok(Some(before + working));
+        }
+        if self.meta_gradient == MetaGradient::FirstOrder {
+            return Ok(Some(before + later + working));
+        }
+        let steps = self.steps as u64;
+        let states = |count: u64| count * later;
+        // States after the first step, and a cotangent where the reverse sweep has one.
+        let kept = match self.unroll.policy {
+            Policy::Keep | Policy::Auto(_) => return Ok(None),
+            _ if self.unroll.host_offload && !batch.images.device().is_cpu() => later,
+            Policy::PerStep => states(steps),
+            Policy::Every(k) => {
+                let k = (k as u64).min(steps);
+                let segments = steps.div_ceil(k);
+                // In the last segment, run again, and in the one before it.
+                let last = steps - (segments - 1) * k;
+                let in_last = segments + last + u64::from(last > 1);
+                let before = if segments > 1 { segments + k } else { 0 };
+                states(in_last.max(before))
+            }
+        };
+        // The first state has masked weights beside the parameters.
+        let masked = bytes(&prunable(params));
+        Ok(Some(before + masked + kept + working))
+    }
+}

@@ -1,0 +1,36 @@
+//! What a run will take.
+
+use super::Experiment;
+use crate::config::Method;
+use crate::forecast::Forecast;
+
+impl Experiment {
+    /// A line with the memory that the parts of the run take, pruning among them or not.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn forecast(&self, pruning: bool) -> anyhow::Result<String> {
+        let (prune, train) = (&self.config.common.prune, &self.config.common.train);
+        let forecast = Forecast::new(&self.net, self.data.train.shape, &self.device);
+        let dense = self.config.pruner == Method::Dense && self.config.mask.is_none();
+        let (images, tested) = (train.batch_size, self.test_data().batch_size);
+        let step = forecast.training(train.optimizer(), !dense, images)?;
+        let test = forecast.evaluation(tested)?;
+        // The initial parameters stay alive meanwhile, and in tests the momentum.
+        let initial = forecast.parameter_bytes();
+        let idle = if train.momentum > 0.0 { 2 } else { 1 } * initial;
+        let mut parts = vec![
+            (
+                format!("training step, batch {images}"),
+                initial + step.peak_bytes,
+            ),
+            (format!("test, batch {tested}"), idle + test.peak_bytes),
+        ];
+        if let Some(method) = self.config.pruner.prospr(prune)?.filter(|_| pruning) {
+            let images = prune.prune_batch_size;
+            let peak = forecast.pruning_peak(&method, images)?;
+            parts.extend(peak.map(|bytes| (format!("meta-gradient, batch {images}"), bytes)));
+        }
+        Ok(crate::forecast::line(&self.device, parts))
+    }
+}

@@ -1,0 +1,111 @@
+//! What a run will compute and how much memory it takes, from plans, before anything is computed.
+
+use crate::nn::{Batch, Net, Summary};
+use crate::optim::{Optimizer, Sgd};
+use crate::pruners::{ProsPr, prunable};
+use crate::train::{TrainState, Trainer, explain_evaluation};
+use crate::{DType, Device, Explanation, Key, Params, Tensor, Tree};
+
+/// A network on a device, of which only shapes count.
+pub struct Forecast {
+    net: Net,
+    params: Params,
+    state: Params,
+    device: Device,
+    image: [usize; 3],
+    /// Shape of one image's logits.
+    logits: Vec<usize>,
+}
+
+impl Forecast {
+    /// Of a network for images `[c, h, w]`.
+    pub fn new(net: &Net, image: [usize; 3], device: &Device) -> Forecast {
+        let Summary { output, .. } = Summary::of(&**net, image, device);
+        let (params, state) = net.init(Key::new(0), DType::F32, device);
+        Forecast {
+            net: net.clone(),
+            params,
+            state,
+            device: device.clone(),
+            image,
+            logits: output,
+        }
+    }
+
+    /// Bytes of the parameters.
+    pub fn parameter_bytes(&self) -> u64 {
+        self.params.leaves().iter().map(Tensor::bytes).sum()
+    }
+
+    fn batch(&self, images: usize) -> Batch {
+        let [c, h, w] = self.image;
+        // One label for each image, or each pixel.
+        let mut labels = vec![images];
+        labels.extend(&self.logits[1..]);
+        Batch {
+            images: Tensor::zeros(&[images, c, h, w], DType::F32, &self.device),
+            labels: Tensor::zeros(&labels, DType::I32, &self.device),
+        }
+    }
+
+    /// The plan of a training step, with or without a mask.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn training(&self, rule: Sgd, masked: bool, images: usize) -> crate::Result<Explanation> {
+        let mask = match masked {
+            true => prunable(&self.params).map_leaves(Tensor::ones_like),
+            false => Params::new(),
+        };
+        let trainer = Trainer::new(&self.net, rule).mask(mask);
+        let start = trainer.start(&self.params, &self.state);
+        // The first step has no momentum yet; all others have.
+        let (_, optimizer) = rule.update(&self.params, &self.params, &start.optimizer);
+        let now = TrainState { optimizer, ..start };
+        trainer.explain(&now, &self.batch(images))
+    }
+
+    /// The plan of a test of a batch.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn evaluation(&self, images: usize) -> crate::Result<Explanation> {
+        explain_evaluation(&self.net, &self.params, &self.state, &self.batch(images))
+    }
+
+    /// [`ProsPr::explain_step`]
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn inner_step(&self, method: &ProsPr, images: usize) -> anyhow::Result<Explanation> {
+        let batch = self.batch(images);
+        Ok(method.explain_step(&self.net, &self.params, &self.state, &batch)?)
+    }
+
+    /// [`ProsPr::predicted_peak`]
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn pruning_peak(&self, method: &ProsPr, images: usize) -> anyhow::Result<Option<u64>> {
+        let batch = self.batch(images);
+        Ok(method.predicted_peak(&self.net, &self.params, &self.state, &batch)?)
+    }
+}
+
+/// One line of what parts of a run take, the largest first.
+pub fn line(device: &Device, mut parts: Vec<(String, u64)>) -> String {
+    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let mega = |bytes: u64| format!("{:.0} MB", (bytes as f64 / 1e6).ceil());
+    let mut parts = parts.into_iter();
+    let Some((what, bytes)) = parts.next() else {
+        return format!("no predicted peak on {}", device.info().selector);
+    };
+    let first = format!(
+        "predicted peak: {} of tensors on {} ({what})",
+        mega(bytes),
+        device.info().selector
+    );
+    parts.fold(first, |line, (what, bytes)| {
+        format!("{line}; {what}: {}", mega(bytes))
+    })
+}

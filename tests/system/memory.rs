@@ -1,0 +1,181 @@
+//! Memory: what is predicted is what is used, and what does not fit is an error that loses nothing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::place::{Place, SMALL, has};
+
+fn peaks(place: &Place, args: &str) -> (f64, f64) {
+    let (out, _) = place.good(&format!("bench {args} --quick --repeats 1 --json"));
+    let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let of = |field: &str| rows[0][field].as_f64().unwrap();
+    (of("predicted_peak_bytes"), of("peak_bytes"))
+}
+
+#[test]
+fn predicted_peaks_are_measured() {
+    let place = Place::new();
+    for (args, tolerance) in [
+        ("train --model resnet-20 --batch 8 --device cpu", 0.01),
+        ("train --model lenet-5 --batch 16 --device cpu", 0.01),
+        ("train --model lenet-5 --batch 4 --device gpu", 0.02),
+        (
+            "meta --model resnet-20 --batch 4 --steps 3 --device cpu",
+            0.05,
+        ),
+        (
+            "meta --model lenet-5 --batch 16 --steps 1 --device cpu",
+            0.05,
+        ),
+        (
+            "meta --model lenet-5 --batch 16 --steps 5 --policy every:2 --device cpu",
+            0.05,
+        ),
+        (
+            "meta --model lenet-5 --batch 4 --steps 6 --policy every:4 --device cpu",
+            0.05,
+        ),
+        ("meta --model mlp:50 --batch 4 --steps 2 --device gpu", 0.05),
+    ] {
+        let (predicted, measured) = peaks(&place, args);
+        println!("{args}: {predicted} predicted, {measured} measured");
+        assert!(
+            (predicted / measured - 1.0).abs() < tolerance,
+            "{args}: {predicted} predicted, {measured} measured"
+        );
+    }
+}
+
+#[test]
+fn plans_are_explained() {
+    let place = Place::new();
+    let report = |args: &str| -> Value {
+        let how = "explain --model lenet-5 --batch 4 --json";
+        serde_json::from_str(&place.good(&format!("{how} {args}")).0).unwrap()
+    };
+    let train = report("--device cpu");
+    let number = |report: &Value, field: &str| report[field].as_u64().unwrap();
+    let kernels = |report: &Value| report["kernels"].as_array().unwrap().clone();
+    assert_eq!(
+        (&train["pass"], &train["batch"]),
+        (&"train".into(), &4.into())
+    );
+    assert!(number(&train, "recorded") > kernels(&train).len() as u64);
+    assert!(number(&train, "recorded_bytes") > number(&train, "bytes"));
+    assert!(number(&train, "peak_bytes") > number(&train, "input_bytes"));
+    assert!(number(&train, "launches") >= kernels(&train).len() as u64);
+    for kernel in kernels(&train) {
+        assert!(!kernel["what"].as_str().unwrap().is_empty());
+        assert!(kernel["inputs"].is_array() && kernel["outputs"].is_array());
+    }
+    let sum: u64 = kernels(&train).iter().map(|k| number(k, "flops")).sum();
+    assert_eq!(sum, number(&train, "flops"));
+    let forward = report("--device gpu --pass forward");
+    assert!(number(&forward, "flops") < number(&train, "flops"));
+    assert!(forward["device"].as_str().unwrap().starts_with("gpu"));
+    // Forward, backward, and both of these differentiated.
+    let meta = report("--device cpu --pass meta --steps 2");
+    assert!(number(&meta, "flops") > number(&train, "flops"));
+    assert!(number(&meta, "whole_peak_bytes") > number(&meta, "peak_bytes"));
+    assert_eq!(meta["steps"], 2);
+
+    let (table, _) = place.good("explain --model mlp:16 --batch 2 --device cpu --pass meta");
+    has(
+        &table,
+        &[
+            "mlp:16, batch 2, on cpu: ",
+            "vector–Jacobian product of one inner step",
+            "[2, 784]",
+            "matmul",
+            "GFLOP",
+            "launches",
+            "the largest values then",
+            "M = 3, per-step: peak",
+        ],
+    );
+    place.bad(
+        "explain --model lenet-6 --device cpu",
+        &["lenet-6", "lenet-5"],
+    );
+    place.bad("explain --batch 0 --device cpu", &["`--batch`", "found 0"]);
+    let (completions, _) = place.good("completions bash");
+    has(&completions, &["prospr__subcmd__explain", "--memory"]);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_with_names() {
+    let place = Place::new();
+    for device in ["cpu", "gpu"] {
+        let how =
+            format!("bench train --model lenet-5 --batch 16 --quick --repeats 1 --device {device}");
+        let parts = [
+            "is out of memory: computing",
+            "MB of tensors",
+            "the memory budget is 8.0 MB",
+            "[500, 800]",
+            "smaller batch",
+            "per-step",
+            "host_offload",
+        ];
+        place.bad(&format!("{how} --memory 8MB"), &parts);
+        place.good(&format!("{how} --memory 20MiB"));
+        let meta = format!("bench meta --model lenet-5 --batch 4 --steps 4 --device {device}");
+        place.bad(&format!("{meta} --memory 10MB"), &parts[..2]);
+    }
+    // A single tensor that no binding can hold; nothing is allocated before.
+    place.bad(
+        "bench train --model mlp:60000 --batch 2 --device gpu",
+        &["[60000, 784]", "188.2 MB", "a single tensor's limit"],
+    );
+    let limited = place.run_with(
+        "PROSPR_MEMORY",
+        "1MB",
+        "bench train --model lenet-5 --batch 2 --device cpu",
+    );
+    has(&limited, &["the memory budget is 1.0 MB"]);
+    let wrong = place.run_with("PROSPR_MEMORY", "much", "devices");
+    has(&wrong, &["PROSPR_MEMORY", "`much`", "2GiB"]);
+}
+
+#[test]
+fn a_run_says_what_it_takes_and_survives_a_lack_of_memory() {
+    let place = Place::new();
+    let run = format!("run {SMALL} --epochs 3 --out r");
+    let mut killed = place.start(&run);
+    let start = Instant::now();
+    while !place.path("r/checkpoints/last.safetensors").exists() {
+        assert!(start.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let checkpoint = place.bytes("r/checkpoints/last.safetensors");
+    let mask = place.bytes("r/mask.safetensors");
+    place.bad(
+        "run --resume --out r --memory 9MB",
+        &[
+            "is out of memory",
+            "the memory budget is 9.0 MB",
+            "--resume",
+        ],
+    );
+    assert!(place.bytes("r/checkpoints/last.safetensors") == checkpoint);
+    assert!(place.bytes("r/mask.safetensors") == mask);
+    let (_, err) = place.good("run --resume --out r --memory 1GiB");
+    has(
+        &err,
+        &[
+            "predicted peak: ",
+            " MB of tensors on cpu (",
+            "training step, batch 32",
+            "test, batch 100",
+            "going on after",
+        ],
+    );
+    assert!(!err.contains("meta-gradient"), "{err}");
+    let data = SMALL.replace("--sparsity 0.9", "");
+    let compare = format!("compare {data} --epochs 1 --pruners prospr --sparsities 0.9 --out c");
+    let (_, err) = place.good(&compare);
+    has(&err, &["predicted peak: ", "meta-gradient, batch 32"]);
+}

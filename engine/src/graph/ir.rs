@@ -47,11 +47,14 @@ impl Node {
     }
 }
 
+/// What equal nodes have in common, beside what an operation holds.
+type Key = (Discriminant<Op>, Vec<Id>, Box<[usize]>);
+
 /// Distinct values in topological order.
 #[derive(Default)]
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
-    known: HashMap<(Discriminant<Op>, Vec<Id>, Box<[usize]>), Vec<Id>>,
+    known: HashMap<Key, Vec<Id>>,
 }
 
 impl Graph {
@@ -89,7 +92,7 @@ impl Graph {
         id
     }
 
-    fn find(&self, key: &(Discriminant<Op>, Vec<Id>, Box<[usize]>), node: &Node) -> Option<Id> {
+    fn find(&self, key: &Key, node: &Node) -> Option<Id> {
         self.known.get(key)?.iter().copied().find(|&id| {
             let other = &self.nodes[id];
             other.op == node.op && other.dtype == node.dtype && other.device == node.device

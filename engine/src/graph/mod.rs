@@ -1,5 +1,6 @@
 //! Walks over the recorded graph. Every walk is iterative.
 
+mod cost;
 mod eval;
 mod explain;
 mod footprint;
@@ -9,6 +10,7 @@ mod plan;
 pub(crate) mod program;
 #[cfg(test)]
 pub(crate) mod tests;
+mod views;
 
 #[cfg(test)]
 pub(crate) use eval::programs;

@@ -157,7 +157,7 @@ unsafe fn run_plain<T: Real>(block: &Block<'_, T>) {
                     *out = if c != T::ZERO { a } else { b };
                 }
             }
-            Instr::IsFinite(x) => map(out, at(x), |x| truth(x - x == T::ZERO)),
+            Instr::IsFinite(x) => map(out, at(x), |x| truth(x.wide().is_finite())),
             Instr::Number(c) => out.copy_from_slice(at(c)),
         }
     }
@@ -206,7 +206,7 @@ fn unary<T: Real>(op: Unary, out: &mut [T], x: &[T]) {
         // What is not a number stays so.
         Unary::Relu => map(out, x, |x| if x <= zero { zero } else { x }),
         Unary::Erf => map(out, x, T::erf),
-        Unary::Powf(p) if p == -0.5 => map(out, x, |x| one / x.sqrt()),
+        Unary::Powf(-0.5) => map(out, x, |x| one / x.sqrt()),
         Unary::Powf(p) => map(out, x, |x| x.powf(T::of(p))),
     }
 }

@@ -4,11 +4,13 @@ mod block;
 mod conv;
 mod isa;
 mod kernels;
+mod machine;
 pub(crate) mod program;
 mod scratch;
 mod simd;
 #[cfg(test)]
 mod speed;
+mod walk;
 
 use burn_backend::{DType, Element, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};

@@ -5,9 +5,10 @@
 
 use std::fmt::Write;
 
+use super::functions::{HALVES, HELPERS, unary};
 use crate::DType;
 use crate::graph::program::{Instr, Loops, Program};
-use crate::op::{Binary, Compare, Logic, Unary};
+use crate::op::{Binary, Compare, Logic};
 
 /// How elements are divided among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,44 +125,20 @@ pub(super) fn write(
     }
 }
 
-/// Two floats lie in 64 bits.
-const HALVES: &str = "\
-fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
-fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
-";
-
-/// What WGSL lacks, or has with too narrow a range.
-const HELPERS: &str = "\
-fn log1p(x: NUM) -> NUM {
-    let y = x + 1.0;
-    return select(log(y) * (x / (y - 1.0)), x, y == NUM(1.0));
-}
-fn tanh_of(x: NUM) -> NUM { return tanh(clamp(x, NUM(-15.0), NUM(15.0))); }
-fn sigmoid(x: NUM) -> NUM { return 1.0 / (1.0 + exp(-x)); }
-fn softplus(x: NUM) -> NUM { return max(x, NUM(0.0)) + log1p(exp(-abs(x))); }
-fn erf(x: NUM) -> NUM {
-    let a = abs(x);
-    let t = 1.0 / (1.0 + 0.3275911 * a);
-    let q = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-    let near = a * (1.1283791671 - a * a * (0.3761263890 - a * a * (0.1128379167 - a * a * 0.0268661706)));
-    return sign(x) * select(1.0 - q * exp(-a * a), near, a < NUM(0.25));
-}
-";
-
-struct Writer<'a> {
-    program: &'a Program,
-    loops: &'a Loops,
-    width: Width,
+pub(super) struct Writer<'a> {
+    pub(super) program: &'a Program,
+    pub(super) loops: &'a Loops,
+    pub(super) width: Width,
     /// Which half of the words that were read is computed with.
-    half: &'static str,
-    words: Vec<u32>,
-    body: String,
-    depth: usize,
+    pub(super) half: &'static str,
+    pub(super) words: Vec<u32>,
+    pub(super) body: String,
+    pub(super) depth: usize,
 }
 
 impl Writer<'_> {
     /// The type of a register that holds a number.
-    fn number(&self) -> &'static str {
+    pub(super) fn number(&self) -> &'static str {
         if self.width == Width::One {
             "f32"
         } else {
@@ -170,7 +147,7 @@ impl Writer<'_> {
     }
 
     /// The type of a register's bits.
-    fn bits(&self) -> &'static str {
+    pub(super) fn bits(&self) -> &'static str {
         if self.width == Width::One {
             "u32"
         } else {
@@ -179,12 +156,12 @@ impl Writer<'_> {
     }
 
     /// A number that the text does not depend on.
-    fn word(&mut self, value: usize) -> String {
+    pub(super) fn word(&mut self, value: usize) -> String {
         self.words.push(value as u32);
         format!("p[{}u]", self.words.len() - 1)
     }
 
-    fn line(&mut self, text: &str) {
+    pub(super) fn line(&mut self, text: &str) {
         for _ in 0..self.depth {
             self.body.push_str("    ");
         }
@@ -192,22 +169,22 @@ impl Writer<'_> {
         self.body.push('\n');
     }
 
-    fn open(&mut self, text: &str) {
+    pub(super) fn open(&mut self, text: &str) {
         self.line(text);
         self.depth += 1;
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.depth -= 1;
         self.line("}");
     }
 
-    fn size(&self, axes: &[usize]) -> usize {
+    pub(super) fn size(&self, axes: &[usize]) -> usize {
         axes.iter().map(|&a| self.loops.sizes[a]).product()
     }
 
     /// Declares the coordinates `c<axis>` of a row-major index along some axes.
-    fn decode(&mut self, index: &str, axes: &[usize]) {
+    pub(super) fn decode(&mut self, index: &str, axes: &[usize]) {
         let mut rest = index.to_string();
         for (at, &axis) in axes.iter().enumerate().rev() {
             if at == 0 {
@@ -223,7 +200,7 @@ impl Writer<'_> {
     }
 
     /// The offset into an input from the coordinates of some axes.
-    fn offset(&mut self, input: usize, axes: &[usize]) -> String {
+    pub(super) fn offset(&mut self, input: usize, axes: &[usize]) -> String {
         let mut terms = Vec::new();
         for &axis in axes {
             match self.loops.strides[input][axis] {
@@ -243,7 +220,7 @@ impl Writer<'_> {
     }
 
     /// Declares `b<input><suffix> = before + offset` for every input.
-    fn bases(&mut self, suffix: &str, before: Option<&str>, axes: &[usize]) {
+    pub(super) fn bases(&mut self, suffix: &str, before: Option<&str>, axes: &[usize]) {
         for input in 0..self.program.inputs.len() {
             let own = self.offset(input, axes);
             let text = match before {
@@ -254,12 +231,12 @@ impl Writer<'_> {
         }
     }
 
-    fn last(&self) -> usize {
+    pub(super) fn last(&self) -> usize {
         self.loops.sizes.len() - 1
     }
 
     /// Registers that change along the innermost axis.
-    fn varying(&self) -> Vec<bool> {
+    pub(super) fn varying(&self) -> Vec<bool> {
         let inner = self.last();
         let mut varying: Vec<bool> = Vec::with_capacity(self.program.code.len());
         for instr in &self.program.code {
@@ -274,7 +251,7 @@ impl Writer<'_> {
 
     /// The registers that do (or do not) change along the innermost axis, where the wanted ones are given.
     /// Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis for those that do.
-    fn registers(&mut self, suffix: &str, wanted: &[bool], flat: Option<&str>) {
+    pub(super) fn registers(&mut self, suffix: &str, wanted: &[bool], flat: Option<&str>) {
         let inner = self.last();
         for (index, instr) in self.program.code.iter().enumerate() {
             if !wanted[index] {
@@ -354,7 +331,7 @@ impl Writer<'_> {
 
     /// Simple fractions are part of the text; all else is a word, so that a learning rate that changes does
     /// not make a new pipeline.
-    fn constant(&mut self, value: f32) -> String {
+    pub(super) fn constant(&mut self, value: f32) -> String {
         let simple = value.abs() <= 16.0 && (value * 8.0).fract() == 0.0;
         if simple {
             return format!("{}({value:?}f)", self.number());
@@ -363,7 +340,7 @@ impl Writer<'_> {
     }
 
     /// A number that the compiler does not see.
-    fn parameter(&mut self, value: f32) -> String {
+    pub(super) fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
         format!(
             "{}(bitcast<f32>(p[{}u]))",
@@ -373,302 +350,14 @@ impl Writer<'_> {
     }
 
     /// Whether something is divided by a register: compilers may do as they like with a literal zero there.
-    fn divides(&self, register: usize) -> bool {
+    pub(super) fn divides(&self, register: usize) -> bool {
         let by =
             |instr: &Instr| matches!(instr, Instr::Binary(Binary::Div, _, b) if *b == register);
         self.program.code.iter().any(by)
     }
 
     /// Whether an input's elements lie in the order of the domain.
-    fn is_flat(&self, input: usize) -> bool {
+    pub(super) fn is_flat(&self, input: usize) -> bool {
         self.loops.strides[input] == crate::shape::strides(&self.loops.sizes)
-    }
-
-    fn kernel(&mut self, shape: Shape, workgroup: usize) -> (usize, usize) {
-        let index = format!("(group.y * groups.x + group.x) * {workgroup}u + lane");
-        match shape {
-            Shape::Store { run } => self.store(run, &index),
-            Shape::Serial { rows, part } => self.serial(rows, part, &index),
-            Shape::Tree { each } => self.tree(each, workgroup),
-            Shape::Column { rows } => self.column(rows, &index),
-        }
-    }
-
-    /// Leaves where there is nothing to do.
-    fn guard(&mut self, index: &str, tasks: usize) {
-        self.line(&format!("let task = {index};"));
-        let tasks = self.word(tasks);
-        self.line(&format!("if task >= {tasks} {{ return; }}"));
-    }
-
-    fn results(&mut self, at: &str) {
-        for (index, output) in self.program.outputs.iter().enumerate() {
-            let r = output.register;
-            let value = match output.dtype {
-                DType::Bool => {
-                    let bits = self.bits();
-                    format!("select({bits}(0u), {bits}(1u), x{r})")
-                }
-                _ => format!("x{r}"),
-            };
-            self.line(&format!("out{index}[{at}] = {value};"));
-        }
-    }
-
-    fn store(&mut self, run: usize, index: &str) -> (usize, usize) {
-        let last = self.last();
-        let outer: Vec<usize> = (0..last).collect();
-        let (rows, inner) = (self.size(&outer), self.loops.sizes[last]);
-        let everything = vec![true; self.program.code.len()];
-        if run == 1 {
-            self.guard(index, rows * inner);
-            let axes: Vec<usize> = (0..=last).collect();
-            if !(0..self.program.inputs.len()).all(|i| self.is_flat(i)) {
-                self.decode("task", &axes);
-                self.bases("", None, &outer);
-            }
-            self.registers("", &everything, Some("task"));
-            self.results("task");
-            return (rows * inner, 1);
-        }
-        let runs = inner.div_ceil(run);
-        self.guard(index, rows * runs);
-        let (runs_word, inner_word) = (self.word(runs), self.word(inner));
-        self.line(&format!("let row = task / {runs_word};"));
-        self.line(&format!("let first = (task % {runs_word}) * {run}u;"));
-        self.line(&format!("let inner = {inner_word};"));
-        self.decode("row", &outer);
-        self.bases("", None, &outer);
-        let varying = self.varying();
-        let fixed: Vec<bool> = varying.iter().map(|v| !v).collect();
-        self.registers("", &fixed, None);
-        self.line(&format!("let end = min(first + {run}u, inner);"));
-        self.along(|writer| {
-            writer.registers("", &varying, None);
-            writer.results(&format!("row * inner + c{last}"));
-        });
-        (rows * runs, 1)
-    }
-
-    /// The body for each coordinate of the innermost axis from `first` to `end`, four to a turn of the loop:
-    /// on a software rasterizer a turn costs about as much as reading an element.
-    fn along(&mut self, body: impl Fn(&mut Self)) {
-        let c = format!("c{}", self.last());
-        self.line("let whole = first + (max(end, first) - first) / 4u * 4u;");
-        self.open("for (var turn = first; turn < whole; turn += 4u) {");
-        for step in 0..4 {
-            self.open("{");
-            self.line(&format!("let {c} = turn + {step}u;"));
-            self.halves(&body);
-            self.close();
-        }
-        self.close();
-        self.open(&format!("for (var {c} = whole; {c} < end; {c}++) {{"));
-        self.halves(&body);
-        self.close();
-    }
-
-    /// The body, for each half of what is read at once.
-    fn halves(&mut self, body: &impl Fn(&mut Self)) {
-        if self.width != Width::Eight {
-            return body(self);
-        }
-        let last = self.last();
-        for input in 0..self.program.inputs.len() {
-            if self.loops.strides[input][last] == 1 {
-                self.line(&format!("let w{input} = in{input}[b{input} + c{last}];"));
-            }
-        }
-        for half in ["even", "odd"] {
-            self.half = half;
-            self.open("{");
-            body(self);
-            self.close();
-        }
-    }
-
-    fn sums(&mut self, name: &str) {
-        for index in 0..self.program.outputs.len() {
-            let number = self.number();
-            self.line(&format!("var {name}{index} = {number}(0.0);"));
-        }
-    }
-
-    fn add(&mut self, name: &str) {
-        for (index, output) in self.program.outputs.iter().enumerate() {
-            self.line(&format!("{name}{index} += x{};", output.register));
-        }
-    }
-
-    /// A sum's elements along the innermost axis as one.
-    fn total(&self, index: usize) -> String {
-        match self.width != Width::One {
-            true => format!("(sum{index}.x + sum{index}.y) + (sum{index}.z + sum{index}.w)"),
-            false => format!("sum{index}"),
-        }
-    }
-
-    fn serial(&mut self, rows_each: usize, part: usize, index: &str) -> (usize, usize) {
-        let last = self.last();
-        let (kept, summed) = (self.loops.outer(false), self.loops.outer(true));
-        let (outputs, rows, inner) = (self.size(&kept), self.size(&summed), self.loops.sizes[last]);
-        let parts = inner.div_ceil(part);
-        let splits = rows.div_ceil(rows_each) * parts;
-        self.guard(index, outputs * splits);
-        let words = [splits, parts, rows_each, rows, part, inner].map(|n| self.word(n));
-        let [
-            splits_word,
-            parts_word,
-            each,
-            rows_word,
-            part_word,
-            inner_word,
-        ] = &words;
-        self.line(&format!("let output = task / {splits_word};"));
-        self.line(&format!("let piece = task % {splits_word};"));
-        self.line(&format!("let first_row = (piece / {parts_word}) * {each};"));
-        self.line(&format!(
-            "let end_row = min(first_row + {each}, {rows_word});"
-        ));
-        self.line(&format!(
-            "let first = (piece % {parts_word}) * {part_word};"
-        ));
-        self.line(&format!(
-            "let end = min(first + {part_word}, {inner_word});"
-        ));
-        self.decode("output", &kept);
-        self.bases("k", None, &kept);
-        self.sums("sum");
-        self.open("for (var row = first_row; row < end_row; row++) {");
-        self.decode("row", &summed);
-        self.bases("", Some("k"), &summed);
-        let varying = self.varying();
-        let fixed: Vec<bool> = varying.iter().map(|v| !v).collect();
-        self.registers("", &fixed, None);
-        self.sums("part");
-        self.along(|writer| {
-            writer.registers("", &varying, None);
-            writer.add("part");
-        });
-        for index in 0..self.program.outputs.len() {
-            self.line(&format!("sum{index} += part{index};"));
-        }
-        self.close();
-        let outputs_word = self.word(outputs);
-        for index in 0..self.program.outputs.len() {
-            let sum = self.total(index);
-            self.line(&format!(
-                "out{index}[piece * {outputs_word} + output] = {sum};"
-            ));
-        }
-        (outputs * splits, splits)
-    }
-
-    fn tree(&mut self, each: usize, workgroup: usize) -> (usize, usize) {
-        let last = self.last();
-        let (kept, mut summed) = (self.loops.outer(false), self.loops.outer(true));
-        summed.push(last);
-        let (outputs, count) = (self.size(&kept), self.size(&summed));
-        let splits = count.div_ceil(each);
-        self.guard("group.y * groups.x + group.x", outputs * splits);
-        let words = [splits, each, count, outputs].map(|n| self.word(n));
-        let [splits_word, each_word, count_word, outputs_word] = &words;
-        self.line(&format!("let output = task / {splits_word};"));
-        self.line(&format!("let piece = task % {splits_word};"));
-        self.line(&format!(
-            "let end = min((piece + 1u) * {each_word}, {count_word});"
-        ));
-        self.decode("output", &kept);
-        self.bases("k", None, &kept);
-        self.sums("sum");
-        self.open(&format!(
-            "for (var e = piece * {each_word} + lane; e < end; e += {workgroup}u) {{"
-        ));
-        self.decode("e", &summed);
-        let rows: Vec<usize> = summed[..summed.len() - 1].to_vec();
-        self.bases("", Some("k"), &rows);
-        self.registers("", &vec![true; self.program.code.len()], None);
-        self.add("sum");
-        self.close();
-        for index in 0..self.program.outputs.len() {
-            let sum = self.total(index);
-            self.line(&format!("tree{index}[lane] = {sum};"));
-        }
-        self.line("workgroupBarrier();");
-        self.open(&format!(
-            "for (var half = {}u; half > 0u; half /= 2u) {{",
-            workgroup / 2
-        ));
-        self.open("if lane < half {");
-        for index in 0..self.program.outputs.len() {
-            self.line(&format!("tree{index}[lane] += tree{index}[lane + half];"));
-        }
-        self.close();
-        self.line("workgroupBarrier();");
-        self.close();
-        self.open("if lane == 0u {");
-        for index in 0..self.program.outputs.len() {
-            self.line(&format!(
-                "out{index}[piece * {outputs_word} + output] = tree{index}[0];"
-            ));
-        }
-        self.close();
-        (outputs * splits, splits)
-    }
-
-    fn column(&mut self, rows_each: usize, index: &str) -> (usize, usize) {
-        let last = self.last();
-        let (mut kept, summed) = (self.loops.outer(false), self.loops.outer(true));
-        kept.push(last);
-        let (outputs, rows) = (self.size(&kept), self.size(&summed));
-        let splits = rows.div_ceil(rows_each);
-        self.guard(index, outputs * splits);
-        let words = [outputs, rows_each, rows].map(|n| self.word(n));
-        let [outputs_word, each, rows_word] = &words;
-        self.line(&format!("let output = task % {outputs_word};"));
-        self.line(&format!(
-            "let first_row = (task / {outputs_word}) * {each};"
-        ));
-        self.line(&format!(
-            "let end_row = min(first_row + {each}, {rows_word});"
-        ));
-        self.decode("output", &kept);
-        let outer = self.loops.outer(false);
-        self.bases("k", None, &outer);
-        self.sums("sum");
-        self.open("for (var row = first_row; row < end_row; row++) {");
-        self.decode("row", &summed);
-        self.bases("", Some("k"), &summed);
-        self.registers("", &vec![true; self.program.code.len()], None);
-        self.add("sum");
-        self.close();
-        for index in 0..self.program.outputs.len() {
-            self.line(&format!("out{index}[task] = sum{index};"));
-        }
-        (outputs * splits, splits)
-    }
-}
-
-fn unary(op: Unary, x: &str, number: &str, mut constant: impl FnMut(f64) -> String) -> String {
-    match op {
-        Unary::Neg => format!("-{x}"),
-        Unary::Exp => format!("exp({x})"),
-        Unary::Log => format!("log({x})"),
-        Unary::Log1p => format!("log1p({x})"),
-        Unary::Sqrt => format!("sqrt({x})"),
-        Unary::Recip => format!("1.0 / {x}"),
-        Unary::Abs => format!("abs({x})"),
-        Unary::Sign => format!("sign({x})"),
-        Unary::Floor => format!("floor({x})"),
-        Unary::Sin => format!("sin({x})"),
-        Unary::Cos => format!("cos({x})"),
-        Unary::Tanh => format!("tanh_of({x})"),
-        Unary::Sigmoid => format!("sigmoid({x})"),
-        Unary::Softplus => format!("softplus({x})"),
-        // What is not a number stays so.
-        Unary::Relu => format!("select({x}, {number}(0.0), {x} <= {number}(0.0))"),
-        Unary::Erf => format!("erf({x})"),
-        Unary::Powf(p) if p == -0.5 => format!("1.0 / sqrt({x})"),
-        Unary::Powf(p) => format!("pow({x}, {})", constant(p)),
     }
 }

@@ -52,7 +52,7 @@ pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
 pub use random::Key;
 pub use runtime::baseline;
-pub use runtime::{Device, DeviceInfo, MemoryUse, Selection};
+pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, top_k_masks};
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{

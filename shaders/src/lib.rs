@@ -32,6 +32,11 @@ shaders! {
     SCATTER_ADD = "scatter_add", 64;
     MAX_POOL_INDEX = "max_pool_index", 64;
     COPY = "copy", 256;
+    TOP_K_HISTOGRAM = "top_k_histogram", 256;
+    TOP_K_DIGIT = "top_k_digit", 256;
+    TOP_K_TIES = "top_k_ties", 256;
+    TOP_K_SCAN = "top_k_scan", 256;
+    TOP_K_MASK = "top_k_mask", 256;
 }
 
 /// Workgroups along x and y that make at least `groups`, within the portable 65,535 a dimension.

@@ -8,6 +8,7 @@ mod device;
 mod generated;
 mod kernels;
 mod memory;
+mod top_k;
 mod wgsl;
 
 use burn_flex::{Flex, FlexDevice};
@@ -16,6 +17,7 @@ use burn_wgpu::Wgpu;
 pub(crate) use device::DeviceKind;
 pub use device::{Device, DeviceInfo, Selection};
 pub use memory::MemoryUse;
+pub use top_k::top_k_masks;
 
 pub(crate) use backend::{Backed, Value};
 use memory::Charge;

@@ -28,7 +28,13 @@ impl KernelSource for Source {
 }
 
 /// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.
-fn launch(client: &Client, shader: Shader, invocations: u64, buffers: &[&Handle], params: &[u32]) {
+pub(super) fn launch(
+    client: &Client,
+    shader: Shader,
+    invocations: u64,
+    buffers: &[&Handle],
+    params: &[u32],
+) {
     let params = client.create_from_slice(bytemuck::cast_slice(params));
     let buffers = buffers.iter().copied().chain([&params]);
     let groups = invocations.div_ceil(u64::from(shader.workgroup));

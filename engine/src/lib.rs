@@ -39,6 +39,7 @@ mod tree;
 
 pub mod bridge;
 pub mod check;
+pub mod images;
 pub mod models;
 pub mod nn;
 pub mod optim;

@@ -32,6 +32,10 @@ shaders! {
     SCATTER_ADD = "scatter_add", 64;
     MAX_POOL_INDEX = "max_pool_index", 64;
     COPY = "copy", 256;
+    POOL_GATHER = "pool_gather", 64;
+    POOL_SCATTER = "pool_scatter", 64;
+    PAD = "pad", 64;
+    PLACE_IMAGES = "place_images", 64;
     TOP_K_HISTOGRAM = "top_k_histogram", 256;
     TOP_K_DIGIT = "top_k_digit", 256;
     TOP_K_TIES = "top_k_ties", 256;

@@ -6,6 +6,7 @@ pub mod baseline;
 mod cpu;
 mod device;
 mod generated;
+mod gpu;
 mod kernels;
 mod memory;
 mod top_k;
@@ -219,6 +220,17 @@ fn on<B: Backed>(
     let outputs = run(inputs)?.into_iter().map(track).collect();
     drop(charged);
     Ok(outputs)
+}
+
+/// Images from bytes as F32, on a GPU; elsewhere none.
+pub(crate) fn place_images(batch: &crate::images::Batch<'_>, device: &Device) -> Option<Buffer> {
+    match device.kind() {
+        DeviceKind::Cpu => None,
+        DeviceKind::Gpu(place) => {
+            let images = Value::Float(gpu::place_images(batch, &place.burn));
+            Some(Buffer::track::<Wgpu>(images, device, &[]))
+        }
+    }
 }
 
 /// Bytes in row-major order to a device.

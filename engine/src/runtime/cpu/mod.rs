@@ -4,6 +4,8 @@ mod block;
 mod conv;
 mod isa;
 mod kernels;
+pub(super) mod pad;
+pub(super) mod pool;
 pub(crate) mod program;
 mod scratch;
 mod simd;

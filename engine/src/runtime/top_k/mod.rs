@@ -59,6 +59,16 @@ pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
         return Ok(scores.iter().map(all).collect());
     }
     crate::eval(scores)?;
+    if device.info().software {
+        by_host(scores, k)
+    } else {
+        in_place(scores, k)
+    }
+}
+
+/// Where the scores are.
+fn in_place(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
+    let device = scores[0].device();
     let masks: Vec<Buffer> = match device.kind() {
         DeviceKind::Cpu => {
             let scores: Vec<FlexTensor> = floats::<Flex>(scores)?;
@@ -73,6 +83,16 @@ pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
         Tensor::from_buffer(mask, score.shape(), DType::Bool, device)
     };
     Ok(masks.into_iter().zip(scores).map(tensor).collect())
+}
+
+/// On the host, for rasterizers that are the host: they take ten times as long for a kernel's atomics and barriers as for
+/// a copy.
+fn by_host(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
+    let copy = |score: &Tensor| score.to_device(&Device::cpu());
+    let copies: Vec<Tensor> = scores.iter().map(copy).collect::<Result<_>>()?;
+    let masks = in_place(&copies, k)?;
+    let back = |(mask, score): (&Tensor, &Tensor)| mask.to_device(score.device());
+    masks.iter().zip(scores).map(back).collect()
 }
 
 fn floats<B: Backed>(tensors: &[Tensor]) -> Result<Vec<B::FloatTensorPrimitive>> {

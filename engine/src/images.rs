@@ -104,13 +104,16 @@ impl Batch<'_> {
         let size = c * h * w;
         length(self.moves.len() * size, self.pixels.len())?;
         length(c, self.tables.len())?;
+        if self.pixels.is_empty() {
+            return Ok(Tensor::zeros(&shape, DType::F32, device));
+        }
         if let Some(buffer) = runtime::place_images(self, device) {
             return Ok(Tensor::from_buffer(buffer, &shape, DType::F32, device));
         }
         let mut values = vec![0.0; self.pixels.len()];
         values
-            .par_chunks_exact_mut(size.max(1))
-            .zip(self.pixels.par_chunks_exact(size.max(1)))
+            .par_chunks_exact_mut(size)
+            .zip(self.pixels.par_chunks_exact(size))
             .zip(self.moves)
             .for_each(|((out, pixels), moves)| {
                 moves.write(pixels, self.shape, self.tables, out);

@@ -9,12 +9,17 @@
 // reference  Flex's max_pool2d_with_indices
 
 struct Params {
-    planes: u32,
-    size: vec2<u32>,
-    out_size: vec2<u32>,
-    kernel: vec2<u32>,
-    stride: vec2<u32>,
-    padding: vec2<u32>,
+    len: u32,
+    out_plane: Divisor,
+    out_row: Divisor,
+    height: u32,
+    width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    padding_height: u32,
+    padding_width: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -27,20 +32,25 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let at = id.y * groups.x * 64u + id.x;
-    let plane_size = params.out_size.x * params.out_size.y;
-    if at >= params.planes * plane_size {
+    if at >= params.len {
         return;
     }
-    let plane = (at / plane_size) * params.size.x * params.size.y;
-    let window = vec2<u32>((at % plane_size) / params.out_size.y, at % params.out_size.y) * params.stride;
+    let number = quotient(at, params.out_plane);
+    let place = at - number * params.out_plane.by;
+    let row = quotient(place, params.out_row);
+    let plane = number * params.height * params.width;
+    let size = vec2<u32>(params.height, params.width);
+    let padding = vec2<u32>(params.padding_height, params.padding_width);
+    let window = vec2<u32>(row * params.stride_height, (place - row * params.out_row.by) * params.stride_width);
+    let kernel = vec2<u32>(params.kernel_height, params.kernel_width);
     // In padded coordinates, clipped to the image.
-    let low = max(window, params.padding);
-    let high = min(window + params.kernel, params.size + params.padding);
-    var best = (low.x - params.padding.x) * params.size.y + (low.y - params.padding.y);
+    let low = max(window, padding);
+    let high = min(window + kernel, size + padding);
+    var best = (low.x - padding.x) * size.y + (low.y - padding.y);
     var best_value = x[plane + best];
     for (var h = low.x; h < high.x; h++) {
         for (var w = low.y; w < high.y; w++) {
-            let pixel = (h - params.padding.x) * params.size.y + (w - params.padding.y);
+            let pixel = (h - padding.x) * size.y + (w - padding.y);
             let value = x[plane + pixel];
             // Not a comparison with itself, which compilers may fold: all bits of the exponent are set, and more.
             let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;

@@ -5,19 +5,21 @@
 // bindings   0 x: u32[…]   1 out: u32[len]   2 params
 // workgroup  64 × 1 × 1, one output an invocation
 // dispatch   x · y workgroups of which x·y·64 ≥ len; rows are x workgroups long
-// limits     6 axes, the last one last; unused ones in front have size 1, low 0 and step 1
+// limits     6 axes
 // reference  the CPU's pad
 
 struct Axis {
+    out_size: Divisor,
+    step: Divisor,
     size: u32,
-    out_size: u32,
     low: u32,
-    step: u32,
 }
 
 struct Params {
-    axes: array<Axis, 6>,
     len: u32,
+    rank: u32,
+    // The last axis first.
+    axes: array<Axis, 6>,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<u32>;
@@ -37,15 +39,16 @@ fn main(
     var source = 0u;
     var stride = 1u;
     var inside = true;
-    for (var n = 0u; n < 6u; n++) {
-        let axis = params.axes[5u - n];
-        let coordinate = rest % axis.out_size;
+    for (var n = 0u; n < params.rank; n++) {
+        let axis = params.axes[n];
+        let outer = quotient(rest, axis.out_size);
+        let coordinate = rest - outer * axis.out_size.by;
         let place = max(coordinate, axis.low) - axis.low;
-        let index = place / axis.step;
-        inside = inside && coordinate >= axis.low && index * axis.step == place && index < axis.size;
+        let index = quotient(place, axis.step);
+        inside = inside && coordinate >= axis.low && index * axis.step.by == place && index < axis.size;
         source += index * stride;
         stride *= axis.size;
-        rest /= axis.out_size;
+        rest = outer;
     }
     var value = 0u;
     if inside {

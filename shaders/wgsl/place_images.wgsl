@@ -11,10 +11,12 @@
 // reference  Moves::write in images.rs; equal to it bit for bit, as values are looked up
 
 struct Params {
-    images: u32,
+    len: u32,
+    image: Divisor,
+    plane: Divisor,
+    row: Divisor,
     channels: u32,
     height: u32,
-    width: u32,
 }
 
 struct Motion {
@@ -35,24 +37,27 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let at = id.y * groups.x * 64u + id.x;
-    let size = params.channels * params.height * params.width;
-    if at >= params.images * size {
+    if at >= params.len {
         return;
     }
-    let image = at / size;
-    let channel = at % size / (params.height * params.width);
+    let image = quotient(at, params.image);
+    let inside = at - image * params.image.by;
+    let channel = quotient(inside, params.plane);
+    let place = inside - channel * params.plane.by;
+    let row = quotient(place, params.row);
+    let width = params.row.by;
+    var column = place - row * width;
     let motion = moves[image];
-    var column = at % params.width;
     if motion.mirrored == 1u {
-        column = params.width - 1u - column;
+        column = width - 1u - column;
     }
-    let h = i32(at / params.width % params.height) + motion.down;
+    let h = i32(row) + motion.down;
     let w = i32(column) + motion.right;
     var byte = 0u;
-    if h >= 0 && h < i32(params.height) && w >= 0 && w < i32(params.width) {
-        let pixel = (image * params.height + u32(h)) * params.width + u32(w);
-        let place = pixel * params.channels + channel;
-        byte = (bytes[place / 4u] >> (place % 4u * 8u)) & 255u;
+    if h >= 0 && h < i32(params.height) && w >= 0 && w < i32(width) {
+        let pixel = (image * params.height + u32(h)) * width + u32(w);
+        let at_byte = pixel * params.channels + channel;
+        byte = (bytes[at_byte / 4u] >> (at_byte % 4u * 8u)) & 255u;
     }
     out[at] = table[channel * 256u + byte];
 }

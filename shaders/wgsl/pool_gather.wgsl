@@ -10,9 +10,8 @@
 
 struct Params {
     len: u32,
+    out_size: Divisor,
     size: u32,
-    out_size: u32,
-    unused: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -29,5 +28,5 @@ fn main(
     if at >= params.len {
         return;
     }
-    out[at] = x[at / params.out_size * params.size + u32(indices[at])];
+    out[at] = x[quotient(at, params.out_size) * params.size + u32(indices[at])];
 }

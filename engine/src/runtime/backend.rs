@@ -295,7 +295,7 @@ impl Backed for Wgpu {
         same_cube(a, b)
     }
     fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-        wgsl::max_pool_index(x, window)
+        gpu::max_pool_index(x, window)
     }
     fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
         gpu::pool_gather(x, indices)

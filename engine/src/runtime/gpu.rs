@@ -10,19 +10,64 @@ use crate::images::Batch;
 use crate::op::Window;
 use crate::runtime::kernels::layout::Padding;
 
+/// Uniforms: numbers, and numbers to divide by.
+#[derive(Default)]
+struct Uniforms(Vec<u32>);
+
+impl Uniforms {
+    fn numbers<const N: usize>(mut self, numbers: [usize; N]) -> Uniforms {
+        self.0.extend(numbers.map(|n| n as u32));
+        self
+    }
+
+    fn divisors<const N: usize>(mut self, numbers: [usize; N]) -> Uniforms {
+        let divisors = numbers.map(|n| shaders::divisor(n as u32));
+        self.0.extend(divisors.concat());
+        self
+    }
+}
+
+/// `shaders/wgsl/max_pool_index.wgsl`
+pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
+    let x = into_contiguous(x);
+    let [n, c, h, w]: [usize; 4] = x.shape().dims();
+    let [oh, ow] = window.output;
+    let out = output(&x.client, &x.device, &[n, c, oh, ow], DType::I32);
+    let (count, o) = (n * c * oh * ow, window.options);
+    let uniforms = Uniforms::default()
+        .numbers([count])
+        .divisors([oh * ow, ow])
+        .numbers([h, w])
+        .numbers(o.kernel)
+        .numbers(o.stride)
+        .numbers(o.padding);
+    launch(
+        &x.client,
+        shaders::MAX_POOL_INDEX,
+        count as u64,
+        &[&x.handle, &out.handle],
+        &uniforms.0,
+    );
+    out
+}
+
 /// `shaders/wgsl/pool_gather.wgsl`
 pub(super) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
     let (x, indices) = (into_contiguous(x), into_contiguous(indices));
-    let ([_, _, h, w], shape): ([usize; 4], [usize; 4]) =
-        (x.shape().dims(), indices.shape().dims());
-    let out = output(&x.client, &x.device, &shape, x.dtype);
-    let count: usize = shape.iter().product();
+    let [_, _, h, w]: [usize; 4] = x.shape().dims();
+    let [n, c, oh, ow]: [usize; 4] = indices.shape().dims();
+    let out = output(&x.client, &x.device, &[n, c, oh, ow], x.dtype);
+    let count = n * c * oh * ow;
+    let uniforms = Uniforms::default()
+        .numbers([count])
+        .divisors([oh * ow])
+        .numbers([h * w]);
     launch(
         &x.client,
         shaders::POOL_GATHER,
         count as u64,
         &[&x.handle, &indices.handle, &out.handle],
-        &[count, h * w, shape[2] * shape[3], 0].map(|n| n as u32),
+        &uniforms.0,
     );
     out
 }
@@ -37,37 +82,42 @@ pub(super) fn pool_scatter(
     let (dy, indices) = (into_contiguous(dy), into_contiguous(indices));
     let [n, c, oh, ow]: [usize; 4] = dy.shape().dims();
     let out = output(&dy.client, &dy.device, &[n, c, h, w], dy.dtype);
-    let o = window.options;
-    let mut params = vec![n * c, 0, h, w, oh, ow];
-    params.extend([o.kernel, o.stride, o.padding].concat());
-    let params: Vec<u32> = params.into_iter().map(|n| n as u32).collect();
+    let (count, o) = (n * c * h * w, window.options);
+    let uniforms = Uniforms::default()
+        .numbers([count])
+        .divisors([h * w, w])
+        .divisors(o.stride)
+        .numbers([oh, ow])
+        .numbers(o.kernel)
+        .numbers(o.padding);
     launch(
         &dy.client,
         shaders::POOL_SCATTER,
-        (n * c * h * w) as u64,
+        count as u64,
         &[&dy.handle, &indices.handle, &out.handle],
-        &params,
+        &uniforms.0,
     );
     out
 }
 
 /// `shaders/wgsl/pad.wgsl`, if the kernel can: elements of four bytes, few axes.
 pub(super) fn pad(x: CubeTensor, padding: &[Padding], shape: &[usize]) -> Option<CubeTensor> {
-    let unused = 6usize.checked_sub(padding.len())?;
-    if x.dtype.size() != 4 {
+    if x.dtype.size() != 4 || padding.len() > 6 {
         return None;
     }
     let x = into_contiguous(x);
     let out = output(&x.client, &x.device, shape, x.dtype);
     let count: usize = shape.iter().product();
-    let mut params = [1, 1, 0, 1].repeat(unused);
-    for axis in padding {
-        params.extend([axis.size, axis.out_size, axis.low, axis.step]);
+    let mut uniforms = Uniforms::default().numbers([count, padding.len()]);
+    for axis in padding.iter().rev() {
+        uniforms = uniforms
+            .divisors([axis.out_size, axis.step])
+            .numbers([axis.size, axis.low]);
     }
-    params.push(count);
-    let params: Vec<u32> = params.into_iter().map(|n| n as u32).collect();
+    // The array is as long as it may be.
+    uniforms.0.resize(2 + 6 * 8, 1);
     let buffers = [&x.handle, &out.handle];
-    launch(&x.client, shaders::PAD, count as u64, &buffers, &params);
+    launch(&x.client, shaders::PAD, count as u64, &buffers, &uniforms.0);
     Some(out)
 }
 
@@ -87,12 +137,16 @@ pub(super) fn place_images(batch: &Batch<'_>, device: &CubeDevice) -> CubeTensor
     let bytes = client.create_from_slice(&bytes);
     let moves = client.create_from_slice(bytemuck::cast_slice(&moves));
     let tables = client.create_from_slice(bytemuck::cast_slice(batch.tables));
+    let uniforms = Uniforms::default()
+        .numbers([batch.pixels.len()])
+        .divisors([c * h * w, h * w, w])
+        .numbers([c, h]);
     launch(
         &client,
         shaders::PLACE_IMAGES,
         batch.pixels.len() as u64,
         &[&bytes, &moves, &tables, &out.handle],
-        &[n, c, h, w].map(|n| n as u32),
+        &uniforms.0,
     );
     out
 }

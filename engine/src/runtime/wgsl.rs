@@ -11,8 +11,6 @@ use cubecl::prelude::{CubeCount, KernelId};
 use cubecl::server::{Handle, KernelArguments};
 use prospr_shaders::Shader;
 
-use crate::op::Window;
-
 struct Source(Shader);
 
 impl KernelSource for Source {
@@ -115,39 +113,6 @@ pub(super) fn scatter_add(
             &params,
         );
     }
-    out
-}
-
-/// `shaders/wgsl/max_pool_index.wgsl`
-pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-    let x = into_contiguous(x);
-    let [n, c, h, w]: [usize; 4] = x.shape().dims();
-    let [oh, ow] = window.output;
-    let out = output(&x.client, &x.device, &[n, c, oh, ow], DType::I32);
-    let o = window.options;
-    let params = [
-        n * c,
-        0,
-        h,
-        w,
-        oh,
-        ow,
-        o.kernel[0],
-        o.kernel[1],
-        o.stride[0],
-        o.stride[1],
-        o.padding[0],
-        o.padding[1],
-    ]
-    .map(|v| v as u32);
-    let invocations = (n * c * oh * ow) as u64;
-    launch(
-        &x.client,
-        prospr_shaders::MAX_POOL_INDEX,
-        invocations,
-        &[&x.handle, &out.handle],
-        &params,
-    );
     out
 }
 

@@ -76,60 +76,77 @@ fn index<T: Pixel>(x: &FlexTensor, window: &Window) -> FlexTensor {
     let [oh, ow] = window.output;
     let x = x.to_contiguous();
     let pixels: &[T] = elements(&x);
+    let (taps, firsts) = (Tap::all(window, w), first_columns(window));
     let mut out = vec![0i32; n * c * oh * ow];
     planes(&mut out, oh * ow, |plane, out| {
         let pixels = &pixels[plane * h * w..][..h * w];
         let mut best = vec![T::LEAST; ow];
         for (i, out) in out.chunks_exact_mut(ow).enumerate() {
-            index_row(pixels, [h, w], window, i, &mut best, out);
+            let o = window.options;
+            let top = (i * o.stride[0]).max(o.padding[0]) - o.padding[0];
+            let bottom = (i * o.stride[0] + o.kernel[0] - o.padding[0]).min(h);
+            best.fill(T::LEAST);
+            for (out, first) in out.iter_mut().zip(&firsts) {
+                *out = (top * w) as i32 + first;
+            }
+            for y in top..bottom {
+                for tap in &taps {
+                    let line = &pixels[y * w..][..w];
+                    tap.take(line, (y * w) as i32, o.stride[1], &mut best, out);
+                }
+            }
         }
     });
     tensor(out, [n, c, oh, ow])
 }
 
-/// The windows of one row, a tap at a time.
-fn index_row<T: Pixel>(
-    pixels: &[T],
-    [h, w]: [usize; 2],
-    window: &Window,
-    row: usize,
-    best: &mut [T],
-    out: &mut [i32],
-) {
-    let o = window.options;
-    let (kernel, stride, padding) = (o.kernel, o.stride, o.padding);
-    let top = (row * stride[0]).max(padding[0]) - padding[0];
-    let bottom = (row * stride[0] + kernel[0] - padding[0]).min(h);
-    best.fill(T::LEAST);
-    for (j, out) in out.iter_mut().enumerate() {
-        let left = (j * stride[1]).max(padding[1]) - padding[1];
-        *out = (top * w + left) as i32;
+/// The first column of each window that lies inside.
+fn first_columns(window: &Window) -> Vec<i32> {
+    let (stride, padding) = (window.options.stride[1], window.options.padding[1]);
+    let first = |j: usize| ((j * stride).max(padding) - padding) as i32;
+    (0..window.output[1]).map(first).collect()
+}
+
+/// A column of the windows: for which of them it lies inside, and where for the first of these.
+struct Tap {
+    from: usize,
+    to: usize,
+    column: usize,
+}
+
+impl Tap {
+    fn all(window: &Window, width: usize) -> Vec<Tap> {
+        let o = window.options;
+        let (stride, padding) = (o.stride[1], o.padding[1]);
+        let tap = |tap: usize| {
+            // padding ≤ j · stride + tap < width + padding
+            let from = padding.saturating_sub(tap).div_ceil(stride);
+            let to = (width + padding).saturating_sub(tap).div_ceil(stride);
+            let to = to.min(window.output[1]);
+            (from < to).then(|| Tap {
+                from,
+                to,
+                column: from * stride + tap - padding,
+            })
+        };
+        (0..o.kernel[1]).filter_map(tap).collect()
     }
-    for y in top..bottom {
-        let line = &pixels[y * w..][..w];
-        for tap in 0..kernel[1] {
-            // The windows whose tap lies inside: padding ≤ j · stride + tap < w + padding.
-            let from = padding[1].saturating_sub(tap).div_ceil(stride[1]);
-            let to = (w + padding[1]).saturating_sub(tap).div_ceil(stride[1]);
-            let to = to.min(out.len());
-            if from >= to {
-                continue;
+
+    /// Takes what is larger from a row of pixels that begins at index `at`.
+    fn take<T: Pixel>(&self, line: &[T], at: i32, stride: usize, best: &mut [T], out: &mut [i32]) {
+        let (line, at) = (&line[self.column..], at + self.column as i32);
+        let (best, out) = (&mut best[self.from..self.to], &mut out[self.from..self.to]);
+        let last = out.len() - 1;
+        // Steps that the compiler knows become vectors.
+        match stride {
+            1 => larger(line.iter(), at, 1, best, out),
+            2 => {
+                let pairs = line.chunks_exact(2).map(|pair| &pair[0]);
+                larger(pairs, at, 2, &mut best[..last], &mut out[..last]);
+                let (line, at) = (line[2 * last..].iter(), at + 2 * last as i32);
+                larger(line, at, 2, &mut best[last..], &mut out[last..]);
             }
-            let first = from * stride[1] + tap - padding[1];
-            let at = (y * w + first) as i32;
-            let (line, best, out) = (&line[first..], &mut best[from..to], &mut out[from..to]);
-            let last = out.len() - 1;
-            // Steps that the compiler knows become vectors.
-            match stride[1] {
-                1 => larger(line.iter(), at, 1, best, out),
-                2 => {
-                    let pairs = line.chunks_exact(2).map(|pair| &pair[0]);
-                    larger(pairs, at, 2, &mut best[..last], &mut out[..last]);
-                    let (line, at) = (line[2 * last..].iter(), at + 2 * last as i32);
-                    larger(line, at, 2, &mut best[last..], &mut out[last..]);
-                }
-                step => larger(line.iter().step_by(step), at, step, best, out),
-            }
+            step => larger(line.iter().step_by(step), at, step, best, out),
         }
     }
 }
@@ -146,7 +163,7 @@ fn larger<'a, T: Pixel>(
     let places = best.iter_mut().zip(out);
     for (j, ((best, out), &value)) in places.zip(values).enumerate() {
         #[allow(clippy::eq_op)]
-        let wins = value > *best || value != value;
+        let wins = (value > *best) | (value != value);
         *best = if wins { value } else { *best };
         *out = if wins {
             first + (j * step) as i32

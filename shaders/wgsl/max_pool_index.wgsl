@@ -3,8 +3,8 @@
 //   out[p, i, j] = argmax of x[p, h·width + w] over the window at (i, j), the first in row-major order
 //
 // bindings   0 x: f32[planes, height, width]   1 out: i32[planes, out_height, out_width]   2 params
-// workgroup  64 × 1 × 1, one output an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ planes·out_height·out_width; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight outputs an invocation
+// dispatch   x · y workgroups of which x·y·512 ≥ planes·out_height·out_width; rows are x workgroups long
 // limits     every window holds at least one pixel (padding ≤ kernel / 2); NaN wins, as in PyTorch
 // reference  Flex's max_pool2d_with_indices
 
@@ -26,23 +26,18 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out: array<i32>;
 @group(0) @binding(2) var<storage, read_write> params: Params;
 
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = id.y * groups.x * 64u + id.x;
-    if at >= params.len {
+fn element(at: u32, p: Params) {
+    if at >= p.len {
         return;
     }
-    let number = quotient(at, params.out_plane);
-    let place = at - number * params.out_plane.by;
-    let row = quotient(place, params.out_row);
-    let plane = number * params.height * params.width;
-    let size = vec2<u32>(params.height, params.width);
-    let padding = vec2<u32>(params.padding_height, params.padding_width);
-    let window = vec2<u32>(row * params.stride_height, (place - row * params.out_row.by) * params.stride_width);
-    let kernel = vec2<u32>(params.kernel_height, params.kernel_width);
+    let number = quotient(at, p.out_plane);
+    let place = at - number * p.out_plane.by;
+    let row = quotient(place, p.out_row);
+    let plane = number * p.height * p.width;
+    let size = vec2<u32>(p.height, p.width);
+    let padding = vec2<u32>(p.padding_height, p.padding_width);
+    let window = vec2<u32>(row * p.stride_height, (place - row * p.out_row.by) * p.stride_width);
+    let kernel = vec2<u32>(p.kernel_height, p.kernel_width);
     // In padded coordinates, clipped to the image.
     let low = max(window, padding);
     let high = min(window + kernel, size + padding);
@@ -61,4 +56,18 @@ fn main(
         }
     }
     out[at] = i32(best);
+}
+
+@compute @workgroup_size(64, 1, 1)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    // Read once for eight outputs: software rasterizers read uniforms one by one.
+    let uniforms = params;
+    let first = (group.y * groups.x + group.x) * 512u + lane;
+    for (var i = 0u; i < 8u; i++) {
+        element(first + i * 64u, uniforms);
+    }
 }

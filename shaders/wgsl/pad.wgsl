@@ -3,8 +3,8 @@
 //   out[l + i · s] = x[i], elsewhere 0, with l and s for each axis
 //
 // bindings   0 x: u32[…]   1 out: u32[len]   2 params
-// workgroup  64 × 1 × 1, one output an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ len; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight outputs an invocation
+// dispatch   x · y workgroups of which x·y·512 ≥ len; rows are x workgroups long
 // limits     6 axes
 // reference  the CPU's pad
 
@@ -26,21 +26,17 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
 @group(0) @binding(2) var<storage, read_write> params: Params;
 
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = id.y * groups.x * 64u + id.x;
-    if at >= params.len {
+fn element(at: u32, p: Params) {
+    if at >= p.len {
         return;
     }
+    var axes = p.axes;
     var rest = at;
     var source = 0u;
     var stride = 1u;
     var inside = true;
-    for (var n = 0u; n < params.rank; n++) {
-        let axis = params.axes[n];
+    for (var n = 0u; n < p.rank; n++) {
+        let axis = axes[n];
         let outer = quotient(rest, axis.out_size);
         let coordinate = rest - outer * axis.out_size.by;
         let place = max(coordinate, axis.low) - axis.low;
@@ -55,4 +51,18 @@ fn main(
         value = x[source];
     }
     out[at] = value;
+}
+
+@compute @workgroup_size(64, 1, 1)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    // Read once for eight outputs: software rasterizers read uniforms one by one.
+    let uniforms = params;
+    let first = (group.y * groups.x + group.x) * 512u + lane;
+    for (var i = 0u; i < 8u; i++) {
+        element(first + i * 64u, uniforms);
+    }
 }

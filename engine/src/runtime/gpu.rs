@@ -10,6 +10,11 @@ use crate::images::Batch;
 use crate::op::Window;
 use crate::runtime::kernels::layout::Padding;
 
+/// Of kernels whose workgroups of 64 compute 512 outputs.
+fn invocations(outputs: usize) -> u64 {
+    (outputs.div_ceil(512) * 64) as u64
+}
+
 /// Uniforms: numbers, and numbers to divide by.
 #[derive(Default)]
 struct Uniforms(Vec<u32>);
@@ -44,7 +49,7 @@ pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
     launch(
         &x.client,
         shaders::MAX_POOL_INDEX,
-        count as u64,
+        invocations(count),
         &[&x.handle, &out.handle],
         &uniforms.0,
     );
@@ -65,7 +70,7 @@ pub(super) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
     launch(
         &x.client,
         shaders::POOL_GATHER,
-        count as u64,
+        invocations(count),
         &[&x.handle, &indices.handle, &out.handle],
         &uniforms.0,
     );
@@ -93,7 +98,7 @@ pub(super) fn pool_scatter(
     launch(
         &dy.client,
         shaders::POOL_SCATTER,
-        count as u64,
+        invocations(count),
         &[&dy.handle, &indices.handle, &out.handle],
         &uniforms.0,
     );
@@ -117,7 +122,13 @@ pub(super) fn pad(x: CubeTensor, padding: &[Padding], shape: &[usize]) -> Option
     // The array is as long as it may be.
     uniforms.0.resize(2 + 6 * 8, 1);
     let buffers = [&x.handle, &out.handle];
-    launch(&x.client, shaders::PAD, count as u64, &buffers, &uniforms.0);
+    launch(
+        &x.client,
+        shaders::PAD,
+        invocations(count),
+        &buffers,
+        &uniforms.0,
+    );
     Some(out)
 }
 
@@ -144,7 +155,7 @@ pub(super) fn place_images(batch: &Batch<'_>, device: &CubeDevice) -> CubeTensor
     launch(
         &client,
         shaders::PLACE_IMAGES,
-        batch.pixels.len() as u64,
+        invocations(batch.pixels.len()),
         &[&bytes, &moves, &tables, &out.handle],
         &uniforms.0,
     );

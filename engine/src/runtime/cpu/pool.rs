@@ -11,16 +11,28 @@ use crate::op::Window;
 const SMALL: usize = 1 << 15;
 
 /// A float that can be compared, with the least there is.
-trait Pixel: Element + bytemuck::Pod + PartialOrd {
+trait Pixel: Element + bytemuck::Pod + PartialOrd + std::ops::AddAssign {
     const LEAST: Self;
+    /// `yes ? a : b`, without a branch.
+    fn choose(yes: bool, a: Self, b: Self) -> Self;
 }
 
 impl Pixel for f32 {
     const LEAST: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn choose(yes: bool, a: f32, b: f32) -> f32 {
+        let mask = u32::from(yes).wrapping_neg();
+        f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+    }
 }
 
 impl Pixel for f64 {
     const LEAST: f64 = f64::NEG_INFINITY;
+    #[inline(always)]
+    fn choose(yes: bool, a: f64, b: f64) -> f64 {
+        let mask = u64::from(yes).wrapping_neg();
+        f64::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+    }
 }
 
 /// For each window the flat index of its first largest pixel; NaN wins.
@@ -136,41 +148,50 @@ impl Tap {
     fn take<T: Pixel>(&self, line: &[T], at: i32, stride: usize, best: &mut [T], out: &mut [i32]) {
         let (line, at) = (&line[self.column..], at + self.column as i32);
         let (best, out) = (&mut best[self.from..self.to], &mut out[self.from..self.to]);
-        let last = out.len() - 1;
         // Steps that the compiler knows become vectors.
         match stride {
-            1 => larger(line.iter(), at, 1, best, out),
-            2 => {
-                let pairs = line.chunks_exact(2).map(|pair| &pair[0]);
-                larger(pairs, at, 2, &mut best[..last], &mut out[..last]);
-                let (line, at) = (line[2 * last..].iter(), at + 2 * last as i32);
-                larger(line, at, 2, &mut best[last..], &mut out[last..]);
-            }
-            step => larger(line.iter().step_by(step), at, step, best, out),
+            1 => larger(line, 1, at, best, out),
+            2 => larger(line, 2, at, best, out),
+            step => larger(line, step, at, best, out),
         }
     }
 }
 
+/// Elements that are compared together.
+const LANES: usize = 8;
+
 /// Takes the values that are larger than the best, or NaN, and where they lie.
 #[inline(always)]
-fn larger<'a, T: Pixel>(
-    values: impl Iterator<Item = &'a T>,
-    first: i32,
-    step: usize,
-    best: &mut [T],
-    out: &mut [i32],
-) {
-    let places = best.iter_mut().zip(out);
-    for (j, ((best, out), &value)) in places.zip(values).enumerate() {
-        #[allow(clippy::eq_op)]
-        let wins = (value > *best) | (value != value);
-        *best = if wins { value } else { *best };
-        *out = if wins {
-            first + (j * step) as i32
-        } else {
-            *out
-        };
+fn larger<T: Pixel>(line: &[T], step: usize, first: i32, best: &mut [T], out: &mut [i32]) {
+    let vectors = best
+        .chunks_exact_mut(LANES)
+        .zip(out.chunks_exact_mut(LANES));
+    for (n, (best, out)) in vectors.enumerate() {
+        let at = n * LANES * step;
+        let values = &line[at..][..(LANES - 1) * step + 1];
+        let values: [T; LANES] = std::array::from_fn(|lane| values[lane * step]);
+        let best: &mut [T; LANES] = best.try_into().expect("a whole chunk");
+        let out: &mut [i32; LANES] = out.try_into().expect("a whole chunk");
+        for lane in 0..LANES {
+            let wins = wins(values[lane], best[lane]);
+            best[lane] = T::choose(wins, values[lane], best[lane]);
+            // By bits: a branch would be taken at random.
+            let (mask, place) = (-i32::from(wins), first + (at + lane * step) as i32);
+            out[lane] = (place & mask) | (out[lane] & !mask);
+        }
     }
+    for j in out.len() / LANES * LANES..out.len() {
+        if wins(line[j * step], best[j]) {
+            best[j] = line[j * step];
+            out[j] = first + (j * step) as i32;
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn wins<T: Pixel>(value: T, best: T) -> bool {
+    (value > best) | (value != value)
 }
 
 fn gather<T: Pixel>(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
@@ -189,10 +210,7 @@ fn gather<T: Pixel>(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     tensor(out, shape)
 }
 
-fn scatter<T: Pixel>(dy: &FlexTensor, indices: &FlexTensor, [h, w]: [usize; 2]) -> FlexTensor
-where
-    T: std::ops::AddAssign,
-{
+fn scatter<T: Pixel>(dy: &FlexTensor, indices: &FlexTensor, [h, w]: [usize; 2]) -> FlexTensor {
     let [n, c, oh, ow]: [usize; 4] = dy.shape().dims();
     let (dy, indices) = (dy.to_contiguous(), indices.to_contiguous());
     let (values, at): (&[T], &[i32]) = (elements(&dy), elements(&indices));

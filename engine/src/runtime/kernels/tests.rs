@@ -19,7 +19,8 @@ fn max_pool(
     dy: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
     let (mut y, mut dx) = (Vec::new(), vec![0.0; x.len()]);
-    for window in 0..planes * oh * ow {
+    assert_eq!(dy.len(), planes * oh * ow);
+    for (window, dy) in dy.iter().enumerate() {
         let (plane, i, j) = (window / (oh * ow), window / ow % oh, window % ow);
         let mut best: Option<usize> = None;
         for tap in 0..o.kernel[0] * o.kernel[1] {
@@ -35,7 +36,7 @@ fn max_pool(
         }
         let best = best.unwrap();
         y.push(x[best]);
-        dx[best] += dy[window];
+        dx[best] += dy;
     }
     (y, dx)
 }

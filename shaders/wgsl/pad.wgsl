@@ -18,8 +18,31 @@ struct Axis {
 struct Params {
     len: u32,
     rank: u32,
-    // The last axis first.
-    axes: array<Axis, 6>,
+    // The last axis first. (No array: software rasterizers are slow at those.)
+    axis0: Axis,
+    axis1: Axis,
+    axis2: Axis,
+    axis3: Axis,
+    axis4: Axis,
+    axis5: Axis,
+}
+
+// On the way from an output to its input: what is left of the output's index, the input's index, the distance of
+// neighbours along the next axis there, and whether there is such an input.
+struct Way {
+    rest: u32,
+    source: u32,
+    stride: u32,
+    inside: bool,
+}
+
+fn along(axis: Axis, way: Way) -> Way {
+    let outer = quotient(way.rest, axis.out_size);
+    let coordinate = way.rest - outer * axis.out_size.by;
+    let place = max(coordinate, axis.low) - axis.low;
+    let index = quotient(place, axis.step);
+    let inside = coordinate >= axis.low && index * axis.step.by == place && index < axis.size;
+    return Way(outer, way.source + index * way.stride, way.stride * axis.size, way.inside && inside);
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<u32>;
@@ -30,25 +53,25 @@ fn element(at: u32, p: Params) {
     if at >= p.len {
         return;
     }
-    var axes = p.axes;
-    var rest = at;
-    var source = 0u;
-    var stride = 1u;
-    var inside = true;
-    for (var n = 0u; n < p.rank; n++) {
-        let axis = axes[n];
-        let outer = quotient(rest, axis.out_size);
-        let coordinate = rest - outer * axis.out_size.by;
-        let place = max(coordinate, axis.low) - axis.low;
-        let index = quotient(place, axis.step);
-        inside = inside && coordinate >= axis.low && index * axis.step.by == place && index < axis.size;
-        source += index * stride;
-        stride *= axis.size;
-        rest = outer;
+    var way = along(p.axis0, Way(at, 0u, 1u, true));
+    if p.rank > 1u {
+        way = along(p.axis1, way);
+    }
+    if p.rank > 2u {
+        way = along(p.axis2, way);
+    }
+    if p.rank > 3u {
+        way = along(p.axis3, way);
+    }
+    if p.rank > 4u {
+        way = along(p.axis4, way);
+    }
+    if p.rank > 5u {
+        way = along(p.axis5, way);
     }
     var value = 0u;
-    if inside {
-        value = x[source];
+    if way.inside {
+        value = x[way.source];
     }
     out[at] = value;
 }

@@ -119,7 +119,7 @@ pub(super) fn pad(x: CubeTensor, padding: &[Padding], shape: &[usize]) -> Option
             .divisors([axis.out_size, axis.step])
             .numbers([axis.size, axis.low]);
     }
-    // The array is as long as it may be.
+    // All six axes are there.
     uniforms.0.resize(2 + 6 * 8, 1);
     let buffers = [&x.handle, &out.handle];
     launch(

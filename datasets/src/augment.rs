@@ -1,4 +1,6 @@
-//! Random crops and flips, on the host.
+//! Random crops and flips: what is drawn, and for whom. (How pixels move stands in the engine's `images`.)
+
+use prospr_engine::images::Moves;
 
 use crate::Image;
 use crate::resize::Window;
@@ -18,14 +20,6 @@ pub struct Augment {
 /// How often a part is drawn until one lies inside the image.
 const ATTEMPTS: usize = 10;
 
-/// Where the pixels of a prepared image go.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Moves {
-    down: isize,
-    right: isize,
-    mirrored: bool,
-}
-
 impl Augment {
     /// How many numbers an image needs.
     pub(crate) fn dice(self) -> usize {
@@ -34,8 +28,8 @@ impl Augment {
 
     /// The moves that the first three of `dice` (in `[0, 1)`) say.
     pub(crate) fn moves(self, dice: &[f32]) -> Moves {
-        let padding = self.crop_padding as isize;
-        let offset = |die: f32| (die * (2 * padding + 1) as f32) as isize - padding;
+        let padding = self.crop_padding as i32;
+        let offset = |die: f32| (die * (2 * padding + 1) as f32) as i32 - padding;
         Moves {
             down: offset(dice[0]),
             right: offset(dice[1]),
@@ -74,36 +68,6 @@ impl Augment {
     }
 }
 
-impl Moves {
-    /// Writes an image in `[channels, height, width]` order, each byte as its channel's table has it. Pixels that come
-    /// from outside are zero bytes.
-    pub fn write<T: Copy>(self, image: &Image, tables: &[[T; 256]], out: &mut [T]) {
-        let (height, width, channels) = (image.height, image.width, image.channels);
-        let inside = |at: isize| at.clamp(0, width as isize) as usize;
-        let from = inside(-self.right);
-        let to = inside(width as isize - self.right).max(from);
-        for (line, out) in out.chunks_exact_mut(width).enumerate() {
-            let (channel, row) = (line / height, line % height);
-            let table = &tables[channel];
-            let row = row as isize + self.down;
-            if !(0..height as isize).contains(&row) || from == to {
-                out.fill(table[0]);
-                continue;
-            }
-            let start = (row * width as isize + from as isize + self.right) as usize * channels;
-            let pixels = image.pixels[start..].chunks_exact(channels);
-            out[..from].fill(table[0]);
-            out[to..].fill(table[0]);
-            for (out, pixel) in out[from..to].iter_mut().zip(pixels) {
-                *out = table[usize::from(pixel[channel])];
-            }
-            if self.mirrored {
-                out.reverse();
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use prospr_engine::Key;
@@ -121,7 +85,10 @@ mod tests {
         let table = [std::array::from_fn(|i| i as u8)];
         let run = |augment: Augment, dice: [f32; 3]| {
             let mut out = [99; 6];
-            augment.moves(&dice).write(&image, &table, &mut out);
+            let shape = [1, image.height, image.width];
+            augment
+                .moves(&dice)
+                .write(&image.pixels, shape, &table, &mut out);
             out
         };
         let still = Augment::default();
@@ -159,7 +126,7 @@ mod tests {
         };
         let table = std::array::from_fn(|i| i as u8);
         let mut out = [0; 12];
-        Moves::default().write(&image, &[table; 3], &mut out);
+        Moves::default().write(&image.pixels, [3, 2, 2], &[table; 3], &mut out);
         assert_eq!(out, [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]);
     }
 

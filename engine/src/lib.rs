@@ -39,6 +39,7 @@ mod tree;
 
 pub mod bridge;
 pub mod check;
+pub mod images;
 pub mod models;
 pub mod nn;
 pub mod optim;
@@ -52,7 +53,7 @@ pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
 pub use random::Key;
 pub use runtime::baseline;
-pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, limit_memory};
+pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, limit_memory, top_k_masks};
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{

@@ -1,9 +1,8 @@
 //! Scores in, masks out: the one place where weights are chosen.
 
-use std::cmp::Ordering;
 use std::path::Path;
 
-use prospr_engine::{DType, Device, Params, Role, Tensor, TensorFile};
+use prospr_engine::{DType, Device, Params, Role, Tensor, TensorFile, top_k_masks};
 
 use crate::{Error, Result};
 
@@ -74,42 +73,41 @@ impl Mask {
     /// # Errors
     /// [`Error::NotFinite`], [`Error::EmptyLayer`], [`Error::Minimum`], or the engine's.
     pub fn global(scores: &Params, sparsity: Sparsity, options: MaskOptions) -> Result<Mask> {
-        let mut layers: Vec<Vec<f64>> = Vec::new();
-        for (name, _, score) in scores.iter() {
-            let values = score.to_f64s()?;
-            if values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::NotFinite { layer: name.into() });
+        let layers: Vec<Tensor> = scores.iter().map(|(.., score)| score.clone()).collect();
+        if let Some(at) = first_not_finite(&layers)? {
+            let layer = scores.iter().nth(at).map(|(name, ..)| name.into());
+            return Err(Error::NotFinite {
+                layer: layer.expect("a layer of these"),
+            });
+        }
+        let kept = sparsity.kept(layers.iter().map(Tensor::numel).sum());
+        let minimum = |layer: &Tensor| options.min_per_layer.min(layer.numel());
+        let needed = layers.iter().map(minimum).sum();
+        let left = kept.checked_sub(needed).ok_or(Error::Minimum {
+            needed,
+            kept,
+            sparsity: sparsity.fraction(),
+        })?;
+        let keep = match needed {
+            0 => top_k_masks(&layers, kept)?,
+            _ => {
+                let own = |layer: &Tensor| {
+                    let own = top_k_masks(std::slice::from_ref(layer), minimum(layer));
+                    own.map(|mut own| own.remove(0))
+                };
+                let own: Vec<Tensor> = layers.iter().map(own).collect::<Result<_, _>>()?;
+                // What stays in any case is never the best of the rest, of which there are at least `left`.
+                let rest = |(own, layer): (&Tensor, &Tensor)| {
+                    own.where_(&layer.full_like(f64::NEG_INFINITY), layer)
+                };
+                let rest: Vec<Tensor> = own.iter().zip(&layers).map(rest).collect();
+                let best = top_k_masks(&rest, left)?;
+                own.iter().zip(&best).map(|(a, b)| a.or(b)).collect()
             }
-            layers.push(values);
-        }
-        let total: usize = layers.iter().map(Vec::len).sum();
-        let kept = sparsity.kept(total);
-        let mut keep: Vec<Vec<bool>> = layers
-            .iter()
-            .map(|scores| vec![false; scores.len()])
-            .collect();
-        let mut left = kept;
-        for (scores, keep) in layers.iter().zip(&mut keep) {
-            let minimum = options.min_per_layer.min(scores.len());
-            for (_, at) in best(scores.iter().copied().zip(0..), minimum) {
-                keep[at] = true;
-            }
-            left = left.checked_sub(minimum).ok_or_else(|| Error::Minimum {
-                needed: layers_minimum(&layers, options.min_per_layer),
-                kept,
-                sparsity: sparsity.fraction(),
-            })?;
-        }
-        let candidates = layers
-            .iter()
-            .enumerate()
-            .flat_map(|(l, scores)| scores.iter().enumerate().map(move |(i, &s)| (s, (l, i))))
-            .filter(|&(_, (l, i))| !keep[l][i]);
-        for (_, (l, i)) in best(candidates, left) {
-            keep[l][i] = true;
-        }
+        };
         let layers = scores.iter().zip(keep).map(|((name, _, score), keep)| {
             let (name, shape) = (name.to_string(), score.shape().to_vec());
+            let keep = keep.to_vec::<bool>()?;
             if !keep.contains(&true) {
                 return Err(Error::EmptyLayer {
                     layer: name,
@@ -217,22 +215,17 @@ impl Mask {
     }
 }
 
-fn layers_minimum(layers: &[Vec<f64>], minimum: usize) -> usize {
-    layers.iter().map(|scores| minimum.min(scores.len())).sum()
-}
-
-/// The `k` highest scores; equal ones in the order of their places.
-fn best<P: Ord + Copy>(scored: impl Iterator<Item = (f64, P)>, k: usize) -> Vec<(f64, P)> {
-    let mut all: Vec<(f64, P)> = scored.collect();
-    let order =
-        |a: &(f64, P), b: &(f64, P)| -> Ordering { b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)) };
-    if k < all.len() {
-        if k > 0 {
-            all.select_nth_unstable_by(k - 1, order);
-        }
-        all.truncate(k);
+/// The first of these with a value that is infinite or NaN.
+fn first_not_finite(layers: &[Tensor]) -> Result<Option<usize>> {
+    if layers.is_empty() {
+        return Ok(None);
     }
-    all
+    let flags: Vec<Tensor> = layers
+        .iter()
+        .map(|layer| layer.all_finite().reshape(&[1]))
+        .collect();
+    let finite = Tensor::concat(&flags, 0).to_vec::<bool>()?;
+    Ok(finite.iter().position(|&finite| !finite))
 }
 
 #[cfg(test)]

@@ -22,12 +22,15 @@ pub struct Shader {
 }
 
 macro_rules! shaders {
-    ($($constant:ident = $name:literal, $workgroup:literal;)*) => {
+    ($($constant:ident = $name:literal $(+ $library:literal)?, $workgroup:literal;)*) => {
         $(
             #[doc = concat!("`wgsl/", $name, ".wgsl`; its head says what it computes.")]
             pub const $constant: Shader = Shader {
                 name: $name,
-                source: include_str!(concat!("../wgsl/", $name, ".wgsl")),
+                source: concat!(
+                    include_str!(concat!("../wgsl/", $name, ".wgsl")),
+                    $(include_str!(concat!("../wgsl/", $library, ".wgsl")))?
+                ),
                 workgroup: $workgroup,
             };
         )*
@@ -39,12 +42,32 @@ macro_rules! shaders {
 shaders! {
     THREEFRY = "threefry", 64;
     SCATTER_ADD = "scatter_add", 64;
-    MAX_POOL_INDEX = "max_pool_index", 64;
+    MAX_POOL_INDEX = "max_pool_index" + "divide", 64;
     COPY = "copy", 256;
     PACK = "pack", 64;
     SUM_PARTS = "sum_parts", 64;
     CONV_DIRECT = "conv_direct", 64;
     WEIGHT_GRAD_DIRECT = "weight_grad_direct", 64;
+    POOL_GATHER = "pool_gather" + "divide", 64;
+    POOL_SCATTER = "pool_scatter" + "divide", 64;
+    PAD = "pad" + "divide", 64;
+    PLACE_IMAGES = "place_images" + "divide", 64;
+    TOP_K_HISTOGRAM = "top_k_histogram", 256;
+    TOP_K_DIGIT = "top_k_digit", 256;
+    TOP_K_TIES = "top_k_ties", 256;
+    TOP_K_SCAN = "top_k_scan", 256;
+    TOP_K_MASK = "top_k_mask", 256;
+}
+
+/// `Divisor` of `wgsl/divide.wgsl`, for kernels that divide by this number.
+///
+/// # Panics
+/// If the number is 0 or exceeds 2³¹.
+pub fn divisor(by: u32) -> [u32; 3] {
+    assert!((1..=1 << 31).contains(&by), "no divisor: {by}");
+    let shift = by.next_power_of_two().trailing_zeros();
+    let magic = ((1u64 << 32) * ((1u64 << shift) - u64::from(by))) / u64::from(by) + 1;
+    [by, magic as u32, shift]
 }
 
 impl Shader {
@@ -146,6 +169,20 @@ mod tests {
                     };
                     validate(&format!("{gemm:?}"), &gemm.source(), gemm.workgroup());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn divisors_divide() {
+        let quotient = |n: u32, [_, magic, shift]: [u32; 3]| {
+            let high = (u64::from(n) * u64::from(magic)) >> 32;
+            ((high as u32) + n) >> shift
+        };
+        for by in (1..300).chain([1023, 1024, 1025, 65_535, 65_537, 1 << 30, (1 << 31) - 1]) {
+            for n in (0..3000).chain([by - 1, by, by + 1, by * 2 - 1, i32::MAX as u32]) {
+                let n = n.min(i32::MAX as u32);
+                assert_eq!(quotient(n, divisor(by)), n / by, "{n} / {by}");
             }
         }
     }

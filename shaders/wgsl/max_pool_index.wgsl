@@ -3,44 +3,49 @@
 //   out[p, i, j] = argmax of x[p, h·width + w] over the window at (i, j), the first in row-major order
 //
 // bindings   0 x: f32[planes, height, width]   1 out: i32[planes, out_height, out_width]   2 params
-// workgroup  64 × 1 × 1, one output an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ planes·out_height·out_width; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight outputs an invocation
+// dispatch   x · y workgroups of which x·y·512 ≥ planes·out_height·out_width; rows are x workgroups long
 // limits     every window holds at least one pixel (padding ≤ kernel / 2); NaN wins, as in PyTorch
 // reference  Flex's max_pool2d_with_indices
 
 struct Params {
-    planes: u32,
-    size: vec2<u32>,
-    out_size: vec2<u32>,
-    kernel: vec2<u32>,
-    stride: vec2<u32>,
-    padding: vec2<u32>,
+    len: u32,
+    out_plane: Divisor,
+    out_row: Divisor,
+    height: u32,
+    width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    padding_height: u32,
+    padding_width: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<i32>;
 @group(0) @binding(2) var<storage, read_write> params: Params;
 
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = id.y * groups.x * 64u + id.x;
-    let plane_size = params.out_size.x * params.out_size.y;
-    if at >= params.planes * plane_size {
+fn element(at: u32, p: Params) {
+    if at >= p.len {
         return;
     }
-    let plane = (at / plane_size) * params.size.x * params.size.y;
-    let window = vec2<u32>((at % plane_size) / params.out_size.y, at % params.out_size.y) * params.stride;
+    let number = quotient(at, p.out_plane);
+    let place = at - number * p.out_plane.by;
+    let row = quotient(place, p.out_row);
+    let plane = number * p.height * p.width;
+    let size = vec2<u32>(p.height, p.width);
+    let padding = vec2<u32>(p.padding_height, p.padding_width);
+    let window = vec2<u32>(row * p.stride_height, (place - row * p.out_row.by) * p.stride_width);
+    let kernel = vec2<u32>(p.kernel_height, p.kernel_width);
     // In padded coordinates, clipped to the image.
-    let low = max(window, params.padding);
-    let high = min(window + params.kernel, params.size + params.padding);
-    var best = (low.x - params.padding.x) * params.size.y + (low.y - params.padding.y);
+    let low = max(window, padding);
+    let high = min(window + kernel, size + padding);
+    var best = (low.x - padding.x) * size.y + (low.y - padding.y);
     var best_value = x[plane + best];
     for (var h = low.x; h < high.x; h++) {
         for (var w = low.y; w < high.y; w++) {
-            let pixel = (h - params.padding.x) * params.size.y + (w - params.padding.y);
+            let pixel = (h - padding.x) * size.y + (w - padding.y);
             let value = x[plane + pixel];
             // Not a comparison with itself, which compilers may fold: all bits of the exponent are set, and more.
             let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
@@ -51,4 +56,18 @@ fn main(
         }
     }
     out[at] = i32(best);
+}
+
+@compute @workgroup_size(64, 1, 1)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    // Read once for eight outputs: software rasterizers read uniforms one by one.
+    let uniforms = params;
+    let first = (group.y * groups.x + group.x) * 512u + lane;
+    for (var i = 0u; i < 8u; i++) {
+        element(first + i * 64u, uniforms);
+    }
 }

@@ -73,6 +73,8 @@ pub(crate) enum Op {
     MatMul,
     Conv(Conv),
     MaxPoolIndex(Window),
+    PoolGather(Window),
+    PoolScatter(Window),
 }
 
 impl Op {
@@ -108,6 +110,8 @@ impl Op {
             Op::MatMul => "matmul",
             Op::Conv(conv) => conv.name(),
             Op::MaxPoolIndex(_) => "max_pool_index",
+            Op::PoolGather(_) => "pool_gather",
+            Op::PoolScatter(_) => "pool_scatter",
         }
     }
 
@@ -186,6 +190,13 @@ impl Op {
             Op::ScatterAdd(axis) => vec![Some(ct.gather(*axis as isize, &inputs[1])), None],
             Op::MatMul => matmul::vjp(inputs, ct),
             Op::Conv(conv) => conv.vjp(inputs, ct),
+            Op::PoolGather(window) => {
+                vec![
+                    Some(pool::scatter(window, ct, &inputs[1], inputs[0].shape())),
+                    None,
+                ]
+            }
+            Op::PoolScatter(window) => vec![Some(pool::gather(window, ct, &inputs[1])), None],
         }
     }
 
@@ -230,6 +241,10 @@ impl Op {
             }
             Op::MatMul => matmul::jvp(inputs, tangents),
             Op::Conv(conv) => conv.jvp(inputs, tangents),
+            Op::PoolGather(window) => first().map(|t| pool::gather(window, t, &inputs[1])),
+            Op::PoolScatter(window) => {
+                first().map(|t| pool::scatter(window, t, &inputs[1], out.shape()))
+            }
         }
     }
 }

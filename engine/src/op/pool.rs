@@ -1,7 +1,7 @@
 //! Pooling and resampling of images `[n, c, h, w]`.
 //!
-//! Max pooling is a gather by the index of the largest tap, so its derivatives of every order are those of
-//! gather and scatter-add. Average pooling and interpolation are linear and separable: a small matrix from
+//! Max pooling is a gather by the index of the largest tap. That is linear, and its transpose adds each window's value
+//! to the pixel that it picked: its derivatives of every order are these two. Average pooling and interpolation are linear and separable: a small matrix from
 //! the left and one from the right, so theirs are those of the matrix product.
 
 use super::Op;
@@ -83,14 +83,13 @@ impl Tensor {
     pub fn max_pool2d(&self, options: PoolOptions) -> Tensor {
         let [oh, ow] = options.output("max_pool2d", self);
         let (n, c) = (self.shape()[0], self.shape()[1]);
-        let op = Op::MaxPoolIndex(Window {
+        let window = Window {
             options,
             output: [oh, ow],
-        });
+        };
+        let op = Op::MaxPoolIndex(window.clone());
         let index = Tensor::apply(op, &[&self.stop_gradient()], vec![n, c, oh, ow], DType::I32);
-        self.flatten_from(2)
-            .gather(2, &index.flatten_from(2))
-            .reshape(&[n, c, oh, ow])
+        gather(&window, self, &index)
     }
 
     /// The mean of each window; zeros of the border count as values, as PyTorch's default.
@@ -104,8 +103,9 @@ impl Tensor {
             self.shape()[3],
         );
         let [kh, kw] = options.kernel;
+        // On a CPU sums of few elements cost more than products do.
         let tiles = options.stride == options.kernel && options.padding == [0, 0];
-        if tiles && output[0] * kh == h && output[1] * kw == w {
+        if tiles && !self.device().is_cpu() && output[0] * kh == h && output[1] * kw == w {
             return self
                 .reshape(&[n, c, output[0], kh, output[1], kw])
                 .mean_axes(&[3, 5], false);
@@ -186,6 +186,18 @@ impl Tensor {
         let left = constant(a, &[oh, self.shape()[2]]);
         left.matmul(&self.matmul(&right))
     }
+}
+
+/// `out[n, c, i, j] = x[n, c, index[n, c, i, j]]`, with flat indices of pixels that the windows cover.
+pub(super) fn gather(window: &Window, x: &Tensor, index: &Tensor) -> Tensor {
+    let op = Op::PoolGather(window.clone());
+    Tensor::apply(op, &[x, index], index.shape(), x.dtype())
+}
+
+/// The transpose of [`gather`], from windows to images of a shape.
+pub(super) fn scatter(window: &Window, values: &Tensor, index: &Tensor, shape: &[usize]) -> Tensor {
+    let op = Op::PoolScatter(window.clone());
+    Tensor::apply(op, &[values, index], shape, values.dtype())
 }
 
 /// A dense `[out, size]` matrix; `fill(o, put)` adds weights to row `o`.

@@ -7,8 +7,9 @@ use burn_backend::{BoolDType, FloatDType, IntDType};
 use burn_flex::{Flex, FlexTensor};
 use burn_wgpu::{CubeTensor, Wgpu};
 
+use super::kernels::layout::Padding;
 use super::{Storage, kernels};
-use super::{cpu, wgsl};
+use super::{cpu, gpu, wgsl};
 use crate::DType;
 use crate::op::{Conv, Window};
 use crate::random::{self, Draw, Law};
@@ -56,6 +57,17 @@ pub(crate) trait Backed: Backend {
     }
     /// For each window, the flat index of its first largest pixel.
     fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
+    /// The pixel of each window that its index picks.
+    fn pool_gather(x: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self>;
+    /// Images of a size whose pixels are the sums of the windows that pick them, in order: the transpose.
+    fn pool_scatter(
+        values: FloatTensor<Self>,
+        indices: IntTensor<Self>,
+        window: &Window,
+        size: [usize; 2],
+    ) -> FloatTensor<Self>;
+    /// `x` between zeros, of this shape; none if there is no kernel for its type.
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>>;
     /// Zeros of length `size` along `axis`, plus the values at the indices, in order.
     fn scatter_add(
         axis: usize,
@@ -203,18 +215,26 @@ impl Backed for Flex {
         cpu::convolve(conv, a, b)
     }
     fn max_pool_index(x: FlexTensor, window: &Window) -> FlexTensor {
-        let o = window.options;
-        let int = IntDType::I32;
-        <Flex as burn_backend::ops::ModuleOps<Flex>>::max_pool2d_with_indices(
-            x,
-            o.kernel,
-            o.stride,
-            o.padding,
-            [1, 1],
-            false,
-            int,
-        )
-        .indices
+        cpu::pool::max_pool_index(&x, window)
+    }
+    fn pool_gather(x: FlexTensor, indices: FlexTensor) -> FlexTensor {
+        cpu::pool::pool_gather(&x, &indices)
+    }
+    fn pool_scatter(
+        values: FlexTensor,
+        indices: FlexTensor,
+        _: &Window,
+        size: [usize; 2],
+    ) -> FlexTensor {
+        cpu::pool::pool_scatter(&values, &indices, size)
+    }
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
+        let pad = |x| cpu::pad::pad(x, padding, shape);
+        match x {
+            Value::Float(x) => pad(x).map(Value::Float),
+            Value::Int(x) => pad(x).map(Value::Int),
+            _ => None,
+        }
     }
     fn scatter_add(
         axis: usize,
@@ -281,7 +301,27 @@ impl Backed for Wgpu {
         wgsl::matmul(a, b)
     }
     fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-        wgsl::max_pool_index(x, window)
+        gpu::max_pool_index(x, window)
+    }
+    fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
+        gpu::pool_gather(x, indices)
+    }
+    fn pool_scatter(
+        values: CubeTensor,
+        indices: CubeTensor,
+        window: &Window,
+        size: [usize; 2],
+    ) -> CubeTensor {
+        gpu::pool_scatter(values, indices, window, size)
+    }
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
+        let pad = |x: &CubeTensor| gpu::pad(x.clone(), padding, shape);
+        match x {
+            Value::Float(x) => pad(x).map(Value::Float),
+            Value::Int(x) => pad(x).map(Value::Int),
+            Value::Bool(x) => pad(x).map(Value::Bool),
+            Value::Fill(_) => None,
+        }
     }
     fn scatter_add(
         axis: usize,

@@ -6,9 +6,11 @@ pub mod baseline;
 mod cpu;
 mod device;
 mod generated;
+mod gpu;
 mod kernels;
 mod memory;
 mod room;
+mod top_k;
 mod wgsl;
 
 use burn_flex::{Flex, FlexDevice};
@@ -17,6 +19,7 @@ use burn_wgpu::Wgpu;
 pub(crate) use device::DeviceKind;
 pub use device::{Device, DeviceInfo, Selection};
 pub use memory::{MemoryUse, limit_memory};
+pub use top_k::top_k_masks;
 
 pub(crate) use backend::{Backed, Value};
 use memory::Charge;
@@ -224,6 +227,17 @@ fn on<B: Backed>(
     let outputs = run(inputs)?.into_iter().map(track).collect();
     drop(charged);
     Ok(outputs)
+}
+
+/// Images from bytes as F32, on a GPU; elsewhere none.
+pub(crate) fn place_images(batch: &crate::images::Batch<'_>, device: &Device) -> Option<Buffer> {
+    match device.kind() {
+        DeviceKind::Cpu => None,
+        DeviceKind::Gpu(place) => {
+            let images = Value::Float(gpu::place_images(batch, &place.burn));
+            Some(Buffer::track::<Wgpu>(images, device, &[]))
+        }
+    }
 }
 
 /// Bytes in row-major order to a device.

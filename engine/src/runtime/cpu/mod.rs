@@ -5,6 +5,8 @@ mod conv;
 mod isa;
 mod kernels;
 mod machine;
+pub(super) mod pad;
+pub(super) mod pool;
 pub(crate) mod program;
 mod scratch;
 mod simd;

@@ -63,7 +63,61 @@ fn range(start: usize, span: usize, step: usize) -> Slice {
     Slice::new(start as isize, Some((start + span) as isize), step as isize)
 }
 
+/// An axis of a padding: element `i` of `size` goes to place `low + i · step` of `out_size`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Padding {
+    pub size: usize,
+    pub out_size: usize,
+    pub low: usize,
+    pub step: usize,
+}
+
+impl Padding {
+    /// As few axes as do the same: an axis that stays as it is joins the one before it, if that has no gaps.
+    fn joined(axes: &[PadAxis], shape: &[usize], out: &[usize]) -> Vec<Padding> {
+        let mut joined: Vec<Padding> = Vec::new();
+        for ((axis, &size), &out_size) in axes.iter().zip(shape).zip(out) {
+            let step = axis.interior + 1;
+            match joined.last_mut() {
+                Some(before) if size == out_size && before.step == 1 => {
+                    before.size *= size;
+                    before.out_size *= size;
+                    before.low *= size;
+                }
+                _ => joined.push(Padding {
+                    size,
+                    out_size,
+                    low: axis.low,
+                    // Between fewer than two elements there are no gaps.
+                    step: if size > 1 { step } else { 1 },
+                }),
+            }
+        }
+        joined
+    }
+}
+
+/// By a kernel of the backend's own if it has one for this type, by Burn's otherwise.
 pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B> {
+    if out.shape.iter().chain(&x.shape).all(|&n| n > 0) {
+        let joined = Padding::joined(axes, &x.shape, &out.shape);
+        let (shape, dtype, device) = (x.shape.clone(), x.dtype, x.device.clone());
+        let value = x.dense();
+        if let Some(padded) = B::pad(&value, &joined, &out.shape) {
+            return padded;
+        }
+        let x = Arg {
+            value,
+            shape,
+            dtype,
+            device,
+        };
+        return pad_by_burn(x, axes, out);
+    }
+    pad_by_burn(x, axes, out)
+}
+
+fn pad_by_burn<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B> {
     let slices: Vec<Slice> = axes
         .iter()
         .zip(&x.shape)

@@ -2,8 +2,10 @@
 
 pub(super) mod conv;
 mod elementwise;
-mod layout;
+pub(super) mod layout;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use burn_backend::Shape;
 
@@ -137,6 +139,12 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
             next().float(),
             out.loop_limit,
         )),
+        Op::PoolGather(_) => Value::Float(B::pool_gather(next().float(), next().int())),
+        Op::PoolScatter(window) => {
+            let size = [out.shape[2], out.shape[3]];
+            let (values, indices) = (next().float(), next().int());
+            Value::Float(B::pool_scatter(values, indices, window, size))
+        }
         Op::MaxPoolIndex(window) => Value::Int(B::max_pool_index(next().float(), window)),
     })
 }

@@ -23,7 +23,6 @@ pub(super) use conv::convolve;
 pub(super) use matmul::matmul;
 
 use super::device::Class;
-use crate::op::Window;
 
 /// A kernel of ours: a fixed source, or a template and what it is made for.
 #[derive(Clone, Copy)]
@@ -75,7 +74,13 @@ fn class(tensor: &CubeTensor) -> Class {
 }
 
 /// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.
-fn launch(client: &Client, shader: Shader, invocations: u64, buffers: &[&Handle], params: &[u32]) {
+pub(super) fn launch(
+    client: &Client,
+    shader: Shader,
+    invocations: u64,
+    buffers: &[&Handle],
+    params: &[u32],
+) {
     let (x, y) = shader.dispatch(invocations);
     dispatch(client, Kernel::Fixed(shader), (x, y, 1), buffers, params);
 }
@@ -231,39 +236,6 @@ pub(super) fn scatter_add(
             &params,
         );
     }
-    out
-}
-
-/// `shaders/wgsl/max_pool_index.wgsl`
-pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-    let x = into_contiguous(x);
-    let [n, c, h, w]: [usize; 4] = x.shape().dims();
-    let [oh, ow] = window.output;
-    let out = output(&x.client, &x.device, &[n, c, oh, ow], DType::I32);
-    let o = window.options;
-    let params = [
-        n * c,
-        0,
-        h,
-        w,
-        oh,
-        ow,
-        o.kernel[0],
-        o.kernel[1],
-        o.stride[0],
-        o.stride[1],
-        o.padding[0],
-        o.padding[1],
-    ]
-    .map(|v| v as u32);
-    let invocations = (n * c * oh * ow) as u64;
-    launch(
-        &x.client,
-        prospr_shaders::MAX_POOL_INDEX,
-        invocations,
-        &[&x.handle, &out.handle],
-        &params,
-    );
     out
 }
 

@@ -1,0 +1,76 @@
+// The transpose of pool_gather: each pixel sums the values of the windows that picked it.
+//
+//   out[p, h, w] = Σ dy[p, i, j] over the windows (i, j) that cover (h, w), where indices[p, i, j] = h·width + w
+//
+// bindings   0 dy: f32[planes, out_height, out_width]   1 indices: i32, of dy's shape
+//            2 out: f32[planes, height, width]   3 params
+// workgroup  64 × 1 × 1, eight pixels an invocation, which alone writes it: no atomics, windows in row-major order
+// dispatch   x · y workgroups of which x·y·512 ≥ planes·height·width; rows are x workgroups long
+// limits     2 ⌈kernel / stride⌉ iterations each way
+// reference  the CPU's pool_scatter
+
+struct Params {
+    len: u32,
+    plane: Divisor,
+    row: Divisor,
+    stride_height: Divisor,
+    stride_width: Divisor,
+    out_height: u32,
+    out_width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    padding_height: u32,
+    padding_width: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(1) var<storage, read_write> indices: array<i32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read_write> params: Params;
+
+fn element(at: u32, p: Params) {
+    if at >= p.len {
+        return;
+    }
+    let number = quotient(at, p.plane);
+    let pixel = at - number * p.plane.by;
+    let row = quotient(pixel, p.row);
+    let plane = number * p.out_height * p.out_width;
+    // In padded coordinates.
+    let h = row + p.padding_height;
+    let w = pixel - row * p.row.by + p.padding_width;
+    // The last windows that begin before the pixel, and the first that reach it.
+    let last = vec2<u32>(quotient(h, p.stride_height), quotient(w, p.stride_width));
+    let high = min(last + 1u, vec2<u32>(p.out_height, p.out_width));
+    var low = last;
+    while low.x > 0u && (low.x - 1u) * p.stride_height.by + p.kernel_height > h {
+        low.x--;
+    }
+    while low.y > 0u && (low.y - 1u) * p.stride_width.by + p.kernel_width > w {
+        low.y--;
+    }
+    var sum = 0.0;
+    for (var i = low.x; i < high.x; i++) {
+        for (var j = low.y; j < high.y; j++) {
+            let window = plane + i * p.out_width + j;
+            if u32(indices[window]) == pixel {
+                sum += dy[window];
+            }
+        }
+    }
+    out[at] = sum;
+}
+
+@compute @workgroup_size(64, 1, 1)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    // Read once for eight outputs: software rasterizers read uniforms one by one.
+    let uniforms = params;
+    let first = (group.y * groups.x + group.x) * 512u + lane;
+    for (var i = 0u; i < 8u; i++) {
+        element(first + i * 64u, uniforms);
+    }
+}

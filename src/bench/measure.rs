@@ -41,10 +41,10 @@ pub fn measure(
     };
     let first = timed(1)?;
     device.reset_peak_memory();
-    let nodes = eval_stats().nodes;
+    let before = eval_stats().launches;
     let begin = Instant::now();
     let again = timed(1)?;
-    let launches = eval_stats().nodes - nodes;
+    let launches = eval_stats().launches - before;
     let times = match options.quick {
         true => 1,
         false => (SHORT.as_secs_f64() / again.as_secs_f64().max(1e-9)).ceil() as u32,

@@ -22,19 +22,19 @@ pub(crate) fn evaluations() -> u64 {
     EVALUATIONS.get()
 }
 
-static NODES: AtomicU64 = AtomicU64::new(0);
+static LAUNCHES: AtomicU64 = AtomicU64::new(0);
 
 /// Counters of the whole process since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvalStats {
-    /// Nodes computed.
-    pub nodes: u64,
+    /// Kernels launched, views and copies included.
+    pub launches: u64,
 }
 
 /// How much has been evaluated since the process started.
 pub fn eval_stats() -> EvalStats {
     EvalStats {
-        nodes: NODES.load(Ordering::Relaxed),
+        launches: LAUNCHES.load(Ordering::Relaxed),
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
 }
 
 fn run(plan: &Plan, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
-    NODES.fetch_add(plan.launches() as u64, Ordering::Relaxed);
+    LAUNCHES.fetch_add(plan.launches() as u64, Ordering::Relaxed);
     plan.run(leaves)
 }
 

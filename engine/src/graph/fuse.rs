@@ -205,6 +205,8 @@ impl Pass<'_> {
         let fits = both.sources.len() + members.len() <= BINDINGS
             && both.code.len() <= 2 * LENGTH
             && !both.mixed
+            // Partial sums of all outputs are added up by one kernel, which reads and writes each.
+            && (!both.summed.contains(&true) || 2 * members.len() <= BINDINGS)
             && both.sources.iter().all(|i| !members.contains(i));
         fits.then_some((members, both))
     }

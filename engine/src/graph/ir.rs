@@ -211,6 +211,7 @@ impl Graph {
             | Op::Slice(_) => value(0)?,
             Op::Cast if node.dtype.is_float() => value(0)?,
             Op::Cast => value(0)?.trunc(),
+            Op::Sum(_) if self.nodes[node.inputs[0]].numel() == 0 => 0.0,
             Op::Sum(axes) if node.dtype.is_float() => {
                 let shape = &self.nodes[node.inputs[0]].shape;
                 value(0)? * axes.iter().map(|&a| shape[a]).product::<usize>() as f64

@@ -9,7 +9,7 @@ use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::kernels::layout::Padding;
 use super::{Storage, kernels};
-use super::{cpu, gpu, wgsl};
+use super::{cpu, wgsl};
 use crate::DType;
 use crate::op::{Conv, Window};
 use crate::random::{self, Draw, Law};
@@ -301,10 +301,10 @@ impl Backed for Wgpu {
         wgsl::matmul(a, b)
     }
     fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-        gpu::max_pool_index(x, window)
+        wgsl::images::max_pool_index(x, window)
     }
     fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
-        gpu::pool_gather(x, indices)
+        wgsl::images::pool_gather(x, indices)
     }
     fn pool_scatter(
         values: CubeTensor,
@@ -312,10 +312,10 @@ impl Backed for Wgpu {
         window: &Window,
         size: [usize; 2],
     ) -> CubeTensor {
-        gpu::pool_scatter(values, indices, window, size)
+        wgsl::images::pool_scatter(values, indices, window, size)
     }
     fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
-        let pad = |x: &CubeTensor| gpu::pad(x.clone(), padding, shape);
+        let pad = |x: &CubeTensor| wgsl::images::pad(x.clone(), padding, shape);
         match x {
             Value::Float(x) => pad(x).map(Value::Float),
             Value::Int(x) => pad(x).map(Value::Int),

@@ -6,7 +6,6 @@ pub mod baseline;
 mod cpu;
 mod device;
 mod generated;
-mod gpu;
 mod kernels;
 mod memory;
 mod room;
@@ -234,7 +233,7 @@ pub(crate) fn place_images(batch: &crate::images::Batch<'_>, device: &Device) ->
     match device.kind() {
         DeviceKind::Cpu => None,
         DeviceKind::Gpu(place) => {
-            let images = Value::Float(gpu::place_images(batch, &place.burn));
+            let images = Value::Float(wgsl::images::place_images(batch, &place.burn));
             Some(Buffer::track::<Wgpu>(images, device, &[]))
         }
     }

@@ -244,20 +244,20 @@ macro_rules! float {
         impl Float for $t {
             fn isas() -> Vec<&'static Isa<Self>> {
                 static PORTABLE: Isa<$t> = portable::table::<Portable<$t, $lanes>>();
-                #[allow(unused_mut)]
-                let mut found = vec![&PORTABLE];
+                let mut found = Vec::new();
                 #[cfg(target_arch = "x86_64")]
                 {
                     use std::arch::x86_64::{$avx2, $avx512};
                     static AVX2: Isa<$t> = avx2::table::<$avx2>();
                     static AVX512: Isa<$t> = avx512::table::<$avx512>();
                     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                        found.insert(0, &AVX2);
                         if is_x86_feature_detected!("avx512f") {
-                            found.insert(0, &AVX512);
+                            found.push(&AVX512);
                         }
+                        found.push(&AVX2);
                     }
                 }
+                found.push(&PORTABLE);
                 found
             }
         }

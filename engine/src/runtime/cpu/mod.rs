@@ -10,8 +10,6 @@ pub(super) mod pool;
 pub(crate) mod program;
 mod scratch;
 mod simd;
-#[cfg(test)]
-mod speed;
 mod walk;
 
 use burn_backend::{DType, Element, Shape, TensorData};

@@ -90,7 +90,14 @@ fn every_class_computes_what_the_cpu_computes() {
         ];
         for class in classes {
             let compiled = Compiled::new(&program, &shapes, class);
-            validate(&compiled.source);
+            for stage in [Some(&compiled), compiled.second.as_deref()]
+                .into_iter()
+                .flatten()
+            {
+                validate(&stage.source);
+                let bindings = stage.source.matches("@binding").count();
+                assert!(bindings <= 8, "{bindings} buffers: {program}");
+            }
             let found = compiled
                 .run(values::<Wgpu>(&inputs, &place.burn), &place.burn)
                 .unwrap();

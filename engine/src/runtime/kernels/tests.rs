@@ -2,7 +2,7 @@
 
 use crate::op::{Op, PadAxis};
 use crate::testing::each_device;
-use crate::{DType, Device, Key, PoolOptions, Tensor, vjp};
+use crate::{DType, Key, PoolOptions, Tensor, vjp};
 
 /// Numbers below `bound`.
 fn draws(seed: u64, bound: usize, count: usize) -> Vec<usize> {
@@ -140,67 +140,5 @@ fn zeros_around_and_between() {
                 );
             }
         });
-    }
-}
-
-/// `cargo test --release --workspace --lib speed_of_layouts -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_layouts() {
-    use crate::baseline::Baseline;
-    let fastest = |device: &Device, call: &dyn Fn()| {
-        let times = (0..20).map(|_| {
-            let start = std::time::Instant::now();
-            call();
-            device.synchronize().unwrap();
-            start.elapsed().as_secs_f64() * 1e3
-        });
-        times.fold(f64::INFINITY, f64::min)
-    };
-    for device in [Device::cpu(), Device::gpu().unwrap()] {
-        let draw = |shape: &[usize]| {
-            let x = Key::new(1).uniform(shape, DType::F32, &device);
-            x.eval().unwrap();
-            x
-        };
-        let x = draw(&[32, 64, 32, 32]);
-        for o in [
-            PoolOptions::new(2),
-            PoolOptions::new(3).stride(2).padding(1),
-        ] {
-            let (y, pull) = vjp(|x: &Tensor| x.max_pool2d(o), &x);
-            let dy = draw(y.shape());
-            y.eval().unwrap();
-            let at = &Baseline::MaxPool(o).run(std::slice::from_ref(&x)).unwrap()[1];
-            let inputs = [x.clone(), dy.clone(), at.clone()];
-            let burn = |op: &Baseline, inputs: &[Tensor]| drop(op.run(inputs).unwrap());
-            let gradient = Baseline::MaxPoolGrad(o);
-            println!(
-                "max pool {:?} on {device}: {:.2} ms, Burn {:.2}; gradient {:.2} ms, Burn {:.2}",
-                o.kernel,
-                fastest(&device, &|| x.max_pool2d(o).eval().unwrap()),
-                fastest(&device, &|| burn(&Baseline::MaxPool(o), &inputs[..1])),
-                fastest(&device, &|| pull.call(&dy).eval().unwrap()),
-                fastest(&device, &|| burn(&gradient, &inputs)),
-            );
-            let average = fastest(&device, &|| x.avg_pool2d(o).eval().unwrap());
-            println!("avg pool {:?} on {device}: {average:.2} ms", o.kernel);
-        }
-        let x = draw(&[128, 16, 16, 32]);
-        let axis = |low, high, interior| PadAxis {
-            low,
-            high,
-            interior,
-        };
-        let (none, around, gaps) = (axis(0, 0, 0), axis(8, 8, 0), axis(0, 1, 1));
-        for (name, axes, shape) in [
-            ("rows", [none, none, around, none], [128, 16, 32, 32]),
-            ("gaps", [none, none, gaps, none], [128, 16, 32, 32]),
-            ("columns", [none, none, none, around], [128, 16, 16, 48]),
-        ] {
-            let pad = || Tensor::apply(Op::Pad(axes.to_vec()), &[&x], shape, DType::F32);
-            let ms = fastest(&device, &|| pad().eval().unwrap());
-            println!("pad of {name} on {device}: {ms:.2} ms");
-        }
     }
 }

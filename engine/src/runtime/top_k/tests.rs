@@ -107,29 +107,3 @@ fn long_lists_and_views() {
         assert_eq!(at(&masks[1]), [0]);
     });
 }
-
-/// `cargo test --release --workspace --lib speed_of_top_k -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_top_k() {
-    let time = |device: &Device, n: usize| {
-        let parts: Vec<Tensor> = (0..n / 10_000_000)
-            .map(|i| {
-                let values = Key::new(i as u64).uniform(&[10_000_000], DType::F32, device);
-                (values - 0.5).abs()
-            })
-            .collect();
-        crate::eval(&parts).unwrap();
-        device.synchronize().unwrap();
-        for _ in 0..3 {
-            let start = std::time::Instant::now();
-            let masks = top_k_masks(&parts, n / 50).unwrap();
-            device.synchronize().unwrap();
-            let ms = start.elapsed().as_secs_f64() * 1e3;
-            println!("{n} scores on {device}: {ms:.1} ms, {} masks", masks.len());
-        }
-    };
-    time(&Device::cpu(), 10_000_000);
-    time(&Device::cpu(), 140_000_000);
-    time(&Device::gpu().unwrap(), 10_000_000);
-}

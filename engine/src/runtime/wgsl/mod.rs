@@ -14,6 +14,7 @@ use prospr_shaders::{Gemm, LANES, Shader, Soft};
 mod conv;
 mod geometry;
 mod gpu;
+pub(super) mod images;
 mod matmul;
 mod soft;
 #[cfg(test)]

@@ -2,11 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use burn_wgpu::{CubeTensor, Wgpu};
-
 use super::Class;
 use crate::op::{Conv, ConvKind, ConvOptions, Op};
-use crate::runtime::{Backed, DeviceKind, Value, kernels};
 use crate::{DType, Device, Key, Tensor};
 
 /// The class that every launch takes for its device's, while a test says so.
@@ -209,136 +206,5 @@ fn results_are_the_same_to_the_bit() {
             let run = || on(class, |device| apply(&conv, 3, device));
             assert_eq!(run(), run(), "{class:?} {kind:?}");
         }
-    }
-}
-
-/// Processor time of this process' threads, where the system tells.
-fn cpu_seconds() -> Option<f64> {
-    let mut total = 0.0;
-    for task in std::fs::read_dir("/proc/self/task").ok()? {
-        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        total += text.split(' ').next()?.parse::<f64>().ok()? * 1e-9;
-    }
-    Some(total)
-}
-
-/// Speed beside Burn's kernels, on the same tensors in the same run:
-/// `cargo test --release --workspace --lib -- --ignored speed_of --nocapture`.
-#[test]
-#[ignore = "measures, asserts nothing"]
-fn speed_of_convolutions_and_products() {
-    let device = gpu();
-    let DeviceKind::Gpu(inner) = device.kind() else {
-        unreachable!()
-    };
-    let clock = std::time::Instant::now();
-    let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-    let batch: usize = std::env::var("BATCH").map_or(8, |n| n.parse().unwrap());
-    let tensor = |shape: &[usize], seed: u64| -> CubeTensor {
-        let values = draw(shape, seed, &Device::cpu()).to_bytes().unwrap();
-        match Wgpu::from_bytes(&values, shape, DType::F32, &inner.burn) {
-            Value::Float(t) => t,
-            _ => unreachable!(),
-        }
-    };
-    // Processor time says more than the clock on a machine that others use too; a GPU has the clock alone.
-    let now = || match cpu_seconds() {
-        Some(seconds) if device.info().software => seconds / cores,
-        _ => clock.elapsed().as_secs_f64(),
-    };
-    let once = |run: &dyn Fn() -> CubeTensor| {
-        let start = now();
-        let out = run();
-        pollster::block_on(out.client.sync()).unwrap();
-        now() - start
-    };
-    let report =
-        |name: &str, flops: f64, burn: &dyn Fn() -> CubeTensor, ours: &dyn Fn() -> CubeTensor| {
-            let forcing = |class: Class| {
-                *forced() = Some(class);
-                let t = once(ours);
-                *forced() = None;
-                t
-            };
-            let first: Vec<f64> = CLASSES.into_iter().map(forcing).collect();
-            once(burn);
-            // In turns, so that a change of the machine's speed meets all.
-            let mut times = vec![Vec::new(); 4];
-            for _ in 0..5 {
-                times[0].push(once(burn));
-                for (i, class) in CLASSES.into_iter().enumerate() {
-                    times[i + 1].push(forcing(class));
-                }
-            }
-            let median = |times: &mut Vec<f64>| {
-                times.sort_by(f64::total_cmp);
-                times[times.len() / 2]
-            };
-            let medians: Vec<f64> = times.iter_mut().map(median).collect();
-            let mut line = format!("{name:28} Burn {:6.2}", flops / medians[0] / 1e9);
-            for (i, class) in ["gpu", "soft", "wide"].into_iter().enumerate() {
-                line += &format!(
-                    " | {class} {:7.2} GFLOP/s {:5.1}× (first {:4.0} ms)",
-                    flops / medians[i + 1] / 1e9,
-                    medians[0] / medians[i + 1],
-                    first[i] * 1e3
-                );
-            }
-            println!("{line}");
-        };
-    let o = ConvOptions::default().padding(1);
-    for (c, outs, size, options) in [
-        (64, 64, 32, o),
-        (128, 128, 16, o),
-        (256, 256, 8, o),
-        (64, 128, 32, o.stride(2)),
-        (16, 16, 32, o),
-        (3, 16, 32, o),
-    ] {
-        for kind in KINDS {
-            let conv = conv(kind, [batch, c, size, size], [outs, c, 3, 3], options).unwrap();
-            let [a, b, _] = shapes(&conv);
-            let (a, b) = (tensor(&a, 1), tensor(&b, 2));
-            let limit = inner.loop_limit;
-            report(
-                &format!("{kind:?} {c}→{outs} {size}² /{}", options.stride[0]),
-                conv.flops() as f64,
-                &|| kernels::conv::convolve::<Wgpu>(&conv, a.clone(), b.clone(), limit),
-                &|| super::convolve(&conv, a.clone(), b.clone()),
-            );
-        }
-    }
-    let n = if batch > 64 { 4096 } else { 512 };
-    let (a, b) = (tensor(&[n, n], 1), tensor(&[n, n], 2));
-    report(
-        &format!("matmul {n}³"),
-        2.0 * (n as f64).powi(3),
-        &|| <Wgpu as burn_backend::ops::FloatTensorOps<Wgpu>>::float_matmul(a.clone(), b.clone()),
-        &|| super::matmul(a.clone(), b.clone()),
-    );
-}
-
-/// `MESA_SHADER_CACHE_DISABLE=true cargo test --release --workspace --lib -- --ignored first_step --nocapture`
-#[test]
-#[ignore = "measures, asserts nothing"]
-fn first_step_of_a_network() {
-    use crate::models::ResNet;
-    use crate::nn::{Batch, Network};
-    use crate::train::Trainer;
-
-    let device = gpu();
-    let net = std::sync::Arc::new(ResNet::resnet20(10));
-    let (params, state) = net.init(Key::new(0), DType::F32, &device);
-    let trainer = Trainer::new(&(net as _), crate::optim::Sgd::new(0.1));
-    let mut now = trainer.start(&params, &state);
-    let batch = Batch {
-        images: draw(&[16, 3, 32, 32], 5, &device),
-        labels: Tensor::new(&[3; 16], &[16], &device).unwrap(),
-    };
-    for step in 0..3 {
-        let (start, cpu) = (std::time::Instant::now(), cpu_seconds());
-        now = trainer.step(&now, &batch).unwrap();
-        let busy = cpu_seconds().zip(cpu).map(|(after, before)| after - before);
-        println!("step {step}: {:?}, processor {busy:.2?} s", start.elapsed());
     }
 }

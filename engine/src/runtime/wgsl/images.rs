@@ -5,7 +5,7 @@ use burn_backend::{DType, TensorMetadata};
 use burn_wgpu::{CubeTensor, into_contiguous};
 use prospr_shaders as shaders;
 
-use super::wgsl::{launch, output};
+use super::{launch, output};
 use crate::images::Batch;
 use crate::op::Window;
 use crate::runtime::kernels::layout::Padding;
@@ -33,7 +33,7 @@ impl Uniforms {
 }
 
 /// `shaders/wgsl/max_pool_index.wgsl`
-pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
+pub(in crate::runtime) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
     let x = into_contiguous(x);
     let [n, c, h, w]: [usize; 4] = x.shape().dims();
     let [oh, ow] = window.output;
@@ -57,7 +57,7 @@ pub(super) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
 }
 
 /// `shaders/wgsl/pool_gather.wgsl`
-pub(super) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
+pub(in crate::runtime) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
     let (x, indices) = (into_contiguous(x), into_contiguous(indices));
     let [_, _, h, w]: [usize; 4] = x.shape().dims();
     let [n, c, oh, ow]: [usize; 4] = indices.shape().dims();
@@ -78,7 +78,7 @@ pub(super) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
 }
 
 /// `shaders/wgsl/pool_scatter.wgsl`
-pub(super) fn pool_scatter(
+pub(in crate::runtime) fn pool_scatter(
     dy: CubeTensor,
     indices: CubeTensor,
     window: &Window,
@@ -106,7 +106,11 @@ pub(super) fn pool_scatter(
 }
 
 /// `shaders/wgsl/pad.wgsl`, if the kernel can: elements of four bytes, few axes.
-pub(super) fn pad(x: CubeTensor, padding: &[Padding], shape: &[usize]) -> Option<CubeTensor> {
+pub(in crate::runtime) fn pad(
+    x: CubeTensor,
+    padding: &[Padding],
+    shape: &[usize],
+) -> Option<CubeTensor> {
     if x.dtype.size() != 4 || padding.len() > 6 {
         return None;
     }
@@ -133,7 +137,7 @@ pub(super) fn pad(x: CubeTensor, padding: &[Padding], shape: &[usize]) -> Option
 }
 
 /// `shaders/wgsl/place_images.wgsl`
-pub(super) fn place_images(batch: &Batch<'_>, device: &CubeDevice) -> CubeTensor {
+pub(in crate::runtime) fn place_images(batch: &Batch<'_>, device: &CubeDevice) -> CubeTensor {
     let client = device.client();
     let [c, h, w] = batch.shape;
     let n = batch.moves.len();

@@ -8,7 +8,7 @@ use prospr::{DType, Device, TensorFile};
 use crate::place::{Place, SMALL, has};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/torch/{name}"))
+    crate::support::fixture("torch").join(name)
 }
 
 fn read(name: &str) -> TensorFile {
@@ -159,8 +159,8 @@ fn a_run_opens_in_pytorch() {
         println!("PyTorch or safetensors is missing here: examples/pytorch_mask.py was not run");
         return;
     }
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/pytorch_mask.py");
-    let output = python(&[example, "r"]).unwrap();
+    let example = std::path::absolute("examples/pytorch_mask.py").unwrap();
+    let output = python(&[example.to_str().unwrap(), "r"]).unwrap();
     let text = String::from_utf8_lossy(&output.stdout).to_string();
     assert!(
         output.status.success(),

@@ -4,7 +4,7 @@ use prospr::check::{Tolerance, check_grads};
 use prospr::optim::{Adam, Optimizer, Sgd};
 use prospr::prelude::*;
 
-use crate::support::each_device;
+use crate::support::{each_device, fixture};
 
 fn after_five_steps<O: Optimizer>(optimizer: O, w: &Tensor, a: &Tensor) -> Tensor {
     let (mut w, mut state) = (w.clone(), optimizer.init(w));
@@ -17,11 +17,8 @@ fn after_five_steps<O: Optimizer>(optimizer: O, w: &Tensor, a: &Tensor) -> Tenso
 
 #[test]
 fn five_steps_are_pytorchs_and_differentiable() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/optimizers.json"
-    );
-    let fixture: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let file = std::fs::read(fixture("optimizers.json")).unwrap();
+    let fixture: serde_json::Value = serde_json::from_slice(&file).unwrap();
     let list = |v: &serde_json::Value| -> Vec<f64> {
         v.as_array()
             .unwrap()

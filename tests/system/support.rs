@@ -1,7 +1,7 @@
 //! What the tests share.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prospr::TensorFile;
 use prospr::prelude::*;
@@ -21,6 +21,11 @@ pub fn each_device(mut test: impl FnMut(&Device, DType)) {
         println!("running on {device} in {dtype}");
         test(&device, dtype);
     }
+}
+
+/// A file of the fixtures. Cargo runs tests in their package's folder; a path that is compiled in would outlive a checkout.
+pub fn fixture(name: &str) -> PathBuf {
+    std::path::absolute(Path::new("tests/fixtures").join(name)).unwrap()
 }
 
 /// A safetensors file to look into and to change: shapes and values by name, and the metadata.
@@ -49,11 +54,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn load(name: &str) -> Fixture {
-        let path = format!(
-            "{}/tests/fixtures/{name}.safetensors",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        let Archive { tensors, metadata } = Archive::read(path);
+        let Archive { tensors, metadata } = Archive::read(fixture(&format!("{name}.safetensors")));
         let case = serde_json::from_str(&metadata["case"]).unwrap();
         Fixture { tensors, case }
     }

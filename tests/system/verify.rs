@@ -1,17 +1,16 @@
 //! `prospr verify`: files of PyTorch, and files that are wrong.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use prospr::prelude::*;
 use prospr::verify::{Options, Report, verify};
 use serde_json::{Value, json};
 
-use crate::support::{Archive, gpu};
+use crate::support::{Archive, fixture, gpu};
 
-fn path(name: &str) -> String {
-    let root = env!("CARGO_MANIFEST_DIR");
-    format!("{root}/tests/fixtures/{name}.safetensors")
+fn path(name: &str) -> PathBuf {
+    fixture(&format!("{name}.safetensors"))
 }
 
 pub fn run(path: impl AsRef<Path>, device: Device) -> Result<Report, prospr::pruners::Error> {

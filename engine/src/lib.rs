@@ -25,6 +25,7 @@ mod error;
 mod graph;
 mod op;
 mod params;
+mod precision;
 mod random;
 mod runtime;
 mod shape;
@@ -51,13 +52,14 @@ pub use error::{Error, Result};
 pub use graph::{EvalStats, Explanation, Kernel, eval, eval_stats, explain, flops};
 pub use op::{ConvOptions, Interpolation, PoolOptions};
 pub use params::{Params, Role};
+pub use precision::Precision;
 pub use random::Key;
 pub use runtime::baseline;
 pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, limit_memory, top_k_masks};
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{
-    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jvp,
+    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jit_with, jvp,
     try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
 };
 pub use tree::{Tree, tree_dot};

@@ -1,7 +1,8 @@
-//! The tiled product of GPUs, f32.
+//! The tiled product of GPUs.
 
+use crate::arithmetic::Arithmetic;
 use crate::loaders::Loader;
-use crate::template::{each, fill};
+use crate::template::fill;
 
 /// What is multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +23,8 @@ pub enum Operands {
     },
 }
 
-/// Sizes: of a workgroup's tile (rows, columns, slice of k) and of an invocation's (rows, columns).
+/// Sizes: of a workgroup's tile (rows, columns, slice of k) and of an invocation's or, with matrix units, of a
+/// subgroup's (rows, columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Rows of a workgroup.
@@ -31,18 +33,27 @@ pub struct Tile {
     pub bn: usize,
     /// Depth of a slice.
     pub bk: usize,
-    /// Rows of an invocation.
+    /// Rows of an invocation or a subgroup.
     pub tm: usize,
-    /// Columns of an invocation.
+    /// Columns of an invocation or a subgroup.
     pub tn: usize,
+    /// Invocations that share these.
+    pub lanes: usize,
 }
 
-const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
-    Tile { bm, bn, bk, tm, tn }
+pub(crate) const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
+    Tile {
+        bm,
+        bn,
+        bk,
+        tm,
+        tn,
+        lanes: 1,
+    }
 }
 
-/// The tiles, those of many rows first; of equal rows, the larger first.
-pub const TILES: [Tile; 7] = [
+/// The tiles of one invocation's work, those of many rows first; of equal rows, the larger first.
+pub(crate) const TILES: [Tile; 7] = [
     tile(128, 128, 8, 8, 8),
     tile(64, 128, 16, 8, 8),
     tile(64, 64, 16, 8, 8),
@@ -59,14 +70,17 @@ pub struct Gemm {
     pub operands: Operands,
     /// Sizes.
     pub tile: Tile,
-    /// Four columns lie side by side, aligned, in the output.
-    pub quads: bool,
+    /// As many columns as are written at once ([`Arithmetic::run`]) lie side by side, aligned, in the output; with matrix
+    /// units, there are also whole matrices of rows.
+    pub runs: bool,
+    /// What it multiplies in.
+    pub arithmetic: Arithmetic,
 }
 
 impl Tile {
     /// Invocations of a workgroup.
     pub fn threads(&self) -> usize {
-        (self.bm / self.tm) * (self.bn / self.tn)
+        (self.bm / self.tm) * (self.bn / self.tn) * self.lanes
     }
 }
 
@@ -79,32 +93,26 @@ impl Gemm {
     /// WGSL.
     pub fn source(&self) -> String {
         let t = self.tile;
-        let across = t.bn / t.tn;
-        let (columns, rows) = (t.tn / 4, t.tm / 4);
         let (left, right) = self.loaders();
-        let product = each(rows, |i| {
-            format!(
-                "let a{i} = lefts[k * {}u + ty * {rows}u + {i}u];",
-                t.left_pitch()
-            )
-        }) + &each(columns, |j| {
-            format!(
-                "let b{j} = rights[k * {}u + tx + {}u];",
-                t.right_pitch(),
-                j * across
-            )
-        }) + &each(t.tm * columns, |n| {
-            let (i, j) = (n / columns, n % columns);
-            format!(
-                "s{i}_{j} = fma(vec4<f32>(a{}[{}]), b{j}, s{i}_{j});",
-                i / 4,
-                i % 4
-            )
-        });
-        let memory = 16 * t.bk * (t.left_pitch() + t.right_pitch())
-            + if self.gathers_columns() { 16 * t.bn } else { 0 };
+        let block = match self.arithmetic {
+            Arithmetic::Full | Arithmetic::Half => self.invocation(),
+            Arithmetic::Matrices { size, .. } => self.subgroup(size),
+        };
+        let (operand, bytes) = self.arithmetic.operand();
+        let (lefts, rights) = (t.bk * self.left_pitch(), t.bk * self.right_pitch());
+        let mut memories = block.memories;
+        let mut memory = bytes * (lefts + rights) + block.memory;
+        if self.operands == Operands::WeightGrad {
+            memory += 16 * t.bn;
+            memories += &format!(
+                "// Of each column: offset, row and column of its tap.\nvar<workgroup> places: array<vec4<u32>, {}>;\n",
+                t.bn
+            );
+        }
         let values = [
             ("what", format!("{:?}", self.operands)),
+            ("arithmetic", format!("{:?}", self.arithmetic)),
+            ("enable", self.arithmetic.enable().into()),
             ("bm", t.bm.to_string()),
             ("bn", t.bn.to_string()),
             ("bk", t.bk.to_string()),
@@ -112,43 +120,28 @@ impl Gemm {
             ("tn", t.tn.to_string()),
             ("threads", t.threads().to_string()),
             ("memory", memory.to_string()),
-            ("across", across.to_string()),
+            ("across", (t.bn / t.tn).to_string()),
+            ("lanes", t.lanes.to_string()),
+            ("if_loaded", self.arithmetic.condition("slice > 0u")),
+            ("step", self.arithmetic.step().to_string()),
             ("left_type", scalar(!self.packed())),
-            ("out_type", scalar(!self.quads)),
-            ("lefts", (t.bk * t.left_pitch()).to_string()),
-            ("rights", (t.bk * t.right_pitch()).to_string()),
-            (
-                "memories",
-                if self.gathers_columns() {
-                    format!(
-                        "// Of each column: offset, row and column of its tap.\nvar<workgroup> places: array<vec4<u32>, {}>;\n",
-                        t.bn
-                    )
-                } else {
-                    String::new()
-                },
-            ),
-            (
-                "sums",
-                each(t.tm * columns, |n| {
-                    format!("var s{}_{} = vec4<f32>(0.0);", n / columns, n % columns)
-                }),
-            ),
+            ("out_type", scalar(block.scalars)),
+            ("operand", operand.into()),
+            ("lefts", lefts.to_string()),
+            ("rights", rights.to_string()),
+            ("memories", memories),
+            ("sums", block.sums),
             ("prepare", self.slices() + &left.once + &right.once),
             ("fetch", self.at_slice() + &left.fetch + &right.fetch),
             ("stash", left.stash + &right.stash),
-            ("product", product),
-            ("store", self.store()),
+            ("product", block.product),
+            ("store", block.store),
         ];
         fill(include_str!("../wgsl/gemm.wgsl"), &values)
     }
 
     fn packed(&self) -> bool {
         matches!(self.operands, Operands::Convolution { .. })
-    }
-
-    fn gathers_columns(&self) -> bool {
-        self.operands == Operands::WeightGrad
     }
 
     /// How many slices there are; for a weight gradient, of this part.
@@ -192,13 +185,15 @@ let q = at_k % params.grid;\n"
     fn loaders(&self) -> (Loader, Loader) {
         let t = self.tile;
         match self.operands {
-            Operands::Convolution { flat } => (t.packed_weights(flat), t.gathered_pixels(flat)),
+            Operands::Convolution { flat } => {
+                (self.packed_weights(flat), self.gathered_pixels(flat))
+            }
             Operands::WeightGrad => (
-                t.along_k(
+                self.along_k(
                     "lefts",
                     "l",
                     t.bm,
-                    t.left_pitch(),
+                    self.left_pitch(),
                     |at| {
                         format!("at_k < end && row0 + {at} < params.rows")
                     },
@@ -206,19 +201,19 @@ let q = at_k % params.grid;\n"
                         format!("left[(image * params.rows + row0 + {at}) * params.grid + q]")
                     },
                 ),
-                t.gathered_columns(),
+                self.gathered_columns(),
             ),
             Operands::Matrices {
                 left_rows,
                 right_columns,
             } => (
-                t.matrix("lefts", "l", t.bm, t.left_pitch(), left_rows, |k, at| {
+                self.matrix("lefts", "l", t.bm, self.left_pitch(), left_rows, |k, at| {
                     (
                         format!("{k} < params.depth && row0 + {at} < params.rows"),
                         format!("left[g * params.left_group + {k} * params.left_k + (row0 + {at}) * params.left_row]"),
                     )
                 }),
-                t.matrix("rights", "r", t.bn, t.right_pitch(), right_columns, |k, at| {
+                self.matrix("rights", "r", t.bn, self.right_pitch(), right_columns, |k, at| {
                     (
                         format!("{k} < params.depth && column0 + {at} < params.columns"),
                         format!("right[g * params.right_group + {k} * params.right_k + (column0 + {at}) * params.right_column]"),
@@ -228,44 +223,15 @@ let q = at_k % params.grid;\n"
         }
     }
 
-    fn store(&self) -> String {
-        let t = self.tile;
-        let (columns, across) = (t.tn / 4, t.bn / t.tn);
-        let place = |c: &str| {
-            match self.operands {
+    /// Where an output of a column lies, before its row is added; WGSL of an expression of the column.
+    pub(crate) fn place(&self, c: &str) -> String {
+        match self.operands {
             Operands::Convolution { .. } => format!(
                 "params.out_base + g * params.out_group + {c} / params.grid * params.out_image
     + {c} % params.grid / params.grid_width * params.out_line + {c} % params.grid % params.grid_width * params.out_column"
             ),
             _ => format!("(s * params.groups + g) * params.out_group + {c}"),
         }
-        };
-        let rows = |line: &dyn Fn(usize) -> String| {
-            each(t.tm, |i| {
-                format!(
-                    "if row0 + ty * {tm}u + {i}u < params.rows {{ {} }}",
-                    line(i),
-                    tm = t.tm
-                )
-            })
-        };
-        let at = |i: usize| format!("o + (row0 + ty * {}u + {i}u) * params.out_row", t.tm);
-        each(columns, |j| {
-            let c = format!("let c{j} = column0 + (tx + {}u) * 4u;\n", j * across);
-            if self.quads {
-                let lines = rows(&|i| format!("out[({}) / 4u] = s{i}_{j};", at(i)));
-                let o = place(&format!("c{j}"));
-                format!("{c}if c{j} < params.columns {{\nlet o = {o};\n{lines}}}")
-            } else {
-                c + &each(4, |e| {
-                    let lines = rows(&|i| format!("out[{}] = s{i}_{j}[{e}];", at(i)));
-                    let o = place("c");
-                    format!(
-                        "{{\nlet c = c{j} + {e}u;\nif c < params.columns {{\nlet o = {o};\n{lines}}}\n}}"
-                    )
-                })
-            }
-        })
     }
 }
 

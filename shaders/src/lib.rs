@@ -2,12 +2,15 @@
 //! workgroup and dispatch sizes, limits, and the function that is its reference. Some are templates, into which
 //! [`Soft`] and [`Gemm`] put sizes and loaders.
 
+mod arithmetic;
+mod blocks;
 mod gemm;
 mod loaders;
 mod soft;
 mod template;
 
-pub use gemm::{Gemm, Operands, TILES, Tile};
+pub use arithmetic::Arithmetic;
+pub use gemm::{Gemm, Operands, Tile};
 pub use soft::{LANES, Quads, Soft, TILE, width};
 
 /// One compute kernel: entry point `main`, all bindings in group 0 and `read_write`.
@@ -100,7 +103,10 @@ mod tests {
             .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
         naga::valid::Validator::new(
             naga::valid::ValidationFlags::all(),
-            naga::valid::Capabilities::default() | naga::valid::Capabilities::SHADER_INT64,
+            naga::valid::Capabilities::default()
+                | naga::valid::Capabilities::SHADER_INT64
+                | naga::valid::Capabilities::SHADER_FLOAT16
+                | naga::valid::Capabilities::COOPERATIVE_MATRIX,
         )
         .validate(&module)
         .unwrap_or_else(|e| panic!("{name}: {e:?}"));
@@ -121,8 +127,14 @@ mod tests {
             .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
             .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
             .sum();
+        // What has matrix units has more memory than the portable 16 KiB.
+        let most = if source.contains("cooperative_matrix") {
+            32_768
+        } else {
+            16_384
+        };
         assert!(
-            workgroup <= 256 && memory <= 16_384,
+            workgroup <= 256 && memory <= most,
             "{name}: {workgroup} invocations, {memory} bytes of workgroup memory"
         );
     }
@@ -159,13 +171,28 @@ mod tests {
                 right_columns,
             });
         }
-        for operands in operands {
-            for tile in TILES {
-                for quads in [false, true] {
+        let matrices = |size, lanes| Arithmetic::Matrices { size, lanes };
+        for arithmetic in [
+            Arithmetic::Full,
+            Arithmetic::Half,
+            matrices(8, 8),
+            matrices(8, 32),
+            matrices(16, 16),
+            matrices(16, 32),
+            matrices(16, 64),
+        ] {
+            let tiles = arithmetic.tiles();
+            assert!(tiles.len() >= 3, "{arithmetic:?} has few tiles");
+            for (&operands, tile) in operands
+                .iter()
+                .flat_map(|o| tiles.iter().map(move |t| (o, *t)))
+            {
+                for runs in [false, true] {
                     let gemm = Gemm {
                         operands,
                         tile,
-                        quads,
+                        runs,
+                        arithmetic,
                     };
                     validate(&format!("{gemm:?}"), &gemm.source(), gemm.workgroup());
                 }

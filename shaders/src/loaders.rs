@@ -1,6 +1,6 @@
 //! How a workgroup of the tiled product brings slices of its operands into workgroup memory.
 
-use crate::gemm::Tile;
+use crate::gemm::Gemm;
 use crate::template::each;
 
 /// Loads of one operand: declarations, what is done once, for each slice, and into workgroup memory.
@@ -16,19 +16,19 @@ fn registers(name: &str, count: usize, kind: &str) -> String {
     each(count, |j| format!("var {name}{j} = {kind}(0.0);"))
 }
 
-impl Tile {
-    /// Vectors of a line in workgroup memory; one more than is used, against bank conflicts.
+impl Gemm {
+    /// Elements of a line of the left operand in workgroup memory.
     pub(crate) fn left_pitch(&self) -> usize {
-        self.bm / 4 + 1
+        self.arithmetic.pitch(self.tile.bm)
     }
 
     pub(crate) fn right_pitch(&self) -> usize {
-        self.bn / 4 + 1
+        self.arithmetic.pitch(self.tile.bn)
     }
 
     pub(crate) fn packed_weights(&self, flat: bool) -> Loader {
-        let (quads, threads) = (self.bm / 4, self.threads());
-        let total = self.bk * quads;
+        let (quads, threads) = (self.tile.bm / 4, self.tile.threads());
+        let total = self.tile.bk * quads;
         let base = if flat {
             "g * params.left_group + k0 * params.left_k + row0"
         } else {
@@ -56,20 +56,22 @@ impl Tile {
                 }),
             stash: each(count, |j| {
                 let e = format!("(thread + {}u)", j * threads);
+                let (line, four) = (format!("{e} / {quads}u"), format!("{e} % {quads}u"));
+                let value = format!("l{j}");
+                let pitch = self.left_pitch();
                 guard(
                     j,
-                    format!(
-                        "lefts[{e} / {quads}u * {}u + {e} % {quads}u] = l{j};",
-                        self.left_pitch()
-                    ),
+                    self.arithmetic
+                        .stash_four("lefts", &line, pitch, &four, &value),
                 )
             }),
         }
     }
 
     pub(crate) fn gathered_pixels(&self, flat: bool) -> Loader {
-        let lines = self.threads() / self.bn;
-        let count = self.bk / lines;
+        let t = self.tile;
+        let lines = t.threads() / t.bn;
+        let count = t.bk / lines;
         let once = format!(
             "let pixel = column0 + thread % {bn}u;
 let line = thread / {bn}u;
@@ -79,7 +81,7 @@ let plane = params.size.x * params.size.y;
 let x0 = (pixel / params.grid * params.groups + g) * params.channels * plane;
 {}",
             registers("r", count, "f32"),
-            bn = self.bn
+            bn = t.bn
         );
         let fetch = if flat {
             each(count, |j| {
@@ -112,11 +114,11 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
             )
         };
         let stash = each(count, |j| {
-            let (p, bn) = (self.right_pitch(), self.bn);
-            format!(
-                "rights[(line + {}u) * {p}u + thread % {bn}u / 4u][thread % 4u] = r{j};",
-                j * lines
-            )
+            let line = format!("(line + {}u)", j * lines);
+            let at = format!("(thread % {}u)", t.bn);
+            let value = format!("r{j}");
+            self.arithmetic
+                .stash("rights", &line, self.right_pitch(), &at, &value)
         });
         Loader { once, fetch, stash }
     }
@@ -131,7 +133,7 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         inside: impl Fn(&str) -> String,
         place: impl Fn(&str) -> String,
     ) -> Loader {
-        let (bk, step) = (self.bk, self.threads() / self.bk);
+        let (bk, step) = (self.tile.bk, self.tile.threads() / self.tile.bk);
         let count = size / step;
         let at = |j: usize| format!("(thread / {bk}u + {}u)", j * step);
         Loader {
@@ -145,8 +147,8 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
                 )
             }),
             stash: each(count, |j| {
-                let at = at(j);
-                format!("{memory}[thread % {bk}u * {pitch}u + {at} / 4u][{at} % 4u] = {name}{j};")
+                let (line, value) = (format!("thread % {bk}u"), format!("{name}{j}"));
+                self.arithmetic.stash(memory, &line, pitch, &at(j), &value)
             }),
         }
     }
@@ -157,9 +159,14 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
                 "at_k < end && h0 + places[{at}].y < params.size.x && v0 + places[{at}].z < params.size.y"
             )
         };
-        let mut loader = self.along_k("rights", "r", self.bn, self.right_pitch(), inside, |at| {
-            format!("right[x0 + places[{at}].x]")
-        });
+        let mut loader = self.along_k(
+            "rights",
+            "r",
+            self.tile.bn,
+            self.right_pitch(),
+            inside,
+            |at| format!("right[x0 + places[{at}].x]"),
+        );
         // A column beyond the last has a row that lies outside.
         loader.once += &format!(
             "let plane = params.size.x * params.size.y;
@@ -170,8 +177,8 @@ for (var i = thread; i < {}u; i += {}u) {{
     places[i] = vec4<u32>(offset, select(0x40000000u, u32(tap.x), column < params.columns), u32(tap.y), 0u);
 }}
 workgroupBarrier();\n",
-            self.bn,
-            self.threads()
+            self.tile.bn,
+            self.tile.threads()
         );
         loader.fetch = format!(
             "let h0 = q / params.grid_width * params.step.x;
@@ -194,7 +201,7 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
         element: impl Fn(&str, &str) -> (String, String),
     ) -> Loader {
         if !across {
-            let k = format!("(k0 + thread % {}u)", self.bk);
+            let k = format!("(k0 + thread % {}u)", self.tile.bk);
             return self.along_k(
                 memory,
                 name,
@@ -204,8 +211,8 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
                 |at| element(&k, at).1,
             );
         }
-        let total = size * self.bk;
-        let threads = self.threads();
+        let total = size * self.tile.bk;
+        let threads = self.tile.threads();
         let count = total / threads;
         let e = |j: usize| format!("(thread + {}u)", j * threads);
         Loader {
@@ -220,9 +227,9 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
             }),
             stash: each(count, |j| {
                 let e = e(j);
-                format!(
-                    "{memory}[{e} / {size}u * {pitch}u + {e} % {size}u / 4u][{e} % 4u] = {name}{j};"
-                )
+                let (line, at) = (format!("{e} / {size}u"), format!("({e} % {size}u)"));
+                self.arithmetic
+                    .stash(memory, &line, pitch, &at, &format!("{name}{j}"))
             }),
         }
     }

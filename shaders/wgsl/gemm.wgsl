@@ -5,13 +5,14 @@
 // What left and right are is put in by the specialisation ({{what}}); `convolution` and `weight gradient` gather right
 // from images where they lie (NCHW), with zeros around them. A workgroup computes {{bm}} × {{bn}}, an invocation {{tm}} × {{tn}};
 // slices of {{bk}} along k are loaded into registers while the slice before, in workgroup memory, is multiplied.
+// Arithmetic: {{arithmetic}}.
 //
 // bindings   0 left   1 right   2 out   3 params; layouts by strides
 // workgroup  {{threads}} × 1 × 1
 // dispatch   x · y · z workgroups: x·y ≥ row tiles · column tiles, z = groups · parts
 // limits     slices iterations an invocation (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
 // reference  Flex's conv2d, conv_transpose2d, conv2d_weight_backward and matmul
-
+{{enable}}
 struct Params {
     rows: u32,
     columns: u32,
@@ -50,8 +51,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<{{out_type}}>;
 @group(0) @binding(3) var<storage, read_write> params: Params;
 
-var<workgroup> lefts: array<vec4<f32>, {{lefts}}>;
-var<workgroup> rights: array<vec4<f32>, {{rights}}>;
+var<workgroup> lefts: array<{{operand}}, {{lefts}}>;
+var<workgroup> rights: array<{{operand}}, {{rights}}>;
 {{memories}}
 @compute @workgroup_size({{threads}}, 1, 1)
 fn main(
@@ -64,16 +65,16 @@ fn main(
     let column0 = tile / params.row_tiles * {{bn}}u;
     let g = workgroup.z % params.groups;
     let s = workgroup.z / params.groups;
-    let tx = thread % {{across}}u;
-    let ty = thread / {{across}}u;
+    let tx = thread / {{lanes}}u % {{across}}u;
+    let ty = thread / {{lanes}}u / {{across}}u;
 {{sums}}
 {{prepare}}
     for (var slice = 0u; slice <= slices; slice++) {
         if slice < slices {
 {{fetch}}
         }
-        if slice > 0u {
-            for (var k = 0u; k < {{bk}}u; k++) {
+        {{if_loaded}} {
+            for (var k = 0u; k < {{bk}}u; k += {{step}}u) {
 {{product}}
             }
         }
@@ -82,9 +83,6 @@ fn main(
 {{stash}}
         }
         workgroupBarrier();
-    }
-    if column0 >= params.columns {
-        return;
     }
 {{store}}
 }

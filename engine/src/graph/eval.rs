@@ -10,7 +10,7 @@ use super::plan::Plan;
 use crate::op::Op;
 use crate::runtime::Buffer;
 use crate::tensor::Tensor;
-use crate::{DType, Device, Error, Result};
+use crate::{DType, Device, Error, Precision, Result};
 
 thread_local! {
     /// Evaluations on this thread that had something to compute.
@@ -69,7 +69,7 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
         .iter()
         .map(|tensor| recorded.ids[&tensor.id()])
         .collect();
-    let plan = Plan::new(&recorded.graph, &targets);
+    let plan = Plan::new(&recorded.graph, &targets, Precision::F32);
     let values = run(&plan, recorded.leaves)?;
     for (tensor, value) in wanted.into_iter().zip(values) {
         tensor.body().value = Some(value);
@@ -96,7 +96,7 @@ pub(crate) struct Traced {
 
 impl Traced {
     /// The plan from arguments to what was made of them; their own values and histories do not matter.
-    pub fn new(arguments: &[Tensor], outputs: &[Tensor]) -> Result<Traced> {
+    pub fn new(arguments: &[Tensor], outputs: &[Tensor], precision: Precision) -> Result<Traced> {
         let nodes = pending(outputs);
         let recorded = Recorded::new(&nodes, arguments)?;
         let mut graph = recorded.graph;
@@ -110,7 +110,7 @@ impl Traced {
             })
             .collect::<Result<_>>()?;
         Ok(Traced {
-            plan: Plan::new(&graph, &targets),
+            plan: Plan::new(&graph, &targets, precision),
             recorded: nodes.len(),
             recorded_bytes: nodes.iter().map(traffic).sum(),
             arguments: arguments.iter().map(Tensor::stand_in).collect(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Traced;
-use crate::{Result, Tensor, Tree};
+use crate::{Precision, Result, Tensor, Tree};
 
 /// One kernel of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -60,7 +60,7 @@ pub fn explain<X: Tree, Y: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Expla
     let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
     let mut rest = arguments.iter().cloned();
     let y = f(&x.rebuild(&mut || rest.next().expect("one for each leaf")));
-    let traced = Traced::new(&arguments, &y.leaves())?;
+    let traced = Traced::new(&arguments, &y.leaves(), Precision::F32)?;
     let plan = &traced.plan;
     let input_bytes = plan.leaves.iter().map(|&leaf| plan.bytes[leaf]).sum();
     // A plan is on one device, unless the function is several that have nothing to do with each other.

@@ -8,7 +8,7 @@ use super::fuse::{Kernel as Fused, fuse};
 use super::ir::{Graph, Id};
 use crate::op::Op;
 use crate::runtime::{self, Buffer, Compiled, Device, Meta};
-use crate::{DType, Error, Result};
+use crate::{DType, Error, Precision, Result};
 
 /// A compiled graph.
 pub(crate) struct Plan {
@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     pub(super) owners: Vec<Id>,
     /// The devices of all steps, once each.
     pub(super) devices: Vec<Device>,
+    precision: Precision,
 }
 
 /// One kernel's launch.
@@ -50,7 +51,7 @@ pub(super) struct Use {
 
 impl Plan {
     /// Compiles what the targets need.
-    pub fn new(graph: &Graph, targets: &[Id]) -> Plan {
+    pub fn new(graph: &Graph, targets: &[Id], precision: Precision) -> Plan {
         let meta = |id: Id| Meta {
             shape: crate::shape::physical(&graph.nodes[id].shape),
             dtype: graph.nodes[id].dtype,
@@ -111,6 +112,7 @@ impl Plan {
             owners,
             bytes,
             devices,
+            precision,
         }
     }
 
@@ -189,7 +191,8 @@ impl Plan {
             let outs: Vec<&Meta> = step.outputs.iter().map(|(_, meta)| meta).collect();
             let values = match &step.work {
                 Work::Op(op) => {
-                    runtime::execute(op, &metas, buffers, outs[0], &step.device).map(|v| vec![v])
+                    let how = (&step.device, self.precision);
+                    runtime::execute(op, &metas, buffers, outs[0], how).map(|v| vec![v])
                 }
                 Work::Program(program) => program.run(&metas, buffers, &step.device),
             };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use burn_wgpu::wgpu;
+use prospr_shaders::Arithmetic;
 
 use super::device::DeviceInfo;
 use super::room::Refusals;
@@ -76,6 +77,35 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
 /// Whether shaders may compute in 64-bit integers.
 pub(super) fn has_int64(adapter: &wgpu::Adapter) -> bool {
     adapter.features().contains(wgpu::Features::SHADER_INT64)
+}
+
+/// In what shaders multiply f16 operands: matrix units that sum in f32, where there are such and a kernel can know how
+/// many invocations share one.
+pub(super) fn half_arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
+    let (features, info) = (adapter.features(), adapter.get_info());
+    if !features.contains(wgpu::Features::SHADER_F16) {
+        return Arithmetic::Full;
+    }
+    let lanes = info.subgroup_min_size;
+    if !features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        || lanes != info.subgroup_max_size
+    {
+        return Arithmetic::Half;
+    }
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let offered = adapter.cooperative_matrix_properties();
+    let sizes = [16, 8].into_iter().find(|&size| {
+        offered.iter().any(|p| {
+            [p.m_size, p.n_size, p.k_size] == [size; 3] && p.ab_type == F16 && p.cr_type == F32
+        })
+    });
+    let matrices = sizes.map(|size| Arithmetic::Matrices {
+        size: size as usize,
+        lanes: lanes as usize,
+    });
+    matrices
+        .filter(|matrices| !matrices.tiles().is_empty())
+        .unwrap_or(Arithmetic::Half)
 }
 
 /// Bytes of the largest device-local heap, where the graphics API tells.

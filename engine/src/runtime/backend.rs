@@ -7,13 +7,13 @@ use burn_backend::{BoolDType, FloatDType, IntDType};
 use burn_flex::{Flex, FlexTensor};
 use burn_wgpu::{CubeTensor, Wgpu};
 
+use super::Storage;
 use super::kernels::layout::Padding;
-use super::{Storage, kernels};
 use super::{cpu, wgsl};
-use crate::DType;
 use crate::op::{Conv, Window};
 use crate::random::{self, Draw, Law};
 use crate::shape::numel;
+use crate::{DType, Precision};
 
 /// A primitive tensor of any kind.
 #[derive(Clone)]
@@ -42,19 +42,14 @@ pub(crate) trait Backed: Backend {
         conv: &Conv,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
-        loop_limit: Option<usize>,
-    ) -> FloatTensor<Self> {
-        kernels::conv::convolve::<Self>(conv, a, b, loop_limit)
-    }
+        precision: Precision,
+    ) -> FloatTensor<Self>;
     /// A batched matrix product `[.., m, k] × [.., k, n]`.
     fn matmul(
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
-        loop_limit: Option<usize>,
-    ) -> FloatTensor<Self> {
-        let _ = loop_limit;
-        Self::float_matmul(a, b)
-    }
+        precision: Precision,
+    ) -> FloatTensor<Self>;
     /// For each window, the flat index of its first largest pixel.
     fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
     /// The pixel of each window that its index picks.
@@ -211,8 +206,11 @@ impl Backed for Flex {
     fn same_bool_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
         same_flex(a, b)
     }
-    fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor, _: Option<usize>) -> FlexTensor {
+    fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
         cpu::convolve(conv, a, b)
+    }
+    fn matmul(a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
+        Flex::float_matmul(a, b)
     }
     fn max_pool_index(x: FlexTensor, window: &Window) -> FlexTensor {
         cpu::pool::max_pool_index(&x, window)
@@ -294,11 +292,11 @@ impl Backed for Wgpu {
     fn same_bool_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
         same_cube(a, b)
     }
-    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, _: Option<usize>) -> CubeTensor {
-        wgsl::convolve(conv, a, b)
+    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
+        wgsl::convolve(conv, a, b, precision)
     }
-    fn matmul(a: CubeTensor, b: CubeTensor, _: Option<usize>) -> CubeTensor {
-        wgsl::matmul(a, b)
+    fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
+        wgsl::matmul(a, b, precision)
     }
     fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
         wgsl::images::max_pool_index(x, window)

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use burn_backend::Backend;
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_wgpu::Wgpu;
+use prospr_shaders::Arithmetic;
 
 use super::memory::{MemoryUse, Meter};
 use super::room::Refusals;
 use super::{adapters, cpu};
-use crate::{DType, Error, Result};
+use crate::{DType, Error, Precision, Result};
 
 /// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
 ///
@@ -36,6 +37,8 @@ pub(crate) struct Gpu {
     pub(crate) loop_limit: Option<usize>,
     pub(super) refusals: Arc<Refusals>,
     class: Class,
+    /// In what it multiplies in mixed precision.
+    mixed: Arithmetic,
 }
 
 /// What kernels are chosen by, beside shapes.
@@ -52,6 +55,14 @@ pub(super) fn class_of(burn: &CubeDevice) -> Class {
     match Device::of_burn(burn).kind() {
         DeviceKind::Gpu(gpu) => gpu.class,
         DeviceKind::Cpu => unreachable!("Burn opened a GPU"),
+    }
+}
+
+/// In what an open device multiplies.
+pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmetic {
+    match (precision, Device::of_burn(burn).kind()) {
+        (Precision::Mixed, DeviceKind::Gpu(gpu)) => gpu.mixed,
+        _ => Arithmetic::Full,
     }
 }
 
@@ -229,6 +240,11 @@ impl Device {
             burn: burn.clone(),
             loop_limit: info.software.then_some(SOFTWARE_LOOP_LIMIT),
             refusals,
+            mixed: if info.software {
+                Arithmetic::Full
+            } else {
+                adapters::half_arithmetic(adapter)
+            },
             class: if info.software {
                 Class::Software {
                     wide: adapters::has_int64(adapter),
@@ -264,6 +280,7 @@ impl Device {
                 loop_limit: Some(SOFTWARE_LOOP_LIMIT),
                 refusals: Arc::default(),
                 class: Class::Gpu,
+                mixed: Arithmetic::Full,
             };
             Device::of(info, DeviceKind::Gpu(gpu))
         });
@@ -292,6 +309,25 @@ impl Device {
     /// Whether tensors of this type can live here.
     pub fn supports(&self, dtype: DType) -> bool {
         self.is_cpu() || dtype != DType::F64
+    }
+
+    /// What [`Precision::Mixed`] is here, in words, or why it is f32.
+    ///
+    /// # Errors
+    /// The reason, if convolutions and matrix products are computed in f32 all the same.
+    pub fn mixed_precision(&self) -> Result<String, String> {
+        let f32 = |why: &str| Err(format!("{self} computes in f32: {why}"));
+        match self.kind() {
+            DeviceKind::Cpu => f32("mixed precision is for GPUs"),
+            DeviceKind::Gpu(_) if self.info().software => f32("it is a software rasterizer"),
+            DeviceKind::Gpu(gpu) => match gpu.mixed {
+                Arithmetic::Full => f32("its shaders have no 16-bit floats"),
+                Arithmetic::Half => Ok("f16 operands, f32 products and sums (it offers no cooperative matrices of f16 with f32 sums)".into()),
+                Arithmetic::Matrices { size, .. } => {
+                    Ok(format!("f16 operands in cooperative matrices of {size}×{size}, f32 sums"))
+                }
+            },
+        }
     }
 
     /// Waits until the device has done all that it was given. Evaluation hands work to a GPU and goes on; reading a

@@ -24,11 +24,11 @@ pub(crate) use backend::{Backed, Value};
 use memory::Charge;
 pub(crate) use room::Wish;
 
-use crate::DType;
 use crate::graph::program::Program;
 use crate::op::Op;
 use crate::shape::numel;
 use crate::tensor::Tensor;
+use crate::{DType, Precision};
 use kernels::Arg;
 
 /// A computed value and its entry in the device's memory account. Clones share both.
@@ -99,7 +99,7 @@ pub(crate) fn execute(
     metas: &[&Meta],
     buffers: Vec<Buffer>,
     out: &Meta,
-    device: &Device,
+    (device, precision): (&Device, Precision),
 ) -> Result<Buffer, String> {
     match op {
         Op::Full(value) => return Ok(Buffer::fill(*value)),
@@ -110,9 +110,25 @@ pub(crate) fn execute(
         _ => {}
     }
     match device.kind() {
-        DeviceKind::Cpu => execute_on::<Flex>(op, metas, buffers, out, device, &FlexDevice, None),
+        DeviceKind::Cpu => {
+            let wanted = kernels::Out {
+                shape: out.shape.clone(),
+                dtype: out.dtype,
+                device: FlexDevice,
+                loop_limit: None,
+                precision,
+            };
+            execute_on::<Flex>(op, metas, buffers, &wanted, device)
+        }
         DeviceKind::Gpu(gpu) => {
-            execute_on::<Wgpu>(op, metas, buffers, out, device, &gpu.burn, gpu.loop_limit)
+            let wanted = kernels::Out {
+                shape: out.shape.clone(),
+                dtype: out.dtype,
+                device: gpu.burn.clone(),
+                loop_limit: gpu.loop_limit,
+                precision,
+            };
+            execute_on::<Wgpu>(op, metas, buffers, &wanted, device)
         }
     }
 }
@@ -121,10 +137,8 @@ fn execute_on<B: Backed>(
     op: &Op,
     metas: &[&Meta],
     buffers: Vec<Buffer>,
-    out: &Meta,
+    wanted: &kernels::Out<B>,
     device: &Device,
-    place: &B::Device,
-    loop_limit: Option<usize>,
 ) -> Result<Buffer, String> {
     // The inputs stay on the account until the output is on it too: that is the honest peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
@@ -133,14 +147,8 @@ fn execute_on<B: Backed>(
         Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
     );
     let sources = if is_view { buffers.clone() } else { Vec::new() };
-    let args = args::<B>(metas, buffers, place);
-    let wanted = kernels::Out {
-        shape: out.shape.clone(),
-        dtype: out.dtype,
-        device: place.clone(),
-        loop_limit,
-    };
-    let value = kernels::run::<B>(op, args, &wanted)?;
+    let args = args::<B>(metas, buffers, &wanted.device);
+    let value = kernels::run::<B>(op, args, wanted)?;
     let buffer = Buffer::track(value, device, &sources);
     drop(charged);
     Ok(buffer)

@@ -7,7 +7,8 @@ use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
 use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
 use crate::transform::jit::Compiled;
 use crate::{
-    Error, Explanation, Key, Params, Result, Tensor, Tree, explain, jit, value_and_grad_aux,
+    Error, Explanation, Key, Params, Precision, Result, Tensor, Tree, explain, jit,
+    value_and_grad_aux,
 };
 
 /// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
@@ -241,7 +242,7 @@ impl Trainer {
         if let Some(plan) = plans.iter().find(fits) {
             return Ok(plan.step.clone());
         }
-        let step = Compiled::new(self.function(rule, key), input)?;
+        let step = Compiled::new(self.function(rule, key), input, Precision::F32)?;
         let step = Arc::new(step.expect("no transform is running"));
         if !step.is_random() {
             if plans.len() == PLANS {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{skeleton, unflatten};
 use crate::graph::{Traced, evaluations};
-use crate::{Result, Tensor, Tree};
+use crate::{Precision, Result, Tensor, Tree};
 
 /// A function that is traced once for each list of its inputs' shapes, types and devices, compiled to a plan —
 /// common subexpressions computed once, elementwise chains and sums fused — and replayed after that.
@@ -30,6 +30,17 @@ use crate::{Result, Tensor, Tree};
 pub fn jit<X: Tree, Y: Tree>(
     f: impl Fn(&X) -> Y + Send + Sync,
 ) -> impl Fn(&X) -> Result<Y> + Send + Sync {
+    jit_with(Precision::F32, f)
+}
+
+/// [`jit`], in this precision. Inside a running transform, `f` is just called, whose precision then counts.
+///
+/// # Errors
+/// As [`jit`].
+pub fn jit_with<X: Tree, Y: Tree>(
+    precision: Precision,
+    f: impl Fn(&X) -> Y + Send + Sync,
+) -> impl Fn(&X) -> Result<Y> + Send + Sync {
     let plans: Mutex<Vec<Arc<Compiled<Y>>>> = Mutex::default();
     move |x| {
         let leaves = x.leaves();
@@ -45,7 +56,7 @@ pub fn jit<X: Tree, Y: Tree>(
         if let Some(plan) = known {
             return plan.call(&leaves);
         }
-        let Some(plan) = Compiled::new(&f, x)?.map(Arc::new) else {
+        let Some(plan) = Compiled::new(&f, x, precision)?.map(Arc::new) else {
             return Ok(f(x));
         };
         if !plan.is_random() && x.is_tensors_only() && plan.like.is_tensors_only() {
@@ -67,7 +78,11 @@ pub(crate) struct Compiled<Y> {
 impl<Y: Tree> Compiled<Y> {
     /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures what a running transform
     /// differentiates through.
-    pub fn new<X: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Option<Self>> {
+    pub fn new<X: Tree>(
+        f: impl FnOnce(&X) -> Y,
+        x: &X,
+        precision: Precision,
+    ) -> Result<Option<Self>> {
         let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
         let y = f(&unflatten(x, arguments.clone()));
         let outputs = y.leaves();
@@ -75,7 +90,7 @@ impl<Y: Tree> Compiled<Y> {
             return Ok(None);
         }
         Ok(Some(Compiled {
-            traced: Traced::new(&arguments, &outputs)?,
+            traced: Traced::new(&arguments, &outputs, precision)?,
             like: skeleton(&y),
         }))
     }
@@ -95,7 +110,7 @@ impl<Y: Tree> Compiled<Y> {
         if asked || !y.is_tensors_only() || outputs.iter().any(Tensor::is_traced) {
             return Ok(None);
         }
-        let traced = Traced::new(&aliased.leaves(), &outputs)?;
+        let traced = Traced::new(&aliased.leaves(), &outputs, Precision::F32)?;
         let like = skeleton(&y);
         Ok(Some(Compiled { traced, like }).filter(|plan| !plan.is_random()))
     }

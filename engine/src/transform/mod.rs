@@ -16,7 +16,7 @@ mod vjp;
 pub use checkpoint::checkpoint;
 pub use custom::custom_vjp;
 pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
-pub use jit::jit;
+pub use jit::{jit, jit_with};
 pub use jvp::{hvp, jvp};
 pub use unroll::{Policy, UnrollOptions, unroll};
 pub use vjp::{Pullback, vjp};

@@ -10,8 +10,8 @@ mod tests;
 use burn_backend::Shape;
 
 use super::backend::{Backed, Value, float_dtype};
-use crate::DType;
 use crate::op::Op;
+use crate::{DType, Precision};
 
 /// One input: its value and what it stands for. Shapes are physical: a scalar has shape `[1]`.
 pub(super) struct Arg<B: Backed> {
@@ -28,6 +28,8 @@ pub(super) struct Out<B: Backed> {
     pub device: B::Device,
     /// How long a loop in a shader may be; longer ones are divided.
     pub loop_limit: Option<usize>,
+    /// In what convolutions and matrix products multiply.
+    pub precision: Precision,
 }
 
 impl<B: Backed> Arg<B> {
@@ -132,12 +134,12 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
                 out.loop_limit,
             ))
         }
-        Op::MatMul => Value::Float(B::matmul(next().float(), next().float(), out.loop_limit)),
+        Op::MatMul => Value::Float(B::matmul(next().float(), next().float(), out.precision)),
         Op::Conv(conv) => Value::Float(B::convolve(
             conv,
             next().float(),
             next().float(),
-            out.loop_limit,
+            out.precision,
         )),
         Op::PoolGather(_) => Value::Float(B::pool_gather(next().float(), next().int())),
         Op::PoolScatter(window) => {

@@ -3,9 +3,11 @@
 use burn_backend::DType;
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
 use cubecl::server::Handle;
+use prospr_shaders::Arithmetic;
 
 use super::geometry::{Geometry, Tap};
-use super::{Class, class, floats, gpu, launch, output, soft, sum_parts};
+use super::{Class, arithmetic, class, floats, gpu, launch, output, soft, sum_parts};
+use crate::Precision;
 use crate::op::{Conv, ConvKind};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 use crate::runtime::kernels;
@@ -14,7 +16,12 @@ use crate::runtime::kernels;
 pub(super) const LARGEST_PACKED: usize = 1 << 25;
 
 /// A convolution or one of its gradients. The kernel is chosen by shapes and the device's class alone.
-pub(in crate::runtime) fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor) -> CubeTensor {
+pub(in crate::runtime) fn convolve(
+    conv: &Conv,
+    a: CubeTensor,
+    b: CubeTensor,
+    precision: Precision,
+) -> CubeTensor {
     let class = class(&a);
     let geometry = Geometry::of(conv);
     let few = geometry.groups > 1 && geometry.rows.max(geometry.channels) < 4;
@@ -39,6 +46,7 @@ pub(in crate::runtime) fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor) ->
     let call = Call {
         geometry,
         class,
+        arithmetic: arithmetic(&a, precision),
         out: &out,
         a: &a.handle,
         b: &b.handle,
@@ -51,6 +59,8 @@ pub(in crate::runtime) fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor) ->
 pub(super) struct Call<'a> {
     pub geometry: Geometry,
     pub class: Class,
+    /// Of the tiled product of GPUs; the other kernels multiply in f32.
+    pub arithmetic: Arithmetic,
     pub out: &'a CubeTensor,
     pub a: &'a Handle,
     pub b: &'a Handle,

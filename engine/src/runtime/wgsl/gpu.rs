@@ -2,7 +2,7 @@
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
-use prospr_shaders::{Gemm, Operands, TILES, Tile};
+use prospr_shaders::{Arithmetic, Gemm, Operands, Tile};
 
 use super::conv::{Call, divide, in_parts, list};
 use super::geometry::Pass;
@@ -14,18 +14,24 @@ const INVOCATIONS_WANTED: usize = 1 << 15;
 /// Slices of k that a weight gradient's part has at least and at most.
 const SLICES: [usize; 2] = [16, 16_384];
 
-/// The best tile for a product of this size: the least padded work, weighed by how much a tile makes of its
-/// loads and, where the depth is not `divisible`, by how many invocations there are.
-pub(super) fn choose(rows: usize, columns: usize, products: usize, divisible: bool) -> Tile {
+/// The best tile for a product of these rows, depth and columns: the least padded work, weighed by how much a tile
+/// makes of its loads and, where the depth is not `divisible` into parts, by how many invocations there are.
+pub(super) fn choose(
+    arithmetic: Arithmetic,
+    [rows, depth, columns]: [usize; 3],
+    products: usize,
+    divisible: bool,
+) -> Tile {
     let cost = |t: &Tile| {
         let tiles = products * rows.div_ceil(t.bm) * columns.div_ceil(t.bn);
-        let work = (tiles * t.bm * t.bn) as f64;
+        let work = (tiles * t.bm * t.bn * depth.next_multiple_of(t.bk)) as f64;
         let loads = 1.0 / t.tm as f64 + 1.0 / t.tn as f64 + 4.0 / t.bm as f64 + 4.0 / t.bn as f64;
         let idle = INVOCATIONS_WANTED as f64 / (tiles * t.threads()) as f64;
         work * (1.0 + loads) * if divisible { 1.0 } else { idle.max(1.0) }
     };
     let better = |a: &Tile, b: &Tile| cost(a).total_cmp(&cost(b));
-    TILES.into_iter().min_by(better).expect("there are tiles")
+    let tiles = arithmetic.tiles().into_iter();
+    tiles.min_by(better).expect("there are tiles")
 }
 
 /// What `shaders/wgsl/gemm.wgsl` takes, in its order.
@@ -92,10 +98,16 @@ pub(super) fn convolve(call: &Call) {
     let (g, client) = (&call.geometry, &call.out.client);
     // With few channels, slices of one tap would be mostly zeros. Only a forward pass has all taps in order.
     let flat = g.channels < 12 && g.taps > 1 && g.w_channel == g.taps;
-    let tile = choose(g.rows, g.images * g.passes[0].pixels(), g.groups, false);
+    let depth = if flat {
+        g.channels * g.taps
+    } else {
+        g.channels
+    };
+    let columns = g.images * g.passes[0].pixels();
+    let tile = choose(call.arithmetic, [g.rows, depth, columns], g.groups, false);
     let rows = g.rows.next_multiple_of(tile.bm);
     let (w, left_tap, left_group) = if flat {
-        let depth = (g.channels * g.taps).next_multiple_of(tile.bk);
+        let depth = depth.next_multiple_of(tile.bk);
         let axes = [
             axis(g.groups, g.groups, g.w_group),
             axis(depth, g.channels * g.taps, 1),
@@ -114,7 +126,10 @@ pub(super) fn convolve(call: &Call) {
         let kernel = Gemm {
             operands: Operands::Convolution { flat },
             tile,
-            quads: pass.in_one_piece() && plane % 4 == 0,
+            runs: pass.in_one_piece()
+                && plane % call.arithmetic.run() == 0
+                && g.rows % call.arithmetic.step() == 0,
+            arithmetic: call.arithmetic,
         };
         let params = Params {
             rows: g.rows,
@@ -152,7 +167,7 @@ pub(super) fn weight_grad(call: &Call) {
     let (g, client) = (&call.geometry, &call.out.client);
     let pass = &g.passes[0];
     let (columns, depth) = (g.channels * g.taps, g.images * pass.pixels());
-    let tile = choose(g.rows, columns, g.groups, true);
+    let tile = choose(call.arithmetic, [g.rows, depth, columns], g.groups, true);
     let tiles = g.groups * g.rows.div_ceil(tile.bm) * columns.div_ceil(tile.bn);
     let wished = 2 * INVOCATIONS_WANTED / (tiles * tile.threads()).max(1);
     let (slices, parts) = divide(depth.div_ceil(tile.bk), wished, SLICES[0], SLICES[1]);
@@ -173,7 +188,8 @@ pub(super) fn weight_grad(call: &Call) {
     let kernel = Gemm {
         operands: Operands::WeightGrad,
         tile,
-        quads: columns % 4 == 0,
+        runs: columns % call.arithmetic.run() == 0 && g.rows % call.arithmetic.step() == 0,
+        arithmetic: call.arithmetic,
     };
     in_parts(call, g.groups * g.rows * columns, parts, |out| {
         let buffers = [call.b, call.a, out];

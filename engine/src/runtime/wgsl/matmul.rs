@@ -3,12 +3,13 @@
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{DType, Shape, TensorMetadata};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
-use prospr_shaders::{Gemm, Operands, Quads, TILE, width};
+use prospr_shaders::{Arithmetic, Gemm, Operands, Quads, TILE, width};
 
 use super::conv::LARGEST_PACKED;
 use super::gpu::{Params, choose};
 use super::soft::Product;
-use super::{Class, axis, class, output, pack};
+use super::{Class, arithmetic, axis, class, output, pack};
+use crate::Precision;
 use cubecl::server::Handle;
 
 /// Matrices of one operand, by strides: from matrix to matrix (0: the same for all), rows, columns.
@@ -18,13 +19,13 @@ struct Matrices {
 }
 
 /// `[.., m, k] × [.., k, n]`, the leading axes broadcast.
-pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor) -> CubeTensor {
+pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
     let (sa, sb) = (a.shape().to_vec(), b.shape().to_vec());
     let rank = sa.len();
     let (m, k, n) = (sa[rank - 2], sa[rank - 1], sb[rank - 1]);
     let lead: Vec<usize> = (0..rank - 2).map(|i| sa[i].max(sb[i])).collect();
     let batch: usize = lead.iter().product();
-    let class = class(&a);
+    let (class, arithmetic) = (class(&a), arithmetic(&a, precision));
     let packed = batch * (k + 8) * (m.max(n) + 8);
     // More matrices than a dispatch has workgroups along z; nothing to sum; or too much to pack.
     if batch > 65_535 || k == 0 || class != Class::Gpu && packed > LARGEST_PACKED {
@@ -36,7 +37,7 @@ pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor) -> CubeTensor {
     let (a, b) = (spread(a, &lead), spread(b, &lead));
     match class {
         Class::Software { wide } => soft(&a, &b, [batch, m, k, n], wide, &out),
-        Class::Gpu => gpu(&a, &b, [batch, m, k, n], &out),
+        Class::Gpu => gpu(&a, &b, [batch, m, k, n], arithmetic, &out),
     }
     out
 }
@@ -130,15 +131,22 @@ fn dense(t: &Matrices, [batch, rows, columns]: [usize; 3], padded: [usize; 2]) -
     (pack(&t.tensor.client, &t.tensor.handle, axes), step)
 }
 
-fn gpu(a: &Matrices, b: &Matrices, [batch, m, k, n]: [usize; 4], out: &CubeTensor) {
+fn gpu(
+    a: &Matrices,
+    b: &Matrices,
+    [batch, m, k, n]: [usize; 4],
+    arithmetic: Arithmetic,
+    out: &CubeTensor,
+) {
     let ([a_group, a_row, a_k], [b_group, b_k, b_column]) = (a.strides, b.strides);
     let kernel = Gemm {
         operands: Operands::Matrices {
             left_rows: a_row == 1 && a_k != 1,
             right_columns: b_column == 1 || b_k != 1,
         },
-        tile: choose(m, n, batch, false),
-        quads: n % 4 == 0,
+        tile: choose(arithmetic, [m, k, n], batch, false),
+        runs: n % arithmetic.run() == 0 && m % arithmetic.step() == 0,
+        arithmetic,
     };
     let params = Params {
         rows: m,

@@ -9,7 +9,7 @@ use burn_wgpu::{
 use cubecl::client::Client;
 use cubecl::prelude::{CubeCount, ExecutionMode, KernelId};
 use cubecl::server::{Handle, KernelArguments};
-use prospr_shaders::{Gemm, LANES, Shader, Soft};
+use prospr_shaders::{Arithmetic, Gemm, LANES, Shader, Soft};
 
 mod conv;
 mod geometry;
@@ -24,6 +24,7 @@ pub(super) use conv::convolve;
 pub(super) use matmul::matmul;
 
 use super::device::Class;
+use crate::Precision;
 
 /// A kernel of ours: a fixed source, or a template and what it is made for.
 #[derive(Clone, Copy)]
@@ -68,10 +69,19 @@ impl KernelSource for Kernel {
 /// The class of a tensor's device, on which the choice of kernels depends beside the shapes.
 fn class(tensor: &CubeTensor) -> Class {
     #[cfg(test)]
-    if let Some(class) = *tests::forced() {
+    if let Some((class, _)) = tests::forced() {
         return class;
     }
     super::device::class_of(&tensor.device)
+}
+
+/// In what a tensor's device multiplies.
+fn arithmetic(tensor: &CubeTensor, precision: Precision) -> Arithmetic {
+    #[cfg(test)]
+    if let Some((_, arithmetic)) = tests::forced() {
+        return arithmetic;
+    }
+    super::device::arithmetic_of(&tensor.device, precision)
 }
 
 /// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.

@@ -1,17 +1,21 @@
 //! Our kernels of both classes against the CPU.
 
-use std::sync::{Mutex, MutexGuard};
+use std::cell::Cell;
+
+use prospr_shaders::Arithmetic;
 
 use super::Class;
 use crate::op::{Conv, ConvKind, ConvOptions, Op};
+use crate::runtime::adapters;
 use crate::{DType, Device, Key, Tensor};
 
-/// The class that every launch takes for its device's, while a test says so.
-pub(super) fn forced() -> MutexGuard<'static, Option<Class>> {
-    static FORCED: Mutex<Option<Class>> = Mutex::new(None);
-    FORCED
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+thread_local! {
+    /// What every launch of this thread takes for its device's class and arithmetic, while a test says so.
+    static FORCED: Cell<Option<(Class, Arithmetic)>> = const { Cell::new(None) };
+}
+
+pub(super) fn forced() -> Option<(Class, Arithmetic)> {
+    FORCED.get()
 }
 
 const CLASSES: [Class; 3] = [
@@ -27,10 +31,65 @@ fn gpu() -> Device {
 
 /// Runs on the GPU as if it were of this class. (Software kernels with 64-bit loads run on GPUs that have them.)
 fn on(class: Class, run: impl Fn(&Device) -> Tensor) -> Vec<f64> {
-    *forced() = Some(class);
+    in_arithmetic(class, Arithmetic::Full, run)
+}
+
+fn in_arithmetic(
+    class: Class,
+    arithmetic: Arithmetic,
+    run: impl Fn(&Device) -> Tensor,
+) -> Vec<f64> {
+    FORCED.set(Some((class, arithmetic)));
     let values = run(&gpu()).to_f64s();
-    *forced() = None;
+    FORCED.set(None);
     values.unwrap()
+}
+
+/// The arithmetics in f16 that the GPU has, whatever else it is. lavapipe has matrix units from Mesa 25.1 on.
+fn halves() -> Vec<Arithmetic> {
+    let device = gpu();
+    let adapter = adapters::adapters()
+        .iter()
+        .find(|adapter| adapter.get_info().name == device.info().name)
+        .expect("an open adapter");
+    let best = adapters::half_arithmetic(adapter);
+    assert!(
+        best != Arithmetic::Full,
+        "the tests of mixed precision need a GPU with 16-bit floats, which lavapipe has"
+    );
+    println!("running on {device} in {best:?}");
+    let mut halves = vec![Arithmetic::Half, best];
+    halves.dedup();
+    halves
+}
+
+/// With an odd last bit: halfway between two f16, drivers round as they like.
+fn untied(tensor: &Tensor) -> Tensor {
+    mapped(tensor, |x| f32::from_bits(x.to_bits() | 1))
+}
+
+fn mapped(tensor: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
+    let values: Vec<f32> = tensor.to_vec().unwrap();
+    let values: Vec<f32> = values.into_iter().map(f).collect();
+    Tensor::new(&values, tensor.shape(), tensor.device()).unwrap()
+}
+
+/// Rounded to f16, for magnitudes from 6·10⁻⁵ to 65,504; below, to a multiple of 6·10⁻⁸.
+fn rounded(tensor: &Tensor) -> Tensor {
+    let round = |x: f32| {
+        let (bits, least) = (x.to_bits(), 2f32.powi(-24));
+        match x.abs() < 2f32.powi(-14) {
+            true => (x / least).round_ties_even() * least,
+            false => f32::from_bits((bits + 0xfff + (bits >> 13 & 1)) & !0x1fff),
+        }
+    };
+    let values: Vec<f32> = tensor
+        .to_vec::<f32>()
+        .unwrap()
+        .into_iter()
+        .map(round)
+        .collect();
+    Tensor::new(&values, tensor.shape(), tensor.device()).unwrap()
 }
 
 #[track_caller]
@@ -70,12 +129,17 @@ fn shapes(conv: &Conv) -> [[usize; 4]; 3] {
 }
 
 fn apply(conv: &Conv, seed: u64, device: &Device) -> Tensor {
+    apply_to(conv, seed, device, Tensor::clone)
+}
+
+/// A convolution of drawn values that something is done to first.
+fn apply_to(conv: &Conv, seed: u64, device: &Device, first: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let [a, b, out] = shapes(conv);
     let draw = |shape: [usize; 4], i: u64| {
         let values = Key::new(seed)
             .fold_in(i)
             .normal(&shape, DType::F32, &Device::cpu());
-        values.to_device(device).unwrap()
+        first(&values).to_device(device).unwrap()
     };
     let (a, b) = (draw(a, 0), draw(b, 1));
     Tensor::apply(Op::Conv(conv.clone()), &[&a, &b], out, DType::F32)
@@ -206,5 +270,52 @@ fn results_are_the_same_to_the_bit() {
             let run = || on(class, |device| apply(&conv, 3, device));
             assert_eq!(run(), run(), "{class:?} {kind:?}");
         }
+    }
+}
+
+/// f16 operands, f32 sums: the products of rounded operands.
+#[test]
+fn mixed_precision_rounds_operands_and_nothing_else() {
+    let halves = halves();
+    let check = |what: &str, expected: Vec<f64>, run: &dyn Fn(&Device) -> Tensor| {
+        for &half in &halves {
+            let found = in_arithmetic(Class::Gpu, half, run);
+            close(&format!("{half:?} {what}"), &found, &expected);
+        }
+    };
+    for (i, (x, w, options)) in geometries().into_iter().enumerate() {
+        // Groups of few channels have kernels without workgroup memory, in f32.
+        if options.groups > 1 && w[1].max(w[0] / options.groups) < 4 {
+            continue;
+        }
+        for kind in KINDS {
+            let Some(conv) = conv(kind, x, w, options) else {
+                continue;
+            };
+            let expected = apply_to(&conv, i as u64, &Device::cpu(), |t| rounded(&untied(t)));
+            check(
+                &format!("{conv:?}"),
+                expected.to_f64s().unwrap(),
+                &|device| apply_to(&conv, i as u64, device, untied),
+            );
+        }
+    }
+    for (a, b) in [
+        (&[33, 67][..], &[67, 129][..]),
+        (&[64, 64], &[64, 64]),
+        (&[128, 48], &[48, 160]),
+        (&[5, 9, 17], &[5, 17, 11]),
+    ] {
+        let cpu = Device::cpu();
+        let operand = |shape: &[usize], seed: u64| untied(&draw(shape, seed, &cpu));
+        let expected = rounded(&operand(a, 1)).matmul(&rounded(&operand(b, 2)));
+        check(
+            &format!("{a:?} {b:?}"),
+            expected.to_f64s().unwrap(),
+            &|device| {
+                let on = |t: Tensor| t.to_device(device).unwrap();
+                on(operand(a, 1)).matmul(&on(operand(b, 2)))
+            },
+        );
     }
 }

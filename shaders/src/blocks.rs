@@ -1,0 +1,167 @@
+//! What an invocation or a subgroup of the tiled product does with slices in workgroup memory: multiply, and write.
+
+use crate::gemm::Gemm;
+use crate::template::each;
+
+/// Its part of the source.
+pub(crate) struct Block {
+    pub sums: String,
+    pub product: String,
+    pub store: String,
+    /// Declarations of workgroup memory beside the operands', and their bytes.
+    pub memories: String,
+    pub memory: usize,
+    /// Whether the output is an array of numbers, not of vectors.
+    pub scalars: bool,
+}
+
+impl Gemm {
+    /// An invocation's: vectors of four columns.
+    pub(crate) fn invocation(&self) -> Block {
+        let t = self.tile;
+        let across = t.bn / t.tn;
+        let (columns, rows) = (t.tn / 4, t.tm / 4);
+        let product = each(rows, |i| {
+            format!(
+                "let a{i} = vec4<f32>(lefts[k * {}u + ty * {rows}u + {i}u]);",
+                self.left_pitch()
+            )
+        }) + &each(columns, |j| {
+            format!(
+                "let b{j} = vec4<f32>(rights[k * {}u + tx + {}u]);",
+                self.right_pitch(),
+                j * across
+            )
+        }) + &each(t.tm * columns, |n| {
+            let (i, j) = (n / columns, n % columns);
+            format!(
+                "s{i}_{j} = fma(vec4<f32>(a{}[{}]), b{j}, s{i}_{j});",
+                i / 4,
+                i % 4
+            )
+        });
+        Block {
+            sums: each(t.tm * columns, |n| {
+                format!("var s{}_{} = vec4<f32>(0.0);", n / columns, n % columns)
+            }),
+            product,
+            store: self.store_vectors(columns, across),
+            memories: String::new(),
+            memory: 0,
+            scalars: !self.runs,
+        }
+    }
+
+    fn store_vectors(&self, columns: usize, across: usize) -> String {
+        let tm = self.tile.tm;
+        let rows = |line: &dyn Fn(usize) -> String| {
+            each(tm, |i| {
+                format!(
+                    "if row0 + ty * {tm}u + {i}u < params.rows {{ {} }}",
+                    line(i)
+                )
+            })
+        };
+        let at = |i: usize| format!("o + (row0 + ty * {tm}u + {i}u) * params.out_row");
+        each(columns, |j| {
+            let c = format!("let c{j} = column0 + (tx + {}u) * 4u;\n", j * across);
+            if self.runs {
+                let lines = rows(&|i| format!("out[({}) / 4u] = s{i}_{j};", at(i)));
+                let o = self.place(&format!("c{j}"));
+                format!("{c}if c{j} < params.columns {{\nlet o = {o};\n{lines}}}")
+            } else {
+                c + &each(4, |e| {
+                    let lines = rows(&|i| format!("out[{}] = s{i}_{j}[{e}];", at(i)));
+                    let o = self.place("c");
+                    format!(
+                        "{{\nlet c = c{j} + {e}u;\nif c < params.columns {{\nlet o = {o};\n{lines}}}\n}}"
+                    )
+                })
+            }
+        })
+    }
+
+    /// A subgroup's: cooperative matrices of this size.
+    pub(crate) fn subgroup(&self, size: usize) -> Block {
+        let t = self.tile;
+        let (rows, columns) = (t.tm / size, t.tn / size);
+        let all = |line: &dyn Fn(usize, usize) -> String| {
+            each(rows * columns, |n| line(n / columns, n % columns))
+        };
+        let matrix = |kind: &str, role: &str| format!("coop_mat{size}x{size}<{kind}, {role}>");
+        // Lines of workgroup memory go along k: columns of the left matrix, rows of the right.
+        let product =
+            each(rows, |i| {
+                format!(
+                    "let a{i} = coopLoad<{}>(&lefts[k * {p}u + ty * {}u + {}u], {p}u);",
+                    matrix("f16", "A"),
+                    t.tm,
+                    i * size,
+                    p = self.left_pitch()
+                )
+            }) + &each(columns, |j| {
+                format!(
+                    "let b{j} = coopLoadT<{}>(&rights[k * {p}u + tx * {}u + {}u], {p}u);",
+                    matrix("f16", "B"),
+                    t.tn,
+                    j * size,
+                    p = self.right_pitch()
+                )
+            }) + &all(&|i, j| format!("s{i}_{j} = coopMultiplyAdd(a{i}, b{j}, s{i}_{j});"));
+        let place = |i: usize, j: usize| {
+            format!(
+                "let r = row0 + ty * {}u + {}u;\nlet c0 = column0 + tx * {}u + {}u;\n",
+                t.tm,
+                i * size,
+                t.tn,
+                j * size
+            )
+        };
+        let scratch = t.threads() / t.lanes * size * size;
+        let (store, memories, memory) = if self.runs {
+            let store = all(&|i, j| {
+                format!(
+                    "{{\n{}{} {{
+let line = params.out_row;\nlet o = {} + r * line;\ncoopStoreT(s{i}_{j}, &out[o], line);\n}}\n}}",
+                    place(i, j),
+                    self.arithmetic
+                        .condition("r < params.rows && c0 < params.columns"),
+                    self.place("c0")
+                )
+            });
+            (store, String::new(), 0)
+        } else {
+            let store = all(&|i, j| {
+                format!(
+                    "{{\n{}let own = thread / {lanes}u * {area}u;
+coopStoreT(s{i}_{j}, &scratch[own], {size}u);
+workgroupBarrier();
+for (var e = thread % {lanes}u; e < {area}u; e += {lanes}u) {{
+    let c = c0 + e % {size}u;
+    let row = r + e / {size}u;
+    if row < params.rows && c < params.columns {{
+        out[{} + row * params.out_row] = scratch[own + e];
+    }}
+}}
+workgroupBarrier();\n}}",
+                    place(i, j),
+                    self.place("c"),
+                    lanes = t.lanes,
+                    area = size * size,
+                )
+            });
+            let memories = format!(
+                "// A matrix of each subgroup on its way out.\nvar<workgroup> scratch: array<f32, {scratch}>;\n"
+            );
+            (store, memories, 4 * scratch)
+        };
+        Block {
+            sums: all(&|i, j| format!("var s{i}_{j} = {}();", matrix("f32", "C"))),
+            product,
+            store,
+            memories,
+            memory,
+            scalars: true,
+        }
+    }
+}

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Settings, merge};
 use crate::optim::SgdState;
 use crate::results::EpochRow;
-use crate::train::{Seen, TrainState};
+use crate::train::{LossScale, Seen, TrainState};
 use crate::{Device, Params, TensorFile, write_atomically};
 
 /// A folder that holds a run or a comparison.
@@ -61,6 +61,8 @@ struct Header {
     step: usize,
     epoch: usize,
     seen: Seen,
+    #[serde(default)]
+    loss_scale: LossScale,
     log: Log,
 }
 
@@ -161,6 +163,7 @@ impl RunFolder {
             step: train.step,
             epoch: train.epoch,
             seen: train.seen,
+            loss_scale: train.loss_scale,
             log: at.log.clone(),
         };
         let mut file = TensorFile::new(toml::to_string(&header)?);
@@ -279,6 +282,7 @@ fn read_checkpoint(
             step: header.step,
             epoch: header.epoch,
             seen: header.seen,
+            loss_scale: header.loss_scale,
         },
         log: header.log,
     })

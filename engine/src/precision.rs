@@ -1,5 +1,8 @@
 //! In what convolutions and matrix products multiply.
 
+use std::fmt;
+use std::str::FromStr;
+
 /// In what the convolutions and matrix products of a [compiled](crate::jit_with) function multiply. Everything else is
 /// computed in the tensors' own type, and what is evaluated without being compiled, always: scores are.
 #[derive(
@@ -14,4 +17,24 @@ pub enum Precision {
     /// can ([`Device::mixed_precision`](crate::Device::mixed_precision)); in f32 on all others. Values in memory
     /// remain f32. Numbers above 65,504 become infinite and those below 6·10⁻⁸ zero, so gradients need a loss scale.
     Mixed,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Mixed => "mixed",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Precision, String> {
+        [Precision::F32, Precision::Mixed]
+            .into_iter()
+            .find(|precision| precision.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is no precision; write f32 or mixed"))
+    }
 }

@@ -53,11 +53,16 @@ impl Arithmetic {
         });
         let fits = |t: &Tile| {
             let threads = t.threads();
-            let loads = threads % t.bn == 0 && t.bk % (threads / t.bn) == 0 && threads % t.bk == 0;
-            let even = t.bm % (threads / t.bk) == 0 && t.bk * t.bm % threads == 0;
-            let whole = t.tm % size == 0 && t.tn % size == 0;
+            let lines = threads / t.bn;
+            // Each invocation loads as much as every other.
+            let loads = [t.bm, t.bn].iter().all(|size| {
+                size.is_multiple_of(threads / t.bk) && (size * t.bk).is_multiple_of(threads)
+            });
+            let loads = loads && threads.is_multiple_of(t.bk) && threads.is_multiple_of(t.bn);
+            let loads = loads && t.bk.is_multiple_of(lines);
+            let whole = t.tm.is_multiple_of(size) && t.tn.is_multiple_of(size);
             // More sums than 64 an invocation would not stay in registers.
-            loads && even && whole && threads <= 256 && t.tm * t.tn <= 64 * lanes
+            loads && whole && threads <= 256 && t.tm * t.tn <= 64 * lanes
         };
         tiles.into_iter().filter(fits).collect()
     }

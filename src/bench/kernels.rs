@@ -9,7 +9,7 @@ use crate::nn::{batch_norm_train, cross_entropy};
 use crate::optim::{Optimizer, Sgd, SgdState};
 use crate::pruners::{Mask, MaskOptions, Sparsity};
 use crate::{
-    ConvOptions, DType, Key, Params, PoolOptions, Role, Tensor, eval, value_and_grad, vjp,
+    ConvOptions, DType, Key, Params, PoolOptions, Role, Tensor, eval, jit_with, value_and_grad, vjp,
 };
 
 /// How long the measurements of a kernel may take.
@@ -164,6 +164,7 @@ impl Suite<'_> {
             (false, false) => 4096,
         };
         let (a, b) = (self.draw(0, &[n, n])?, self.draw(1, &[n, n])?);
+        let product = jit_with(self.options.precision, |a: &Tensor| a.matmul(&b));
         self.run(Case {
             name: "matmul".into(),
             direction: None,
@@ -171,7 +172,7 @@ impl Suite<'_> {
             work: Work::Flops(2 * (n * n * n) as u64),
             burn: Some(Baseline::MatMul),
             burn_inputs: vec![a.clone(), b.clone()],
-            ours: Box::new(|| Ok(a.matmul(&b).eval()?)),
+            ours: Box::new(|| Ok(product(&a).map(|_| ())?)),
         })
     }
 
@@ -179,8 +180,15 @@ impl Suite<'_> {
         let options = ConvOptions::default().padding(1).stride(stride);
         let x = self.draw(2, &[self.batch(), from, side, side])?;
         let w = self.draw(3, &[to, from, 3, 3])?;
-        let (y, to_x) = vjp(|x: &Tensor| x.conv2d(&w, options), &x);
-        let (_, to_w) = vjp(|w: &Tensor| x.conv2d(w, options), &w);
+        let precision = self.options.precision;
+        let forward = jit_with(precision, |x: &Tensor| x.conv2d(&w, options));
+        let to_x = jit_with(precision, |dy: &Tensor| {
+            vjp(|x: &Tensor| x.conv2d(&w, options), &x).1.call(dy)
+        });
+        let to_w = jit_with(precision, |dy: &Tensor| {
+            vjp(|w: &Tensor| x.conv2d(w, options), &w).1.call(dy)
+        });
+        let y = forward(&x)?;
         let dy = self.draw(4, y.shape())?;
         let flops = 2 * (y.numel() * 9 * from) as u64;
         let stride = if stride == 1 { "" } else { " stride 2" };
@@ -190,9 +198,9 @@ impl Suite<'_> {
             (Direction::WeightGrad, "weight_grad"),
         ] {
             let ours = || match direction {
-                Direction::Forward => x.conv2d(&w, options).eval(),
-                Direction::InputGrad => to_x.call(&dy).eval(),
-                Direction::WeightGrad => to_w.call(&dy).eval(),
+                Direction::Forward => forward(&x),
+                Direction::InputGrad => to_x(&dy),
+                Direction::WeightGrad => to_w(&dy),
             };
             self.run(Case {
                 name: format!("conv 3x3 {from}-{to} at {side}x{side}{stride}"),
@@ -201,7 +209,7 @@ impl Suite<'_> {
                 work: Work::Flops(flops),
                 burn: Some(Baseline::Conv2d(direction, options)),
                 burn_inputs: vec![x.clone(), w.clone(), dy.clone()],
-                ours: Box::new(move || Ok(ours()?)),
+                ours: Box::new(move || Ok(ours().map(|_| ())?)),
             })?;
         }
         Ok(())

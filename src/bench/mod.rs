@@ -8,7 +8,7 @@ pub mod table;
 
 use serde::Serialize;
 
-use crate::Device;
+use crate::{Device, Precision};
 
 pub use kernels::kernels;
 pub use network::{meta, train};
@@ -22,6 +22,8 @@ pub struct Options {
     pub batch: Option<usize>,
     /// How many measurements the median is of, unless they take too long.
     pub repeats: usize,
+    /// In what convolutions and matrix products multiply.
+    pub precision: Precision,
     /// Whether sizes are tiny: to see that everything runs.
     pub quick: bool,
 }

@@ -72,7 +72,7 @@ impl Subject {
 pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow::Result<Row> {
     let subject = Subject::new(model, options)?;
     let rule = Sgd::new(0.01).momentum(0.9).weight_decay(5e-4);
-    let trainer = Trainer::new(&subject.net, rule);
+    let trainer = Trainer::new(&subject.net, rule).precision(options.precision);
     let forecast = Forecast::new(&subject.net, subject.image(), &options.device);
     let images = subject.batch.images.shape()[0];
     let predicted = forecast.training(rule, false, images)?.peak_bytes;

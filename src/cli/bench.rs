@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use prospr::Device;
 use prospr::bench::table::{Beside, Table};
 use prospr::bench::{self, Options, Row};
+use prospr::{Device, Precision};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -61,8 +61,8 @@ struct How {
     /// How many measurements the median is of; fewer where they would take minutes.
     #[arg(long, default_value_t = 10)]
     repeats: usize,
-    /// How numbers are held.
-    #[arg(long, value_enum, default_value = "f32")]
+    /// f32, or mixed: convolutions and matrix products of f16 operands with f32 sums.
+    #[arg(long, default_value_t)]
     precision: Precision,
     /// Print JSON.
     #[arg(long)]
@@ -76,12 +76,6 @@ struct How {
     /// Tiny sizes, to see that everything runs.
     #[arg(long, hide = true)]
     quick: bool,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Precision {
-    /// 32-bit floats.
-    F32,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -101,6 +95,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             policy,
             how,
         } => how.measure(Table::of_meta, |options, watch| {
+            anyhow::ensure!(
+                options.precision == Precision::F32,
+                "scores are always computed in f32; leave `--precision {}` out",
+                options.precision
+            );
             one(bench::meta(&model.model, *steps, policy, options)?, watch)
         }),
     }
@@ -118,7 +117,6 @@ impl How {
         table: fn(bool, Option<Beside>) -> Table,
         work: impl FnOnce(&Options, &mut dyn FnMut(&Row)) -> anyhow::Result<Vec<Row>>,
     ) -> anyhow::Result<ExitCode> {
-        let Precision::F32 = self.precision;
         let counts = [
             ("batch", self.batch.unwrap_or(1)),
             ("repeats", self.repeats),
@@ -127,8 +125,14 @@ impl How {
             anyhow::ensure!(value > 0, "`--{name}` must be 1 or more, found 0");
         }
         let beside = self.beside.as_deref().map(Beside::read).transpose()?;
+        let device = self.device()?;
+        if self.precision == Precision::Mixed {
+            let (Ok(how) | Err(how)) = device.mixed_precision();
+            eprintln!("mixed precision: {how}");
+        }
         let options = Options {
-            device: self.device()?,
+            device,
+            precision: self.precision,
             batch: self.batch,
             repeats: self.repeats,
             quick: self.quick,

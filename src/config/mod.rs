@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::optim::{Schedule, Sgd};
 use crate::pruners::{MaskOptions, Sparsity};
-use crate::{Policy, UnrollOptions};
+use crate::{Policy, Precision, UnrollOptions};
 
 pub use merge::{Layered, Settings, to_toml};
 pub use method::Method;
@@ -213,6 +213,9 @@ pub struct TrainSettings {
     /// Images a batch in training.
     #[arg(long, default_value_t = 128)]
     pub batch_size: usize,
+    /// f32, or mixed: convolutions and matrix products of f16 operands with f32 sums, where the device can.
+    #[arg(long, default_value_t)]
+    pub precision: Precision,
     /// Learning rate.
     #[arg(long, default_value_t = 0.01)]
     pub lr: f64,

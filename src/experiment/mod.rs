@@ -16,7 +16,7 @@ use crate::pruners::Mask;
 use crate::results::{EpochRow, LayerResult, Results};
 use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
 use crate::train::{Metrics, TrainState, Trainer, evaluate};
-use crate::{DType, Device, Key, Params, TensorFile, models};
+use crate::{DType, Device, Key, Params, Precision, TensorFile, models};
 
 pub use pruning::{Origin, Pruned};
 
@@ -191,6 +191,7 @@ impl Experiment {
         Ok(Trainer::new(&self.net, train.optimizer())
             .schedule(train.schedule())
             .mask(mask)
+            .precision(train.precision)
             .key(self.keys()[2]))
     }
 
@@ -215,6 +216,10 @@ impl Experiment {
         let initial = self.initial()?;
         let masked = folder.path("mask.safetensors").exists() || self.config.mask.is_some();
         watch.note(&self.forecast(!masked)?);
+        if self.config.common.train.precision == Precision::Mixed {
+            let (Ok(how) | Err(how)) = self.device.mixed_precision();
+            watch.note(&format!("training in mixed precision: {how}"));
+        }
         let pruned = self.prune(folder, &initial)?;
         if pruned.origin.seed != self.config.seed {
             watch.note(&format!(

@@ -1,5 +1,9 @@
 //! Training with a mask: pruned weights are zero before the first step and after every step.
 
+mod scale;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -7,9 +11,11 @@ use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
 use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
 use crate::transform::jit::Compiled;
 use crate::{
-    Error, Explanation, Key, Params, Precision, Result, Tensor, Tree, explain, jit,
+    DType, Error, Explanation, Key, Params, Precision, Result, Tensor, Tree, explain, jit,
     value_and_grad_aux,
 };
+
+pub use scale::LossScale;
 
 /// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
 #[derive(Clone)]
@@ -26,9 +32,11 @@ pub struct TrainState {
     pub epoch: usize,
     /// What the unfinished epoch has seen.
     pub seen: Seen,
+    /// Of mixed precision.
+    pub loss_scale: LossScale,
 }
 
-crate::impl_tree!(TrainState { params, state, optimizer; step, epoch, seen });
+crate::impl_tree!(TrainState { params, state, optimizer; step, epoch, seen, loss_scale });
 
 /// Sums over batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -93,19 +101,36 @@ pub struct Trainer {
     pub mask: Params,
     /// For dropout.
     pub key: Key,
+    /// In what steps multiply. Tests are in f32.
+    pub precision: Precision,
     /// Steps that were compiled, by what they depend on beside tensors; the last ones.
     plans: Arc<Mutex<Vec<Plan>>>,
 }
 
-/// Parameters, running statistics, momentum, mask, batch.
-type StepIn = (Params, Params, SgdState<Params>, Params, Batch);
-/// Parameters, running statistics, momentum, loss, ranks of the labels.
-type StepOut = (Params, Params, SgdState<Params>, Tensor, Tensor);
+/// Parameters, running statistics, momentum, mask, batch, factor of the loss in mixed precision.
+type StepIn = (
+    Params,
+    Params,
+    SgdState<Params>,
+    Params,
+    Batch,
+    Option<Tensor>,
+);
+/// Parameters, running statistics, momentum, loss, ranks of the labels, whether scaled gradients are finite.
+type StepOut = (
+    Params,
+    Params,
+    SgdState<Params>,
+    Tensor,
+    Tensor,
+    Option<Tensor>,
+);
 
 /// A compiled step, and what it depends on beside tensors.
 struct Plan {
     net: Net,
     rule: Sgd,
+    precision: Precision,
     step: Arc<Compiled<StepOut>>,
 }
 
@@ -121,6 +146,7 @@ impl Trainer {
             schedule: Schedule::Constant,
             mask: Params::new(),
             key: Key::new(0),
+            precision: Precision::F32,
             plans: Arc::default(),
         }
     }
@@ -138,6 +164,11 @@ impl Trainer {
     /// With other random numbers.
     pub fn key(self, key: Key) -> Trainer {
         Trainer { key, ..self }
+    }
+
+    /// In another precision.
+    pub fn precision(self, precision: Precision) -> Trainer {
+        Trainer { precision, ..self }
     }
 
     /// The learning rate of an epoch, counted from 0.
@@ -158,6 +189,7 @@ impl Trainer {
             step: 0,
             epoch: 0,
             seen: Seen::default(),
+            loss_scale: LossScale::default(),
         }
     }
 
@@ -168,26 +200,50 @@ impl Trainer {
     /// What a step computes.
     fn function(&self, rule: Sgd, key: Key) -> impl Fn(&StepIn) -> StepOut {
         let net = self.net.clone();
-        move |(params, state, momentum, mask, batch)| {
+        move |(params, state, momentum, mask, batch, factor)| {
             let loss = |params: &Params| {
                 let (logits, state) = net.apply(params, state, &batch.images, Mode::Train(key));
-                (cross_entropy(&logits, &batch.labels), (state, logits))
+                let loss = cross_entropy(&logits, &batch.labels);
+                let scaled = match factor {
+                    Some(factor) => &loss * factor,
+                    None => loss.clone(),
+                };
+                (scaled, (loss, state, logits))
             };
-            let ((loss, (state, logits)), grads) = value_and_grad_aux(loss)(params);
+            let ((_, (loss, state, logits)), mut grads) = value_and_grad_aux(loss)(params);
+            let mut finite = None;
+            if let Some(factor) = factor {
+                let all = grads
+                    .leaves()
+                    .iter()
+                    .map(Tensor::all_finite)
+                    .reduce(|a, b| a.and(&b));
+                finite = all;
+                grads = grads.map_leaves(|g| g / factor);
+            }
             let ranks = label_ranks(&logits, &batch.labels);
             let (params, momentum) = rule.update(params, &grads, momentum);
-            (masked(&params, mask), state, momentum, loss, ranks)
+            (masked(&params, mask), state, momentum, loss, ranks, finite)
         }
     }
 
     /// What a step depends on.
     fn input(&self, now: &TrainState, batch: &Batch) -> (StepIn, Sgd, Key) {
+        let factor = || {
+            Tensor::full(
+                now.loss_scale.factor,
+                &[],
+                DType::F32,
+                batch.images.device(),
+            )
+        };
         let input = (
             now.params.clone(),
             now.state.clone(),
             now.optimizer.clone(),
             self.mask.clone(),
             batch.clone(),
+            (self.precision == Precision::Mixed).then(factor),
         );
         let rule = self.optimizer.with_lr(self.lr(now.epoch));
         (input, rule, self.key.fold_in(now.step as u64))
@@ -207,25 +263,33 @@ impl Trainer {
     /// random numbers.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if the loss before the step is not finite; [`Error::Device`].
+    /// [`Error::NonFinite`] if the loss before the step is not finite, or in mixed precision the gradients at no
+    /// [scale](LossScale); [`Error::Device`].
     pub fn step(&self, now: &TrainState, batch: &Batch) -> Result<TrainState> {
         let (input, rule, key) = self.input(now, batch);
         let step = self.compiled(rule, key, &input)?;
-        let (params, state, optimizer, loss, ranks) = step.call(&input.leaves())?;
+        let (params, state, optimizer, loss, ranks, finite) = step.call(&input.leaves())?;
+        let not_finite = |what: &str| Error::NonFinite {
+            step: now.step,
+            what: what.into(),
+        };
         let loss = loss.item()?;
         if !loss.is_finite() {
-            return Err(Error::NonFinite {
-                step: now.step,
-                what: "training loss".into(),
-            });
+            return Err(not_finite("training loss"));
         }
         let mut next = TrainState {
-            params,
-            state,
-            optimizer,
             step: now.step + 1,
             ..now.clone()
         };
+        let mut good = true;
+        if let Some(finite) = finite {
+            good = finite.item()? != 0.0;
+            let scale = now.loss_scale.after(good);
+            next.loss_scale = scale.ok_or_else(|| not_finite("gradients in f16"))?;
+        }
+        if good {
+            (next.params, next.state, next.optimizer) = (params, state, optimizer);
+        }
         next.seen.add(batch, loss, &ranks.to_f64s()?);
         Ok(next)
     }
@@ -237,12 +301,14 @@ impl Trainer {
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let leaves = input.leaves();
         let fits = |plan: &&Plan| {
-            Arc::ptr_eq(&plan.net, &self.net) && plan.rule == rule && plan.step.fits(&leaves)
+            Arc::ptr_eq(&plan.net, &self.net)
+                && (plan.rule, plan.precision) == (rule, self.precision)
+                && plan.step.fits(&leaves)
         };
         if let Some(plan) = plans.iter().find(fits) {
             return Ok(plan.step.clone());
         }
-        let step = Compiled::new(self.function(rule, key), input, Precision::F32)?;
+        let step = Compiled::new(self.function(rule, key), input, self.precision)?;
         let step = Arc::new(step.expect("no transform is running"));
         if !step.is_random() {
             if plans.len() == PLANS {
@@ -251,6 +317,7 @@ impl Trainer {
             plans.push(Plan {
                 net: self.net.clone(),
                 rule,
+                precision: self.precision,
                 step: step.clone(),
             });
         }

@@ -1,13 +1,14 @@
 //! Our kernels of both classes against the CPU.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use prospr_shaders::Arithmetic;
 
 use super::Class;
 use crate::op::{Conv, ConvKind, ConvOptions, Op};
 use crate::runtime::adapters;
-use crate::{DType, Device, Key, Tensor};
+use crate::train::tests::steps;
+use crate::{DType, Device, Key, Precision, Tensor, Tree};
 
 thread_local! {
     /// What every launch of this thread takes for its device's class and arithmetic, while a test says so.
@@ -317,5 +318,27 @@ fn mixed_precision_rounds_operands_and_nothing_else() {
                 on(operand(a, 1)).matmul(&on(operand(b, 2)))
             },
         );
+    }
+}
+
+#[test]
+fn training_in_mixed_precision_follows_training_in_f32() {
+    const STEPS: usize = 8;
+    let (_, exact) = steps(STEPS, Precision::F32, &Device::cpu());
+    for half in halves() {
+        let losses = RefCell::new(Vec::new());
+        in_arithmetic(Class::Gpu, half, |device| {
+            let (now, seen) = steps(STEPS, Precision::Mixed, device);
+            assert_eq!(now.loss_scale.steps, STEPS, "no step overflows");
+            *losses.borrow_mut() = seen;
+            now.params.leaves().swap_remove(0)
+        });
+        for (x, y) in exact.iter().zip(losses.borrow().iter()) {
+            assert!(
+                (x - y).abs() < 0.01 * exact[0],
+                "{half:?}: {:?} beside {exact:?}",
+                losses.borrow()
+            );
+        }
     }
 }

@@ -79,6 +79,7 @@ impl Sample {
         Row {
             name: name.into(),
             size,
+            precision: options.precision,
             ms: self.seconds * 1e3,
             min_ms: self.shortest * 1e3,
             repeats: self.repeats,

@@ -46,6 +46,8 @@ pub struct Row {
     pub direction: Option<&'static str>,
     /// Shape of the input.
     pub size: String,
+    /// In what convolutions and matrix products multiply.
+    pub precision: Precision,
     /// Inner steps of a meta-gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,

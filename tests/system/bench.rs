@@ -90,6 +90,9 @@ fn steps_and_meta_gradients_are_measured() {
                 assert!(number(row, field) > 0.0, "{field}");
             }
             assert!(number(row, "launches") > 10.0 && number(row, "peak_bytes") > 0.0);
+            let (out, err) = place.good(&format!("bench train {how} --precision mixed --json"));
+            has(&out, &["\"precision\": \"mixed\""]);
+            has(&err, &["mixed precision: ", "computes in f32"]);
             let row = &rows(&place, &format!("meta --steps 1 {how}"))[0];
             assert_eq!(
                 (&row["steps"], &row["policy"]),
@@ -146,6 +149,10 @@ fn wrong_wishes_say_what_there_is() {
         ("meta --policy all", &["`all`", "per-step", "every:K"]),
         ("kernels --batch 0", &["`--batch`", "found 0"]),
         ("train --repeats 0", &["`--repeats`", "found 0"]),
+        (
+            "meta --precision mixed",
+            &["scores are always computed in f32"],
+        ),
     ] {
         place.bad(&format!("bench {args} --device cpu"), parts);
     }

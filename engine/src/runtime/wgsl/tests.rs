@@ -46,7 +46,7 @@ fn in_arithmetic(
     values.unwrap()
 }
 
-/// The arithmetics in f16 that the GPU has, whatever else it is. lavapipe has matrix units from Mesa 25.1 on.
+/// The arithmetics in f16 that the GPU has, whatever else it is. Newer versions of lavapipe have matrix units.
 fn halves() -> Vec<Arithmetic> {
     let device = gpu();
     let adapter = adapters::adapters()

@@ -48,6 +48,8 @@ struct LayerRow {
     name: String,
     shape: Vec<usize>,
     weights: usize,
+    /// Of one image, in evaluation.
+    flops: u64,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -81,10 +83,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn row(model: &Model, name: &str, image: [usize; 3], classes: usize) -> anyhow::Result<Row> {
     let net = by_name(name, image, classes)?;
     let summary = Summary::of(&*net, image, &Device::cpu());
-    let layer = |Layer { name, shape }: Layer| LayerRow {
+    let layer = |Layer { name, shape, flops }: Layer| LayerRow {
         name,
         weights: shape.iter().product(),
         shape,
+        flops,
     };
     Ok(Row {
         name: name.into(),

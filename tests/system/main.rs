@@ -17,6 +17,7 @@ mod place;
 mod pruning;
 mod reproducible;
 mod runs;
+mod statistics;
 mod support;
 mod transforms;
 mod unroll;

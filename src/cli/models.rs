@@ -65,19 +65,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let model = Model::of(name)?;
-    let image = match &args.image {
-        Some(sizes) => sizes[..]
-            .try_into()
-            .ok()
-            .with_context(|| format!("--image takes C,H,W, found {} numbers", sizes.len()))?,
-        None => model.image,
-    };
+    let image = image(args.image.as_deref())?.unwrap_or(model.image);
     let row = row(model, name, image, args.classes.unwrap_or(model.classes))?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&row)?),
         false => describe(&row),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The value of `--image`.
+pub fn image(sizes: Option<&[usize]>) -> anyhow::Result<Option<[usize; 3]>> {
+    let sizes = sizes.map(|sizes| {
+        let three = sizes.try_into().ok();
+        three.with_context(|| format!("--image takes C,H,W, found {} numbers", sizes.len()))
+    });
+    sizes.transpose()
 }
 
 fn row(model: &Model, name: &str, image: [usize; 3], classes: usize) -> anyhow::Result<Row> {
@@ -156,7 +159,7 @@ fn sizes(shape: &[usize]) -> String {
 }
 
 /// Three digits and a unit.
-fn short(count: u64) -> String {
+pub fn short(count: u64) -> String {
     let (value, unit) = match count as f64 {
         count if count >= 1e9 => (count / 1e9, "G"),
         count => (count / 1e6, "M"),

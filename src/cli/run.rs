@@ -124,7 +124,8 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
     if let Some(note) = experiment.skip_note() {
         call.say(&note);
     }
-    let file = state_dict(&initial.params, &initial.state, 0)?;
+    let start = experiment.training_start(initial);
+    let file = state_dict(&start.params, &start.state, 0)?;
     file.write(&folder.path("init.safetensors"))?;
     let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;
     call.show(&statistics, || table(&pruned.layers))?;

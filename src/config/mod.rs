@@ -1,6 +1,7 @@
 //! What a run is made of. Every setting has one name, on the command line, in a TOML or JSON file and in the
 //! `config.toml` of a run folder; its documentation is the command line's help.
 
+mod check;
 pub(crate) mod merge;
 mod method;
 
@@ -13,6 +14,7 @@ use crate::optim::{Schedule, Sgd};
 use crate::pruners::{MaskOptions, Sparsity};
 use crate::{Policy, UnrollOptions};
 
+pub use check::Check;
 pub use merge::{Layered, Settings, to_toml};
 pub use method::Method;
 
@@ -28,6 +30,9 @@ pub struct RunConfig {
     /// Train with this mask instead of choosing one.
     #[arg(long, value_name = "FILE", help_heading = "Pruning")]
     pub mask: Option<PathBuf>,
+    /// A sanity check: shuffle the mask within layers, draw new weights for training, or invert the scores.
+    #[arg(long, value_enum, help_heading = "Pruning")]
+    pub check: Option<Check>,
     /// Draws the initial weights, the pruning batches and the order of training.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -54,6 +59,10 @@ pub struct CompareConfig {
     /// Seeds, one run each.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub seeds: Vec<u64>,
+    /// Sanity checks: for each pruned run also one with its mask shuffled within layers, with new weights, or with
+    /// inverted scores.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub checks: Vec<Check>,
     #[command(flatten)]
     #[serde(flatten)]
     /// What comparisons share.
@@ -61,24 +70,29 @@ pub struct CompareConfig {
 }
 
 impl CompareConfig {
-    /// Every run of the comparison. A dense network has no sparsity to vary.
+    /// Every run of the comparison, checks after the runs that they are of. A dense network has no sparsity to vary and
+    /// no checks.
     pub fn runs(&self) -> Vec<RunConfig> {
         let mut runs = Vec::new();
         for &pruner in &self.pruners {
-            let dense = &[0.0][..];
-            let sparsities = if pruner == Method::Dense {
-                dense
-            } else {
-                &self.sparsities
+            let (sparsities, checks) = match pruner {
+                Method::Dense => (&[0.0][..], &[][..]),
+                _ => (&self.sparsities[..], &self.checks[..]),
             };
+            let checks: Vec<Option<Check>> = std::iter::once(None)
+                .chain(checks.iter().copied().map(Some))
+                .collect();
             for &sparsity in sparsities {
-                runs.extend(self.seeds.iter().map(|&seed| RunConfig {
-                    pruner,
-                    sparsity,
-                    mask: None,
-                    seed,
-                    common: self.common.clone(),
-                }));
+                for &check in &checks {
+                    runs.extend(self.seeds.iter().map(|&seed| RunConfig {
+                        pruner,
+                        sparsity,
+                        mask: None,
+                        check,
+                        seed,
+                        common: self.common.clone(),
+                    }));
+                }
             }
         }
         runs
@@ -271,17 +285,23 @@ impl TrainSettings {
 impl RunConfig {
     /// The run's name among others.
     pub fn label(&self) -> String {
-        match self.pruner {
-            _ if self.mask.is_some() => format!("mask-s{}", self.seed),
-            Method::Dense => format!("dense-s{}", self.seed),
-            method => format!("{}-{}-s{}", method.name(), self.sparsity, self.seed),
-        }
+        let what = match self.pruner {
+            _ if self.mask.is_some() => "mask".into(),
+            Method::Dense => "dense".into(),
+            method => format!("{}-{}", method.name(), self.sparsity),
+        };
+        let check = self.check.map(|check| format!("-{}", check.name()));
+        format!("{what}{}-s{}", check.unwrap_or_default(), self.seed)
     }
 
     /// # Errors
     /// If a setting is out of range, with its name.
     pub fn check(&self) -> anyhow::Result<()> {
         Sparsity::new(self.sparsity)?;
+        anyhow::ensure!(
+            self.check.is_none() || (self.mask.is_none() && self.pruner != Method::Dense),
+            "`check` changes what a pruner chose; choose a `pruner`, and no `mask`"
+        );
         self.common.check()
     }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bridge;
+mod checks;
 mod cli;
 mod data;
 mod devices;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::experiment::Origin;
 use crate::models::{Model, by_name};
 use crate::pruners::{LayerOverlap, Mask, Statistics, overlap, prunable};
-use crate::report::{LayerShares, write_shares};
+use crate::report::{LayerValues, write_shares};
 use crate::{DType, Device, Key, TensorFile};
 
 /// The network that masks are of. What is left out is what a mask's file tells, or else what is usual for the network.
@@ -175,7 +175,7 @@ impl Inspection {
     pub fn picture(&self, file: &Path) -> anyhow::Result<()> {
         let shares = |label: String, mask: &InspectedMask, of: fn(&InspectedLayer) -> f64| {
             let values = mask.layers.iter().map(of).collect();
-            LayerShares { label, values }
+            LayerValues { label, values }
         };
         let series = match &self.masks[..] {
             [mask] => vec![

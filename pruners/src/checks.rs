@@ -17,7 +17,7 @@ impl Mask {
                 ..layer.clone()
             }
         };
-        Mask::new(self.layers().iter().zip(0..).map(layer).collect())
+        Mask::from_layers(self.layers().iter().zip(0..).map(layer).collect())
     }
 }
 

@@ -71,7 +71,7 @@ impl Mask {
     ///
     /// # Panics
     /// If a layer has more or fewer elements than its shape.
-    pub fn new(layers: Vec<MaskLayer>) -> Mask {
+    pub fn from_layers(layers: Vec<MaskLayer>) -> Mask {
         for MaskLayer { name, shape, keep } in &layers {
             let (found, expected) = (keep.len(), shape.iter().product::<usize>());
             assert!(

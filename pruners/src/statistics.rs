@@ -234,7 +234,9 @@ pub fn connected(
             keep: flows.into_iter().map(|flow| flow > 0.0).collect(),
         })
     };
-    Ok(Mask::new(flows.iter().map(layer).collect::<Result<_>>()?))
+    Ok(Mask::from_layers(
+        flows.iter().map(layer).collect::<Result<_>>()?,
+    ))
 }
 
 /// What two masks keep of a layer.

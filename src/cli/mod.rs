@@ -11,6 +11,7 @@ mod fetch;
 mod inspect;
 mod memory;
 mod models;
+mod probe;
 mod progress;
 mod run;
 mod verify;
@@ -52,6 +53,8 @@ enum Command {
     Explain(explain::Args),
     /// Print what masks leave of a network: layer by layer, on paths from input to output, in FLOPs; and what they share.
     Inspect(inspect::Args),
+    /// Compare the norms of gradients and of meta-gradients layer by layer, as the number of inner steps grows.
+    Probe(probe::Args),
     /// List data sets, fetch them, check their files, measure how fast they are read.
     Data(data::Args),
     /// List the devices of this machine and which one would be used.
@@ -83,6 +86,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Probe(args)) => probe::run(&args, settings),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Models(args)) => models::run(&args),

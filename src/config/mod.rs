@@ -4,6 +4,7 @@
 mod check;
 pub(crate) mod merge;
 mod method;
+mod probe;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use crate::{Policy, UnrollOptions};
 pub use check::Check;
 pub use merge::{Layered, Settings, to_toml};
 pub use method::Method;
+pub use probe::ProbeConfig;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -306,18 +308,19 @@ impl RunConfig {
     }
 }
 
-impl Common {
+impl NetworkSettings {
     fn complete(&mut self) -> std::io::Result<()> {
-        self.train.milestones = Some(self.train.drops());
-        let network = &mut self.network;
-        for path in [
-            &mut network.init,
-            &mut network.data_dir,
-            &mut network.data_cache,
-        ] {
+        for path in [&mut self.init, &mut self.data_dir, &mut self.data_cache] {
             complete_path(path)?;
         }
         Ok(())
+    }
+}
+
+impl Common {
+    fn complete(&mut self) -> std::io::Result<()> {
+        self.train.milestones = Some(self.train.drops());
+        self.network.complete()
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! One experiment: prune a network at initialization, train what is left, test it.
 
 mod forecast;
+mod probe;
 mod pruning;
 
 use std::ops::ControlFlow;
@@ -19,6 +20,7 @@ use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
 use crate::train::{Metrics, TrainState, Trainer, evaluate};
 use crate::{DType, Device, Key, Params, TensorFile, models};
 
+pub use probe::{Probe, ProbeRow};
 pub use pruning::{Origin, Pruned};
 
 /// A configuration with all that it names.

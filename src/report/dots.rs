@@ -88,28 +88,49 @@ pub fn dots(words: &Words<'_>, rows: &[&str], series: &[Series], high: f64) -> P
     picture
 }
 
-/// What something leaves of each layer.
-pub struct LayerShares {
-    /// What it is.
+/// A number of each layer.
+pub struct LayerValues {
+    /// What it is of.
     pub label: String,
-    /// Shares of the layers' weights.
+    /// One a layer.
     pub values: Vec<f64>,
+}
+
+fn colored(layers: Vec<LayerValues>) -> Vec<Series> {
+    let colored = layers.into_iter().zip(HUES.into_iter().cycle());
+    colored
+        .map(|(LayerValues { label, values }, color)| Series {
+            color,
+            label,
+            values,
+        })
+        .collect()
 }
 
 /// Draws what several masks leave of each layer into an SVG or a PNG file.
 ///
 /// # Errors
 /// If the file's name ends otherwise, or it cannot be written.
-pub fn write_shares(file: &Path, layers: &[&str], shares: Vec<LayerShares>) -> anyhow::Result<()> {
-    let colored = shares.into_iter().zip(HUES.into_iter().cycle());
-    let series: Vec<Series> = colored
-        .map(|(LayerShares { label, values }, color)| Series {
-            color,
-            label,
-            values,
-        })
-        .collect();
-    shares_kept(layers, &series).write(file)
+pub fn write_shares(file: &Path, layers: &[&str], shares: Vec<LayerValues>) -> anyhow::Result<()> {
+    shares_kept(layers, &colored(shares)).write(file)
+}
+
+/// Draws norms of gradients by layer into an SVG or a PNG file.
+///
+/// # Errors
+/// If the file's name ends otherwise, or it cannot be written.
+pub fn write_norms(file: &Path, layers: &[&str], norms: Vec<LayerValues>) -> anyhow::Result<()> {
+    let values = norms.iter().flat_map(|norms| &norms.values).copied();
+    let finite = values.filter(|value| value.is_finite() && *value > 0.0);
+    let largest = finite.fold(f64::MIN_POSITIVE, f64::max);
+    let words = Words {
+        title: "Norm of gradients and meta-gradients by layer",
+        alt: format!("Dot plot of the L2 norms in {} layers.", layers.len()),
+        axis: "L2 norm",
+        label: None,
+    };
+    let high = largest.log10().ceil();
+    dots(&words, layers, &colored(norms), high).write(file)
 }
 
 /// What is left of each layer, as shares of its weights.

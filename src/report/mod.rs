@@ -22,7 +22,7 @@ mod text;
 use std::path::Path;
 
 pub use comparison::{ComparedRun, ComparisonReport};
-pub use dots::{LayerShares, write_shares};
+pub use dots::{LayerValues, write_norms, write_shares};
 pub use filters::Filters;
 pub use gather::report_run;
 pub use scores::ScoredLayer;

@@ -51,7 +51,7 @@ impl Subject {
                 shape,
             }
         };
-        Mask::new(prunable(&self.params).iter().map(layer).collect())
+        Mask::from_layers(prunable(&self.params).iter().map(layer).collect())
     }
 
     fn statistics(&self, mask: &Mask) -> Statistics {
@@ -278,13 +278,13 @@ fn channel_masks_stand_for_weights() {
         .map(|(n, ..)| n.into())
         .collect();
     let first = [true, false, true, true];
-    let mask = Mask::new(vec![layer(&names[0], first), layer(&names[1], [true; 4])]);
+    let mask = Mask::from_layers(vec![layer(&names[0], first), layer(&names[1], [true; 4])]);
     let statistics = vgg.statistics(&mask);
     let kept: Vec<usize> = statistics.layers.iter().map(|layer| layer.kept).collect();
     let effective: Vec<usize> = statistics.layers.iter().map(|l| l.effective).collect();
     assert_eq!(kept, [27, 144, 8]);
     assert_eq!(effective, [27, 108, 8]);
-    let strange = Mask::new(vec![layer("conv9.weight", first)]);
+    let strange = Mask::from_layers(vec![layer("conv9.weight", first)]);
     let (params, state) = (&vgg.params, &vgg.state);
     let error = Statistics::of(&*vgg.net, params, state, &strange, vgg.image).unwrap_err();
     assert!(error.to_string().contains("conv9.weight"), "{error}");

@@ -77,12 +77,8 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
     }
     writeln!(text)?;
     let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
-    let weights = |count: usize, sparsity: f64| {
-        format!(
-            "{count} of {}, sparsity {}",
-            mask.weights,
-            percent(sparsity)
-        )
+    let weights = |count: usize, what: &str, sparsity: f64| {
+        format!("{count} of {}, {what} {}", mask.weights, percent(sparsity))
     };
     let flops = format!(
         "{} of {}, on paths {}",
@@ -91,11 +87,16 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
         percent(mask.flops_effective)
     );
     let mut line = |name: &str, value: String| writeln!(text, "  {name:<14} {value}");
-    line("weights kept", weights(mask.kept, mask.sparsity))?;
     line(
-        "on a path",
-        weights(mask.effective, mask.effective_sparsity),
+        "weights kept",
+        weights(mask.kept, "sparsity", mask.sparsity),
     )?;
+    let effective = weights(
+        mask.effective,
+        "effective sparsity",
+        mask.effective_sparsity,
+    );
+    line("on a path", effective)?;
     line("FLOPs kept", flops)?;
     for layer in &mask.collapsed {
         let warning = format!("no path from the input to the output passes {layer}");
@@ -103,7 +104,7 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "  {:<36} {:>10} {:>10} {:>10} {:>9}  density",
+        "  {:<36} {:>10} {:>10} {:>10} {:>9}",
         "layer", "weights", "kept", "on a path", "density"
     )?;
     for layer in &mask.layers {

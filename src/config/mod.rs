@@ -65,6 +65,9 @@ pub struct CompareConfig {
     /// inverted scores.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub checks: Vec<Check>,
+    /// The sparsities with checks; without it, all.
+    #[arg(long, value_delimiter = ',')]
+    pub check_sparsities: Option<Vec<f64>>,
     #[command(flatten)]
     #[serde(flatten)]
     /// What comparisons share.
@@ -77,15 +80,16 @@ impl CompareConfig {
     pub fn runs(&self) -> Vec<RunConfig> {
         let mut runs = Vec::new();
         for &pruner in &self.pruners {
-            let (sparsities, checks) = match pruner {
-                Method::Dense => (&[0.0][..], &[][..]),
-                _ => (&self.sparsities[..], &self.checks[..]),
+            let sparsities = match pruner {
+                Method::Dense => &[0.0][..],
+                _ => &self.sparsities[..],
             };
-            let checks: Vec<Option<Check>> = std::iter::once(None)
-                .chain(checks.iter().copied().map(Some))
-                .collect();
             for &sparsity in sparsities {
-                for &check in &checks {
+                let checked = self.check_sparsities.as_ref();
+                let checked = pruner != Method::Dense
+                    && checked.is_none_or(|sparsities| sparsities.contains(&sparsity));
+                let checks = self.checks.iter().copied().map(Some).filter(|_| checked);
+                for check in std::iter::once(None).chain(checks) {
                     runs.extend(self.seeds.iter().map(|&seed| RunConfig {
                         pruner,
                         sparsity,

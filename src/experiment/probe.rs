@@ -118,8 +118,9 @@ impl Experiment {
         let key = self.keys()[1];
         let mut failed = None;
         // Where the steps are more than an epoch has batches, another follows.
-        let mut batches = (0..)
-            .flat_map(|epoch| loader.epoch(key.fold_in(epoch)))
+        let epochs = std::iter::once(key).chain((1..).map(|epoch| key.fold_in(epoch)));
+        let mut batches = epochs
+            .flat_map(|key| loader.epoch(key))
             .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
         let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
         let mut task = Task::new(&self.net, params, state, batches, key);

@@ -182,7 +182,7 @@ fn layers_without_a_path_are_warned_of() {
         "--pruner dense --check shuffle",
         "--mask cut.safetensors --check reinit",
     ] {
-        let folder = args.replace(' ', "");
+        let folder = args.replace([' ', '-'], "");
         place.bad(
             &format!("run {SMALL} {args} --out {folder}"),
             &["`check`", "`pruner`"],

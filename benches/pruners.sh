@@ -8,8 +8,7 @@ cd "$(dirname "$0")/.."
 seeds="${SEEDS:-0,1,2,3,4}"
 sparsities="${SPARSITIES:-0.8,0.9,0.95,0.98,0.99}"
 checked="${CHECKED:-0.95}"
-epochs="${EPOCHS:-3}"
-networks="${NETWORKS:-lenet-5 vgg:8,M,16,M,32}"
+networks="${NETWORKS:-lenet-5 lenet-300-100}"
 model="${MODEL:-resnet-18}"
 batch="${BATCH:-64}"
 out="${OUT:-runs/pruners}"
@@ -28,7 +27,14 @@ known() {
         sed -n 's/.*"name": "\(.*\) mlp:2".*/,\1/p' | tr -d '\n'
 }
 pruners="${PRUNERS:-dense$(known)}"
-devices="${DEVICES:-cpu$("$prospr" devices | grep -q '^gpu:0: ' && echo ' gpu')}"
+# A rate at which the dense network trains, and as many epochs as it needs to come close to its best.
+recipe() {
+    case $1 in
+    lenet-300-100) echo "--epochs ${EPOCHS:-6} --lr 0.1" ;;
+    *) echo "--epochs ${EPOCHS:-4} --lr 0.01" ;;
+    esac
+}
+devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
 
 {
     sed "\\|^$mark\$|q" "$page"
@@ -39,7 +45,8 @@ devices="${DEVICES:-cpu$("$prospr" devices | grep -q '^gpu:0: ' && echo ' gpu')}
         echo
         echo "### \`$network\`"
         echo
-        set -- --model "$network" --epochs "$epochs" --seeds "$seeds" --sparsities "$sparsities" \
+        # shellcheck disable=SC2046
+        set -- --model "$network" $(recipe "$network") --seeds "$seeds" --sparsities "$sparsities" \
             --checks shuffle,reinit,invert --check-sparsities "$checked" --pruners "$pruners"
         echo "\`prospr compare $*\`"
         echo
@@ -54,7 +61,7 @@ devices="${DEVICES:-cpu$("$prospr" devices | grep -q '^gpu:0: ' && echo ' gpu')}
             echo
             echo "\`prospr bench prune --model $model --batch $batch --device $device\`"
             echo
-            "$prospr" bench prune --model "$model" --batch "$batch" --device "$device" --repeats 3 --markdown
+            "$prospr" bench prune --model "$model" --batch "$batch" --device "$device" --repeats 2 --markdown
         done
     fi
 } >"$work/page.md"

@@ -32,6 +32,7 @@ pub struct PruneArgs {
 
 #[derive(clap::Args)]
 #[command(mut_arg("pruner", |arg| arg.hide(true)), mut_arg("sparsity", |arg| arg.hide(true)))]
+#[command(mut_arg("check", |arg| arg.hide(true)))]
 pub struct TrainArgs {
     #[command(flatten)]
     call: Call,

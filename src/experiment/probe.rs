@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use super::{Experiment, Initial};
 use crate::datasets::Loader;
-use crate::nn::Batch;
-use crate::pruners::{ProsPr, Task};
+use crate::pruners::ProsPr;
 use crate::report::{LayerValues, write_norms};
 use crate::{DType, Device, Params, Tensor, Tree};
 
@@ -75,7 +74,7 @@ impl Experiment {
             let method = ProsPr { steps, ..*method };
             let start = Instant::now();
             let loader = self.pruning_data();
-            let gradient = self.meta_gradient(&method, &initial, loader)?;
+            let gradient = self.with_task(&initial, loader, |task| method.magnitudes(task))?;
             let seconds = start.elapsed().as_secs_f64();
             layers = gradient.iter().map(|(name, ..)| name.into()).collect();
             let values = values(&gradient)?;
@@ -109,28 +108,6 @@ impl Experiment {
         })
     }
 
-    fn meta_gradient(
-        &self,
-        method: &ProsPr,
-        Initial { params, state }: &Initial,
-        loader: Loader,
-    ) -> anyhow::Result<Params> {
-        let key = self.keys()[1];
-        let mut failed = None;
-        // Where the steps are more than an epoch has batches, another follows.
-        let epochs = std::iter::once(key).chain((1..).map(|epoch| key.fold_in(epoch)));
-        let mut batches = epochs
-            .flat_map(|key| loader.epoch(key))
-            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
-        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
-        let mut task = Task::new(&self.net, params, state, batches, key);
-        let gradient = method.magnitudes(&mut task);
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(gradient?),
-        }
-    }
-
     /// The same numbers in the other precision.
     fn in_f64(&self, method: &ProsPr, initial: &Initial) -> anyhow::Result<Vec<Vec<f64>>> {
         let cpu = Device::cpu();
@@ -152,7 +129,7 @@ impl Experiment {
             dtype: DType::F64,
             ..self.pruning_data()
         };
-        values(&self.meta_gradient(method, &initial, loader)?)
+        values(&self.with_task(&initial, loader, |task| method.magnitudes(task))?)
     }
 }
 

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Experiment, Initial};
 use crate::config::{Check, Method};
+use crate::datasets::Loader;
 use crate::nn::Batch;
-use crate::pruners::{Mask, Sparsity, Statistics, Task, inverted, prunable};
+use crate::pruners::{self, Mask, Sparsity, Statistics, Task, inverted, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
 use crate::{DType, TensorFile};
@@ -130,20 +131,7 @@ impl Experiment {
         }
         let pruner = config.pruner.pruner(&settings, config.sparsity)?;
         let pruner = pruner.context("a dense network has no scores")?;
-        let key = self.keys()[1];
-        let mut failed = None;
-        let mut batches = self
-            .pruning_data()
-            .epoch(key)
-            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
-        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
-        let Initial { params, state } = initial;
-        let mut task = Task::new(&self.net, params, state, batches, key);
-        let scores = pruner.scores(&mut task);
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        let scores = scores?;
+        let scores = self.with_task(initial, self.pruning_data(), |task| pruner.scores(task))?;
         let ranked = match inverts {
             true => &inverted(&scores),
             false => &scores,
@@ -153,6 +141,27 @@ impl Experiment {
         file.insert_all("", &scores)?;
         file.write(&folder.path("scores.safetensors"))?;
         Ok(mask)
+    }
+
+    /// What a function makes of a network and of batches without end: one pass over the data, and others in other orders.
+    pub(super) fn with_task<T>(
+        &self,
+        Initial { params, state }: &Initial,
+        loader: Loader,
+        f: impl FnOnce(&mut Task<'_>) -> pruners::Result<T>,
+    ) -> anyhow::Result<T> {
+        let key = self.keys()[1];
+        let mut failed = None;
+        let passes = std::iter::once(key).chain((1..).map(|number| key.fold_in(number)));
+        let mut batches = passes
+            .flat_map(|key| loader.epoch(key))
+            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
+        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
+        let found = f(&mut Task::new(&self.net, params, state, batches, key));
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(found?),
+        }
     }
 
     /// What training begins with: the network that was scored, or for one of the checks a newly drawn one.

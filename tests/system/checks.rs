@@ -1,6 +1,7 @@
 //! Sanity checks of pruned runs, and comparisons in which layers collapse.
 
 use prospr::TensorFile;
+use prospr::config::{Check, CompareConfig, Method, Settings};
 
 use crate::place::{Place, SMALL, has, text};
 
@@ -188,4 +189,29 @@ fn layers_without_a_path_are_warned_of() {
             &["`check`", "`pruner`"],
         );
     }
+}
+
+#[test]
+fn checks_may_be_of_some_sparsities_alone() {
+    let config = CompareConfig {
+        pruners: vec![Method::Dense, Method::Snip],
+        sparsities: vec![0.5, 0.9],
+        checks: vec![Check::Shuffle, Check::Invert],
+        check_sparsities: Some(vec![0.9]),
+        ..CompareConfig::defaults()
+    };
+    let labels: Vec<String> = config.runs().iter().map(|run| run.label()).collect();
+    let expected = [
+        "dense-s0",
+        "snip-0.5-s0",
+        "snip-0.9-s0",
+        "snip-0.9-shuffle-s0",
+        "snip-0.9-invert-s0",
+    ];
+    assert_eq!(labels, expected);
+    let all = CompareConfig {
+        check_sparsities: None,
+        ..config
+    };
+    assert_eq!(all.runs().len(), 1 + 2 * 3);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compares all pruning methods on the embedded digits and writes the tables of docs/pruners.md anew: sh benches/pruners.sh
-# Accuracies: two networks, five seeds, five sparsities, the sanity checks at one of them. Costs: scores of ResNet-18 on the
+# Accuracies: two networks, five seeds, five sparsities, the sanity checks at one of them. Norms of meta-gradients. Costs: scores of ResNet-18 on the
 # CPU and, where there is one, on a GPU. What is begun under runs/pruners goes on; delete that folder to begin anew.
 # For other tables set NETWORKS, PRUNERS, SPARSITIES, CHECKED, SEEDS, EPOCHS, MODEL, BATCH (0: no costs), DEVICES, OUT or PAGE.
 set -eu
@@ -53,6 +53,23 @@ devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
         echo "prospr compare $*" >&2
         "$prospr" compare "$@" --device cpu --resume --out "$out/$name" >/dev/null
         cat "$out/$name/comparison.md"
+    done
+    echo
+    echo "### Meta-gradients"
+    for network in $networks; do
+        # What inner steps are probed with, a line each.
+        while read -r flags; do
+            echo
+            echo "\`prospr probe --model $network $flags\`"
+            echo
+            echo '```text'
+            # shellcheck disable=SC2086
+            "$prospr" probe --model "$network" $flags --roundings --device cpu --quiet </dev/null
+            echo '```'
+        done <<'LIST'
+--inner-lr 0.1
+--inner-lr 0.01
+LIST
     done
     if [ "$batch" != 0 ]; then
         echo

@@ -4,9 +4,11 @@
 //! The whole public API is on this page. [`prelude`] has what most programs need.
 
 pub mod bench;
+pub mod comparison;
 pub mod config;
 pub mod experiment;
 pub mod forecast;
+pub mod inspection;
 pub mod report;
 pub mod results;
 pub mod run_folder;

@@ -10,6 +10,7 @@
 //! checkpoints/best.safetensors    the weights with the highest test accuracy so far
 //! model.safetensors               the weights after training, as PyTorch's load_state_dict wants them
 //! results.json                    what came out
+//! collapsed.json                  in a comparison: the layer that would have kept nothing, instead of all after pruning
 //! report.html                     the same, to look at
 //! ```
 

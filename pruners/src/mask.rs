@@ -67,6 +67,21 @@ impl MaskLayer {
 }
 
 impl Mask {
+    /// A mask of these layers.
+    ///
+    /// # Panics
+    /// If a layer has more or fewer elements than its shape.
+    pub fn from_layers(layers: Vec<MaskLayer>) -> Mask {
+        for MaskLayer { name, shape, keep } in &layers {
+            let (found, expected) = (keep.len(), shape.iter().product::<usize>());
+            assert!(
+                found == expected,
+                "layer `{name}` of shape {shape:?} takes {expected} elements, found {found}"
+            );
+        }
+        Mask { layers }
+    }
+
     /// Keeps exactly the `⌈n(1 − sparsity)⌉` highest scores of all layers together. Equal scores rank by place:
     /// earlier layers and elements first.
     ///

@@ -1,4 +1,4 @@
-//! How fast a device computes: kernels one by one, a training step, ProsPr's meta-gradient. Every figure is held against
+//! How fast a device computes: kernels one by one, a training step, ProsPr's meta-gradient, pruning methods. Every figure is held against
 //! what the same device reaches in the same run with a bare copy or a bare matrix product; a kernel against Burn's too.
 
 mod kernels;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{Device, Precision};
 
 pub use kernels::kernels;
-pub use network::{meta, train};
+pub use network::{meta, prune, train};
 
 /// How to measure.
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
-//! `prospr bench train` and `prospr bench meta`: whole networks, on random images.
+//! `prospr bench train`, `prospr bench meta` and `prospr bench prune`: whole networks, on random images.
 
 use std::time::Duration;
 
 use super::kernels::matmul_rate;
 use super::measure::measure;
 use super::{Limits, Options, Row, Work, sizes};
-use crate::config::unroll_policy;
+use crate::config::{Method, RunConfig, Settings, unroll_policy};
 use crate::forecast::Forecast;
 use crate::models::{Model, by_name};
 use crate::nn::{Batch, Net, Summary};
@@ -127,4 +127,49 @@ pub fn meta(model: &str, steps: usize, policy: &str, options: &Options) -> anyho
         policy: Some(policy.into()),
         ..sample.row_with_first(options, format!("meta {model}"), subject.size())
     })
+}
+
+/// Images a batch of [`prune`], unless the options say otherwise.
+const PRUNING_BATCH: usize = 64;
+
+/// Measures the scores of pruning methods with their usual settings, all batches alike; methods of several iterations make
+/// so many. Dense networks have no scores.
+///
+/// # Errors
+/// If there is no such network, or the device fails.
+pub fn prune(
+    model: &str,
+    methods: &[Method],
+    iterations: usize,
+    options: &Options,
+    watch: &mut dyn FnMut(&Row),
+) -> anyhow::Result<Vec<Row>> {
+    let options = Options {
+        batch: options.batch.or(Some(PRUNING_BATCH)),
+        ..options.clone()
+    };
+    let subject = Subject::new(model, &options)?;
+    let RunConfig {
+        sparsity, common, ..
+    } = RunConfig::defaults();
+    let mut settings = common.prune;
+    settings.iterations = iterations;
+    let mut rows = Vec::new();
+    for method in methods {
+        let Some(pruner) = method.pruner(&settings, sparsity)? else {
+            continue;
+        };
+        let sample = measure(&options, ALLOWED, || {
+            let mut batches = std::iter::repeat(subject.batch.clone());
+            let (params, state) = (&subject.params, &subject.state);
+            let mut task = Task::new(&subject.net, params, state, &mut batches, Key::new(2));
+            pruner.scores(&mut task)?;
+            Ok(())
+        })?;
+        let name = format!("{} {model}", method.name());
+        let row = sample.row_with_first(&options, name, subject.size());
+        watch(&row);
+        rows.push(row);
+    }
+    Ok(rows)
 }

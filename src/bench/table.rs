@@ -93,8 +93,8 @@ impl Table {
         table.finish(beside)
     }
 
-    /// Of meta-gradients.
-    pub fn of_meta(markdown: bool, beside: Option<Beside>) -> Table {
+    /// Of meta-gradients and of pruning methods.
+    pub fn of_scores(markdown: bool, beside: Option<Beside>) -> Table {
         let mut table = Table::new(36, markdown);
         table.add("first ms", 10, |r| r.first_ms.map(time).unwrap_or_default());
         table.add("ms", 10, |r| time(r.ms));

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use prospr::bench::table::{Beside, Table};
 use prospr::bench::{self, Options, Row};
+use prospr::config::Method;
 use prospr::{Device, Precision};
 
 #[derive(clap::Args)]
@@ -37,6 +39,20 @@ enum Command {
         /// What is kept for the reverse sweep: keep, per-step, every:K or auto:BYTES.
         #[arg(long, default_value = "per-step")]
         policy: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// The scores of pruning methods for a network, on random images; 64 a batch unless it is set.
+    Prune {
+        /// The network: a name that `prospr models` lists.
+        #[arg(long, default_value = "resnet-18")]
+        model: String,
+        /// The methods; without it, all.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        pruners: Vec<Method>,
+        /// How many iterations methods of several iterations make.
+        #[arg(long, default_value_t = 1)]
+        iterations: usize,
         #[command(flatten)]
         how: How,
     },
@@ -94,15 +110,36 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             steps,
             policy,
             how,
-        } => how.measure(Table::of_meta, |options, watch| {
-            anyhow::ensure!(
-                options.precision == Precision::F32,
-                "scores are always computed in f32; leave `--precision {}` out",
-                options.precision
-            );
+        } => how.measure(Table::of_scores, |options, watch| {
+            f32_only(options)?;
             one(bench::meta(&model.model, *steps, policy, options)?, watch)
         }),
+        Command::Prune {
+            model,
+            pruners,
+            iterations,
+            how,
+        } => {
+            anyhow::ensure!(*iterations > 0, "`--iterations` must be 1 or more, found 0");
+            let methods = match &pruners[..] {
+                [] => Method::value_variants(),
+                some => some,
+            };
+            how.measure(Table::of_scores, |options, watch| {
+                f32_only(options)?;
+                bench::prune(model, methods, *iterations, options, watch)
+            })
+        }
     }
+}
+
+fn f32_only(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        options.precision == Precision::F32,
+        "scores are always computed in f32; leave `--precision {}` out",
+        options.precision
+    );
+    Ok(())
 }
 
 fn one(row: Row, watch: &mut dyn FnMut(&Row)) -> anyhow::Result<Vec<Row>> {

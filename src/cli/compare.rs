@@ -1,13 +1,13 @@
 //! `prospr compare`, and what `prospr` does without arguments.
 
-use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::config::{CompareConfig, to_toml};
-use prospr::experiment::{Experiment, Outcome};
-use prospr::report::{ComparedRun, ComparisonReport, report_run};
-use prospr::results::{Comparison, Summary};
+use prospr::comparison::{Collapse, Comparison};
+use prospr::config::{CompareConfig, RunConfig, to_toml};
+use prospr::experiment::{Experiment, Outcome, Watch};
+use prospr::report::{ComparedRun, ComparisonReport, Table, report_run};
 use prospr::run_folder::RunFolder;
 
 use super::call::{Call, Place, catch_stops};
@@ -34,60 +34,60 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     } = call.place(settings, "compare", |config| &config.common.network.device)?;
     catch_stops()?;
     let mut runs: Vec<ComparedRun> = Vec::new();
+    let mut collapsed: Vec<Collapse> = Vec::new();
     for run in config.runs() {
         let label = run.label();
         let root = folder.path(&label);
-        let experiment = Experiment::new(run, &device)?;
+        let mut experiment = Experiment::new(run, &device)?;
+        experiment.unchecked_mask = unchecked_mask(&experiment.config, &folder);
         // What an interrupted comparison has begun, this one goes on with.
         let own = if root.join("config.toml").exists() {
             RunFolder::open(&root)?
         } else {
             RunFolder::create(&root, &experiment.toml()?)?
         };
+        if let Some(known) = own.json("collapsed.json")? {
+            collapsed.push(known);
+            continue;
+        }
         let mut progress = Progress::new(label, config.common.train.epochs, call.quiet);
-        match experiment.run(&own, &mut progress)? {
-            Outcome::Finished(results) => runs.push(report_run(&experiment, &own, &results)?),
-            stopped => return Ok(tell_stopped(call, &stopped, &folder)),
+        match experiment.run(&own, &mut progress) {
+            Ok(Outcome::Finished(results)) => runs.push(report_run(&experiment, &own, &results)?),
+            Ok(stopped) => return Ok(tell_stopped(call, &stopped, &folder)),
+            Err(error) => {
+                let Some(collapse) = Collapse::of(&error, &experiment.config) else {
+                    return Err(error);
+                };
+                progress.note(&format!("not trained: {error}"));
+                own.write_json("collapsed.json", &collapse)?;
+                collapsed.push(collapse);
+            }
         }
     }
     let comparison = Comparison {
         version: env!("CARGO_PKG_VERSION").into(),
         runs: runs.iter().map(|run| run.results.clone()).collect(),
+        collapsed,
     };
     folder.write_json("results.json", &comparison)?;
     let report = ComparisonReport {
         runs: &runs,
+        comparison: &comparison,
         config_toml: &to_toml(&config, Some(&device.to_string()))?,
-        version: &comparison.version,
     };
     report.write(folder.root())?;
-    let text = || table(&comparison.summaries()) + &report_line(&folder);
-    call.show(&comparison, text)?;
+    call.show(&comparison, || {
+        Table::of(&comparison).text() + &report_line(&folder)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(rows: &[Summary]) -> String {
-    let mut text = format!(
-        "{:<20} {:>8} {:>18} {:>15} {:>10} {:>10}\n",
-        "pruner", "sparsity", "weights kept", "test top-1", "prune", "train"
-    );
-    for row in rows {
-        let top1 = 100.0 * row.test_top1.mean;
-        let accuracy = match row.test_top1.deviation {
-            Some(deviation) => format!("{top1:.2} ± {:.2} %", 100.0 * deviation),
-            None => format!("{top1:.2} %"),
-        };
-        writeln!(
-            text,
-            "{:<20} {:>6.1} % {:>18} {:>15} {:>8.2} s {:>8.1} s",
-            row.pruner,
-            100.0 * row.sparsity,
-            format!("{} of {}", row.weights_kept, row.weights),
-            accuracy,
-            row.prune_seconds,
-            row.train_seconds
-        )
-        .expect("strings take all");
-    }
-    text
+/// The mask that the same run without its check has chosen.
+fn unchecked_mask(config: &RunConfig, folder: &RunFolder) -> Option<PathBuf> {
+    let unchecked = RunConfig {
+        check: None,
+        ..config.clone()
+    };
+    let mask = folder.path(&unchecked.label()).join("mask.safetensors");
+    (config.check.is_some() && mask.exists()).then_some(mask)
 }

@@ -8,8 +8,10 @@ mod devices;
 mod eval;
 mod explain;
 mod fetch;
+mod inspect;
 mod memory;
 mod models;
+mod probe;
 mod progress;
 mod run;
 mod verify;
@@ -49,6 +51,10 @@ enum Command {
     Bench(bench::Args),
     /// Print the kernels that a training step, a test or a meta-gradient is compiled to, and the memory they take.
     Explain(explain::Args),
+    /// Print what masks leave of a network: layer by layer, on paths from input to output, in FLOPs; and what they share.
+    Inspect(inspect::Args),
+    /// Compare the norms of gradients and of meta-gradients layer by layer, as the number of inner steps grows.
+    Probe(probe::Args),
     /// List data sets, fetch them, check their files, measure how fast they are read.
     Data(data::Args),
     /// List the devices of this machine and which one would be used.
@@ -79,6 +85,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Eval(args)) => eval::run(&args, settings),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Probe(args)) => probe::run(&args, settings),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Models(args)) => models::run(&args),

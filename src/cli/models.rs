@@ -48,6 +48,8 @@ struct LayerRow {
     name: String,
     shape: Vec<usize>,
     weights: usize,
+    /// Of one image, in evaluation.
+    flops: u64,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -63,13 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let model = Model::of(name)?;
-    let image = match &args.image {
-        Some(sizes) => sizes[..]
-            .try_into()
-            .ok()
-            .with_context(|| format!("--image takes C,H,W, found {} numbers", sizes.len()))?,
-        None => model.image,
-    };
+    let image = image(args.image.as_deref())?.unwrap_or(model.image);
     let row = row(model, name, image, args.classes.unwrap_or(model.classes))?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&row)?),
@@ -78,13 +74,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The value of `--image`.
+pub fn image(sizes: Option<&[usize]>) -> anyhow::Result<Option<[usize; 3]>> {
+    let sizes = sizes.map(|sizes| {
+        let three = sizes.try_into().ok();
+        three.with_context(|| format!("--image takes C,H,W, found {} numbers", sizes.len()))
+    });
+    sizes.transpose()
+}
+
 fn row(model: &Model, name: &str, image: [usize; 3], classes: usize) -> anyhow::Result<Row> {
     let net = by_name(name, image, classes)?;
     let summary = Summary::of(&*net, image, &Device::cpu());
-    let layer = |Layer { name, shape }: Layer| LayerRow {
+    let layer = |Layer { name, shape, flops }: Layer| LayerRow {
         name,
         weights: shape.iter().product(),
         shape,
+        flops,
     };
     Ok(Row {
         name: name.into(),
@@ -153,7 +159,7 @@ fn sizes(shape: &[usize]) -> String {
 }
 
 /// Three digits and a unit.
-fn short(count: u64) -> String {
+pub fn short(count: u64) -> String {
     let (value, unit) = match count as f64 {
         count if count >= 1e9 => (count / 1e9, "G"),
         count => (count / 1e6, "M"),

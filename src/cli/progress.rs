@@ -85,6 +85,9 @@ impl Watch for Progress {
                 pruned.seconds
             ));
         }
+        if let Some(note) = pruned.collapse_note() {
+            self.line(&note);
+        }
     }
 
     fn step(

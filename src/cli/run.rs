@@ -32,6 +32,7 @@ pub struct PruneArgs {
 
 #[derive(clap::Args)]
 #[command(mut_arg("pruner", |arg| arg.hide(true)), mut_arg("sparsity", |arg| arg.hide(true)))]
+#[command(mut_arg("check", |arg| arg.hide(true)))]
 pub struct TrainArgs {
     #[command(flatten)]
     call: Call,
@@ -124,7 +125,8 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
     if let Some(note) = experiment.skip_note() {
         call.say(&note);
     }
-    let file = state_dict(&initial.params, &initial.state, 0)?;
+    let start = experiment.training_start(initial);
+    let file = state_dict(&start.params, &start.state, 0)?;
     file.write(&folder.path("init.safetensors"))?;
     let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;
     call.show(&statistics, || table(&pruned.layers))?;

@@ -1,8 +1,10 @@
 //! What a run is made of. Every setting has one name, on the command line, in a TOML or JSON file and in the
 //! `config.toml` of a run folder; its documentation is the command line's help.
 
+mod check;
 pub(crate) mod merge;
 mod method;
+mod probe;
 
 use std::path::PathBuf;
 
@@ -13,8 +15,10 @@ use crate::optim::{Schedule, Sgd};
 use crate::pruners::{MaskOptions, Sparsity};
 use crate::{Policy, Precision, UnrollOptions};
 
+pub use check::Check;
 pub use merge::{Layered, Settings, to_toml};
 pub use method::Method;
+pub use probe::ProbeConfig;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -28,6 +32,9 @@ pub struct RunConfig {
     /// Train with this mask instead of choosing one.
     #[arg(long, value_name = "FILE", help_heading = "Pruning")]
     pub mask: Option<PathBuf>,
+    /// A sanity check: shuffle the mask within layers, draw new weights for training, or invert the scores.
+    #[arg(long, value_enum, help_heading = "Pruning")]
+    pub check: Option<Check>,
     /// Draws the initial weights, the pruning batches and the order of training.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -54,6 +61,13 @@ pub struct CompareConfig {
     /// Seeds, one run each.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub seeds: Vec<u64>,
+    /// Sanity checks: for each pruned run also one with its mask shuffled within layers, with new weights, or with
+    /// inverted scores.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub checks: Vec<Check>,
+    /// The sparsities with checks; without it, all.
+    #[arg(long, value_delimiter = ',')]
+    pub check_sparsities: Option<Vec<f64>>,
     #[command(flatten)]
     #[serde(flatten)]
     /// What comparisons share.
@@ -61,24 +75,30 @@ pub struct CompareConfig {
 }
 
 impl CompareConfig {
-    /// Every run of the comparison. A dense network has no sparsity to vary.
+    /// Every run of the comparison, checks after the runs that they are of. A dense network has no sparsity to vary and
+    /// no checks.
     pub fn runs(&self) -> Vec<RunConfig> {
         let mut runs = Vec::new();
         for &pruner in &self.pruners {
-            let dense = &[0.0][..];
-            let sparsities = if pruner == Method::Dense {
-                dense
-            } else {
-                &self.sparsities
+            let sparsities = match pruner {
+                Method::Dense => &[0.0][..],
+                _ => &self.sparsities[..],
             };
             for &sparsity in sparsities {
-                runs.extend(self.seeds.iter().map(|&seed| RunConfig {
-                    pruner,
-                    sparsity,
-                    mask: None,
-                    seed,
-                    common: self.common.clone(),
-                }));
+                let checked = self.check_sparsities.as_ref();
+                let checked = pruner != Method::Dense
+                    && checked.is_none_or(|sparsities| sparsities.contains(&sparsity));
+                let checks = self.checks.iter().copied().map(Some).filter(|_| checked);
+                for check in std::iter::once(None).chain(checks) {
+                    runs.extend(self.seeds.iter().map(|&seed| RunConfig {
+                        pruner,
+                        sparsity,
+                        mask: None,
+                        check,
+                        seed,
+                        common: self.common.clone(),
+                    }));
+                }
             }
         }
         runs
@@ -274,33 +294,40 @@ impl TrainSettings {
 impl RunConfig {
     /// The run's name among others.
     pub fn label(&self) -> String {
-        match self.pruner {
-            _ if self.mask.is_some() => format!("mask-s{}", self.seed),
-            Method::Dense => format!("dense-s{}", self.seed),
-            method => format!("{}-{}-s{}", method.name(), self.sparsity, self.seed),
-        }
+        let what = match self.pruner {
+            _ if self.mask.is_some() => "mask".into(),
+            Method::Dense => "dense".into(),
+            method => format!("{}-{}", method.name(), self.sparsity),
+        };
+        let check = self.check.map(|check| format!("-{}", check.name()));
+        format!("{what}{}-s{}", check.unwrap_or_default(), self.seed)
     }
 
     /// # Errors
     /// If a setting is out of range, with its name.
     pub fn check(&self) -> anyhow::Result<()> {
         Sparsity::new(self.sparsity)?;
+        anyhow::ensure!(
+            self.check.is_none() || (self.mask.is_none() && self.pruner != Method::Dense),
+            "`check` changes what a pruner chose; choose a `pruner`, and no `mask`"
+        );
         self.common.check()
+    }
+}
+
+impl NetworkSettings {
+    fn complete(&mut self) -> std::io::Result<()> {
+        for path in [&mut self.init, &mut self.data_dir, &mut self.data_cache] {
+            complete_path(path)?;
+        }
+        Ok(())
     }
 }
 
 impl Common {
     fn complete(&mut self) -> std::io::Result<()> {
         self.train.milestones = Some(self.train.drops());
-        let network = &mut self.network;
-        for path in [
-            &mut network.init,
-            &mut network.data_dir,
-            &mut network.data_cache,
-        ] {
-            complete_path(path)?;
-        }
-        Ok(())
+        self.network.complete()
     }
 
     fn check(&self) -> anyhow::Result<()> {

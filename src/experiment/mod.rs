@@ -1,9 +1,11 @@
 //! One experiment: prune a network at initialization, train what is left, test it.
 
 mod forecast;
+mod probe;
 mod pruning;
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +20,7 @@ use crate::run_folder::{Checkpoint, Log, RunFolder, state_dict};
 use crate::train::{Metrics, TrainState, Trainer, evaluate};
 use crate::{DType, Device, Key, Params, Precision, TensorFile, models};
 
+pub use probe::{Probe, ProbeRow};
 pub use pruning::{Origin, Pruned};
 
 /// A configuration with all that it names.
@@ -32,6 +35,8 @@ pub struct Experiment {
     pub net: Net,
     /// Damaged images that were left out, where the settings say so.
     pub skipped: Option<Arc<Skipped>>,
+    /// The mask of the same run without its check, if it is there already.
+    pub unchecked_mask: Option<PathBuf>,
 }
 
 /// A network before training.
@@ -120,11 +125,12 @@ impl Experiment {
             data,
             net,
             skipped,
+            unchecked_mask: None,
         })
     }
 
-    /// The keys of initial weights, pruning batches and training.
-    fn keys(&self) -> [Key; 3] {
+    /// The keys of initial weights, pruning batches, training and checks.
+    fn keys(&self) -> [Key; 4] {
         Key::new(self.config.seed).split()
     }
 
@@ -229,7 +235,7 @@ impl Experiment {
         }
         watch.pruned(&pruned);
         let trainer = self.trainer(pruned.mask.as_ref())?;
-        let Initial { params, state } = &initial;
+        let Initial { params, state } = &self.training_start(initial);
         let mut at = match folder.checkpoint(params, state, &self.device)? {
             Some(at) => {
                 watch.note(&format!(
@@ -342,6 +348,7 @@ impl Experiment {
         Results {
             version: env!("CARGO_PKG_VERSION").into(),
             pruner: pruned.origin.pruner.clone(),
+            check: pruned.origin.check,
             model: self.config.common.network.model.clone(),
             data: self.data.name.clone(),
             sparsity_requested: pruned.origin.sparsity_requested,
@@ -356,6 +363,8 @@ impl Experiment {
             params_kept: params.numel() - weights + kept,
             weights,
             weights_kept: kept,
+            effective_sparsity: Some(pruned.effective_sparsity()),
+            flops_kept: Some(pruned.flops_kept()),
             layers: pruned.layers.clone(),
             prune_seconds: pruned.seconds,
             train_seconds: last.seconds,

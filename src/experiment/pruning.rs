@@ -2,14 +2,17 @@
 
 use std::time::Instant;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::{Experiment, Initial};
+use crate::config::{Check, Method};
+use crate::datasets::Loader;
 use crate::nn::Batch;
-use crate::pruners::{Mask, Sparsity, Task, prunable};
+use crate::pruners::{self, Mask, Sparsity, Statistics, Task, inverted, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
-use crate::{Params, TensorFile};
+use crate::{DType, TensorFile};
 
 /// Which weights stay, and how that came.
 pub struct Pruned {
@@ -21,6 +24,8 @@ pub struct Pruned {
     pub seconds: f64,
     /// The prunable layers, whole for a dense network.
     pub layers: Vec<LayerResult>,
+    /// What the mask leaves of the network; none for a dense one.
+    pub statistics: Option<Statistics>,
 }
 
 /// `pruning.json`
@@ -29,6 +34,10 @@ struct PruningFile {
     #[serde(flatten)]
     origin: Origin,
     prune_seconds: f64,
+    #[serde(default)]
+    effective_sparsity: Option<f64>,
+    #[serde(default)]
+    flops_kept: Option<f64>,
     layers: Vec<LayerResult>,
 }
 
@@ -37,8 +46,17 @@ struct PruningFile {
 pub struct Origin {
     /// The method's name.
     pub pruner: String,
+    /// What was changed about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
     /// The network's name.
     pub model: String,
+    /// Channels, height and width of its images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<[usize; 3]>,
+    /// How many classes they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
     /// The fraction of weights that was to be removed.
     pub sparsity_requested: f64,
     /// The seed of the initial weights.
@@ -55,7 +73,10 @@ impl Experiment {
         let weights = prunable(&initial.params);
         let mut origin = Origin {
             pruner: config.pruner.name(),
+            check: config.check,
             model: config.common.network.model.clone(),
+            image: Some(self.data.train.shape),
+            classes: Some(self.data.classes),
             sparsity_requested: config.sparsity,
             seed: config.seed,
         };
@@ -75,47 +96,98 @@ impl Experiment {
             });
             let known = folder.json::<PruningFile>("pruning.json")?;
             let seconds = known.map_or(0.0, |file| file.prune_seconds);
-            let pruned = Pruned::new(Some(mask), origin, seconds, &weights);
+            let pruned = self.pruned(Some(mask), origin, seconds, initial)?;
             if path != &own {
                 pruned.save(folder)?;
             }
             return Ok(pruned);
         }
-        let start = Instant::now();
-        let Some(pruner) = config
-            .pruner
-            .pruner(&config.common.prune, config.sparsity)?
-        else {
-            return Ok(Pruned::new(None, origin, 0.0, &weights));
-        };
-        let key = self.keys()[1];
-        let mut failed = None;
-        let mut batches = self
-            .pruning_data()
-            .epoch(key)
-            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
-        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
-        let Initial { params, state } = initial;
-        let mut task = Task::new(&self.net, params, state, batches, key);
-        let scores = pruner.scores(&mut task);
-        if let Some(error) = failed {
-            return Err(error.into());
+        if config.pruner == Method::Dense {
+            return self.pruned(None, origin, 0.0, initial);
         }
-        let scores = scores?;
-        let options = config.common.prune.mask();
-        let mask = Mask::global(&scores, Sparsity::new(config.sparsity)?, options)?;
+        let start = Instant::now();
+        let mask = match (&self.unchecked_mask, config.check) {
+            (Some(path), Some(Check::Shuffle | Check::Reinit)) => Mask::load(path, &weights)?.0,
+            _ => self.chosen(folder, initial)?,
+        };
+        let mask = match config.check {
+            Some(Check::Shuffle) => mask.shuffled(self.keys()[3]),
+            _ => mask,
+        };
         let seconds = start.elapsed().as_secs_f64();
-        let mut file = TensorFile::new(String::new());
-        file.insert_all("", &scores)?;
-        file.write(&folder.path("scores.safetensors"))?;
-        let pruned = Pruned::new(Some(mask), origin, seconds, &weights);
+        let pruned = self.pruned(Some(mask), origin, seconds, initial)?;
         pruned.save(folder)?;
         Ok(pruned)
     }
-}
 
-impl Pruned {
-    fn new(mask: Option<Mask>, origin: Origin, seconds: f64, weights: &Params) -> Pruned {
+    /// The mask of the pruner's scores, which are saved.
+    fn chosen(&self, folder: &RunFolder, initial: &Initial) -> anyhow::Result<Mask> {
+        let config = &self.config;
+        let mut settings = config.common.prune.clone();
+        let inverts = config.check == Some(Check::Invert);
+        if inverts {
+            // Later iterations score what earlier ones left: the lowest of their scores are those that are gone.
+            settings.iterations = 1;
+        }
+        let pruner = config.pruner.pruner(&settings, config.sparsity)?;
+        let pruner = pruner.context("a dense network has no scores")?;
+        let scores = self.with_task(initial, self.pruning_data(), |task| pruner.scores(task))?;
+        let ranked = match inverts {
+            true => &inverted(&scores),
+            false => &scores,
+        };
+        let mask = Mask::global(ranked, Sparsity::new(config.sparsity)?, settings.mask())?;
+        let mut file = TensorFile::new(String::new());
+        file.insert_all("", &scores)?;
+        file.write(&folder.path("scores.safetensors"))?;
+        Ok(mask)
+    }
+
+    /// What a function makes of a network and of batches without end: one pass over the data, and others in other orders.
+    pub(super) fn with_task<T>(
+        &self,
+        Initial { params, state }: &Initial,
+        loader: Loader,
+        f: impl FnOnce(&mut Task<'_>) -> pruners::Result<T>,
+    ) -> anyhow::Result<T> {
+        let key = self.keys()[1];
+        let mut failed = None;
+        let passes = std::iter::once(key).chain((1..).map(|number| key.fold_in(number)));
+        let mut batches = passes
+            .flat_map(|key| loader.epoch(key))
+            .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
+        let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
+        let found = f(&mut Task::new(&self.net, params, state, batches, key));
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(found?),
+        }
+    }
+
+    /// What training begins with: the network that was scored, or for one of the checks a newly drawn one.
+    pub fn training_start(&self, scored: Initial) -> Initial {
+        if self.config.check != Some(Check::Reinit) {
+            return scored;
+        }
+        let (params, state) = self.net.init(self.keys()[3], DType::F32, &self.device);
+        Initial { params, state }
+    }
+
+    fn pruned(
+        &self,
+        mask: Option<Mask>,
+        origin: Origin,
+        seconds: f64,
+        initial: &Initial,
+    ) -> anyhow::Result<Pruned> {
+        let Initial { params, state } = initial;
+        let statistics = match &mask {
+            Some(mask) => {
+                let image = self.data.train.shape;
+                Some(Statistics::of(&*self.net, params, state, mask, image)?)
+            }
+            None => None,
+        };
         let layer = |name: &str, weights: usize, kept: usize| LayerResult {
             name: name.into(),
             weights,
@@ -130,18 +202,50 @@ impl Pruned {
                     .collect()
             }
             None => {
+                let weights = prunable(params);
                 let weights = weights.iter();
                 weights
                     .map(|(name, _, w)| layer(name, w.numel(), w.numel()))
                     .collect()
             }
         };
-        Pruned {
+        Ok(Pruned {
             mask,
             origin,
             seconds,
             layers,
-        }
+            statistics,
+        })
+    }
+}
+
+impl Pruned {
+    /// The fraction of prunable weights that was removed or lies on no path from the input to the output.
+    pub fn effective_sparsity(&self) -> f64 {
+        let statistics = self.statistics.as_ref();
+        statistics.map_or(0.0, Statistics::effective_sparsity)
+    }
+
+    /// The share of the FLOPs of the prunable layers that is left.
+    pub fn flops_kept(&self) -> f64 {
+        self.statistics.as_ref().map_or(1.0, Statistics::flops_kept)
+    }
+
+    /// A warning if nothing gets through some layers.
+    pub fn collapse_note(&self) -> Option<String> {
+        let collapsed: Vec<String> = self
+            .statistics
+            .iter()
+            .flat_map(Statistics::collapsed)
+            .map(|layer| {
+                format!(
+                    "`{}` ({} of {} weights kept)",
+                    layer.name, layer.kept, layer.weights
+                )
+            })
+            .collect();
+        let note = "layer collapse: no path from the input to the output passes";
+        (!collapsed.is_empty()).then(|| format!("{note} {}", collapsed.join(", ")))
     }
 
     /// Writes the statistics and then the mask, which shows that pruning is done.
@@ -149,6 +253,8 @@ impl Pruned {
         let statistics = PruningFile {
             origin: self.origin.clone(),
             prune_seconds: self.seconds,
+            effective_sparsity: Some(self.effective_sparsity()),
+            flops_kept: Some(self.flops_kept()),
             layers: self.layers.clone(),
         };
         folder.write_json("pruning.json", &statistics)?;

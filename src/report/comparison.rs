@@ -8,8 +8,11 @@ use super::comparison_plots as plots;
 use super::filters::{Filters, Panel, draw};
 use super::html::{Cell, Inline, Page};
 use super::picture::{HUES, INK, PAPER, mixed};
-use super::text::{count, mean_percent, percent, seconds, short_percent};
-use crate::results::{EpochRow, Mean, Results};
+use super::table::Table;
+use super::text::{percent, seconds, short_percent};
+use crate::comparison::{Comparison, Mean};
+use crate::config::Check;
+use crate::results::{EpochRow, Results};
 use crate::write_atomically;
 
 /// So many filters of a run are shown; its own report has more.
@@ -31,12 +34,12 @@ pub struct ComparedRun {
 /// A comparison's report. Runs with the same pruner and sparsity are one group, whose seeds are averaged.
 #[derive(Clone, Copy, Debug)]
 pub struct ComparisonReport<'a> {
-    /// One for each pruner, sparsity and seed; the groups are shown in the order of their first runs.
+    /// One for each pruner, sparsity, check and seed; the groups are shown in the order of their first runs.
     pub runs: &'a [ComparedRun],
+    /// Their numbers, and the runs without a result.
+    pub comparison: &'a Comparison,
     /// The configuration, as text.
     pub config_toml: &'a str,
-    /// Version of the program.
-    pub version: &'a str,
 }
 
 /// The runs that differ in nothing but their seeds; at least one.
@@ -54,52 +57,87 @@ pub struct Group<'a> {
 }
 
 impl ComparisonReport<'_> {
-    /// Writes `report.html`, `accuracy.png`, `sparsity.png` and, if there is something to show,
-    /// `accuracy-by-sparsity.png` and `filters.png` into a folder that exists.
+    /// Writes `comparison.md`, `report.html`, `accuracy.png`, `sparsity.png` and, if there is something to show,
+    /// `accuracy-by-sparsity.png` and `filters.png` into a folder that exists. Pictures are of the runs without checks;
+    /// if all of those collapsed, there are none.
     ///
     /// # Errors
     /// If there are no runs, a file cannot be written, or filters do not have the shape that they claim.
     pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let table = Table::of(self.comparison);
+        anyhow::ensure!(
+            !table.rows.is_empty(),
+            "a comparison's report needs at least one run, but there is none"
+        );
+        write_atomically(&dir.join("comparison.md"), table.markdown().as_bytes())?;
         let groups = groups(self.runs);
-        let Some(first) = self.runs.first() else {
-            anyhow::bail!("a comparison's report needs at least one run, but there is none");
+        let title = match self.runs.first() {
+            Some(ComparedRun { results, .. }) => {
+                format!("Comparison: {} on {}", results.model, results.data)
+            }
+            None => "Comparison".into(),
         };
-        let Results { model, data, .. } = &first.results;
-        let mut page = Page::new(&format!("Comparison: {model} on {data}"));
-        page.paragraph("verdict", &verdict(&groups));
+        let mut page = Page::new(&title);
+        if !groups.is_empty() {
+            page.paragraph("verdict", &verdict(&groups));
+        }
+        if !self.comparison.collapsed.is_empty() {
+            page.paragraph(
+                "warning",
+                "Layers collapsed: some masks would have kept no weight of a layer, and were not trained.",
+            );
+        }
+        let cells = table.rows.into_iter();
+        let cells: Vec<Vec<Cell>> = cells
+            .map(|row| row.into_iter().map(Cell::from).collect())
+            .collect();
+        page.table(&table.columns, &cells, false);
+        page.paragraph(
+            "note",
+            "Test accuracy after the last epoch; means over seeds ± sample standard deviations. Effective sparsity counts \
+             weights that lie on no path from the input to the output as removed.",
+        );
+        if !groups.is_empty() {
+            self.pictures(&mut page, dir, &groups)?;
+        }
+        page.heading("Runs");
+        let rows: Vec<Vec<Cell>> = self.runs.iter().map(run_row).collect();
         page.table(
             &[
-                "pruner",
+                "run",
+                "check",
+                "seed",
                 "sparsity",
-                "weights kept",
                 "test top-1",
-                "best top-1",
                 "top-5",
-                "pruning",
+                "best top-1",
+                "epoch of best",
                 "training",
-                "seeds",
             ],
-            &groups.iter().map(Group::row).collect::<Vec<_>>(),
+            &rows,
             false,
         );
-        if groups.iter().any(|group| group.runs.len() > 1) {
-            page.paragraph("note", "Means over seeds ± sample standard deviations.");
-        }
+        page.details("Configuration", self.config_toml);
+        let html = page.html(&self.comparison.version);
+        Ok(write_atomically(&dir.join("report.html"), html.as_bytes())?)
+    }
 
+    /// The sections with plots and filters.
+    fn pictures(&self, page: &mut Page, dir: &Path, groups: &[Group<'_>]) -> anyhow::Result<()> {
         page.heading("Accuracy");
         page.figure(
             dir,
             "accuracy.png",
-            &plots::curves(&groups),
+            &plots::curves(groups),
             Inline::Svg,
             "Share of test images whose class has the largest output, after each epoch; means over seeds. Colours are \
              pruners, paler ones lower sparsities.",
         )?;
-        if plots::sparsities(&groups).len() > 1 {
+        if plots::sparsities(groups).len() > 1 {
             page.figure(
                 dir,
                 "accuracy-by-sparsity.png",
-                &plots::frontier(&groups),
+                &plots::frontier(groups),
                 Inline::Svg,
                 "Test accuracy after the last epoch against the share of weights that is left, on a logarithmic scale; \
                  means over seeds, bars of one standard deviation. The broken line is the dense network.",
@@ -109,13 +147,13 @@ impl ComparisonReport<'_> {
         page.figure(
             dir,
             "sparsity.png",
-            &plots::layers(&groups),
+            &plots::layers(groups),
             Inline::Svg,
             "What each pruner leaves of each layer, first layer on top, on a logarithmic scale; means over seeds, at \
              the highest sparsity that was compared. A ring at the left border is a layer of which nothing is left.",
         )?;
 
-        let highest = plots::sparsities(&groups).last().copied();
+        let highest = plots::sparsities(groups).last().copied();
         let pictured: Vec<(&Group<'_>, &Filters)> = groups
             .iter()
             .filter(|group| !group.pruned() || Some(group.sparsity) == highest)
@@ -135,25 +173,7 @@ impl ComparisonReport<'_> {
             );
             page.figure(dir, "filters.png", &picture, Inline::Png, &caption)?;
         }
-
-        page.heading("Runs");
-        let rows: Vec<Vec<Cell>> = self.runs.iter().map(run_row).collect();
-        page.table(
-            &[
-                "run",
-                "seed",
-                "sparsity",
-                "test top-1",
-                "best top-1",
-                "epoch of best",
-                "training",
-            ],
-            &rows,
-            false,
-        );
-        page.details("Configuration", self.config_toml);
-        let html = page.html(self.version);
-        Ok(write_atomically(&dir.join("report.html"), html.as_bytes())?)
+        Ok(())
     }
 }
 
@@ -183,27 +203,6 @@ impl Group<'_> {
     pub fn top1(&self) -> f64 {
         Mean::of(&self.values(|r| r.test_top1)).mean
     }
-
-    fn row(&self) -> Vec<Cell> {
-        let results = &self.runs[0].results;
-        let mean = |value: fn(&Results) -> f64| Mean::of(&self.values(value)).mean;
-        vec![
-            self.pruner.into(),
-            percent(mean(|r| r.sparsity)).into(),
-            format!(
-                "{} of {}",
-                count(results.weights_kept),
-                count(results.weights)
-            )
-            .into(),
-            mean_percent(&self.values(|r| r.test_top1)).into(),
-            mean_percent(&self.values(|r| r.best_test_top1)).into(),
-            mean_percent(&self.values(|r| r.test_top5)).into(),
-            seconds(mean(|r| r.prune_seconds)).into(),
-            seconds(mean(|r| r.train_seconds)).into(),
-            self.runs.len().to_string().into(),
-        ]
-    }
 }
 
 fn run_row(run: &ComparedRun) -> Vec<Cell> {
@@ -214,9 +213,11 @@ fn run_row(run: &ComparedRun) -> Vec<Cell> {
     };
     vec![
         name,
+        results.check.map_or("", Check::title).into(),
         results.seed.to_string().into(),
         percent(results.sparsity).into(),
         percent(results.test_top1).into(),
+        percent(results.test_top5).into(),
         percent(results.best_test_top1).into(),
         results.best_epoch.to_string().into(),
         seconds(results.train_seconds).into(),
@@ -245,10 +246,10 @@ fn verdict(groups: &[Group<'_>]) -> String {
     )
 }
 
-/// Groups in the order of their first runs.
+/// Groups of the runs without checks, in the order of their first runs.
 fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for run in runs {
+    for run in runs.iter().filter(|run| run.results.check.is_none()) {
         let Results {
             pruner,
             sparsity_requested: sparsity,

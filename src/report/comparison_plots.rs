@@ -1,14 +1,14 @@
 //! The plots of a comparison.
 
 use plotters::style::RGBColor;
-use plotters::style::text_anchor::HPos;
 
-use super::axes::{Axes, Key, head, head_height, log_ticks, percent_axis};
+use super::axes::{Axes, Key, head, head_height, percent_axis};
 use super::comparison::Group;
-use super::picture::{INK, Picture, TEXT, WIDTH, shortened, text_width};
+use super::dots::{Series, shares_kept};
+use super::picture::{Picture, WIDTH};
 use super::plots::{accuracy_axes, curve, share};
 use super::text::{percent, short_percent};
-use crate::results::Mean;
+use crate::comparison::Mean;
 
 type Legend = Vec<(Key, RGBColor, String)>;
 
@@ -155,81 +155,20 @@ pub fn layers(groups: &[Group<'_>]) -> Picture {
     let layers = shown
         .first()
         .map_or(&[][..], |group| &group.runs[0].results.layers);
-    let legend: Legend = shown
-        .iter()
-        .map(|group| (Key::Dot, group.hue, group.name()))
-        .collect();
-    let (row, size) = if layers.len() > 24 {
-        (17.0, 11.0)
-    } else {
-        (24.0, TEXT)
-    };
-    let top = head_height(&legend);
-    let bottom = top + row * layers.len() as f64;
-    let alt = format!(
-        "Dot plot of the share of weights that is left in each of {} layers.",
-        layers.len()
-    );
-    let mut picture = Picture::new(bottom + 56.0, alt);
-    head(&mut picture, "Share of weights kept by layer", &legend);
-
     let left_of = |group: &Group<'_>, name: &str| {
         let layers = group.runs.iter().flat_map(|run| &run.results.layers);
         let shares: Vec<f64> = layers.filter(|l| l.name == name).map(share).collect();
+        // Of another network's layer there is none.
         Mean::of(&shares).mean
     };
-    let shares: Vec<Vec<f64>> = layers
+    let names: Vec<&str> = layers.iter().map(|layer| &layer.name[..]).collect();
+    let series: Vec<Series> = shown
         .iter()
-        .map(|layer| {
-            shown
-                .iter()
-                .map(|group| left_of(group, &layer.name))
-                .collect()
+        .map(|group| Series {
+            color: group.hue,
+            label: group.name(),
+            values: names.iter().map(|name| left_of(group, name)).collect(),
         })
         .collect();
-    let least = shares
-        .iter()
-        .flatten()
-        .copied()
-        .filter(|&s| s > 0.0)
-        .fold(0.1, f64::min);
-    let names: Vec<String> = layers
-        .iter()
-        .map(|l| shortened(&l.name, size, 200.0))
-        .collect();
-    let widest = names
-        .iter()
-        .map(|name| text_width(name, size))
-        .fold(0.0, f64::max);
-    let axes = Axes {
-        across: (34.0 + widest, WIDTH - 40.0),
-        down: (top, bottom),
-        x: (least.log10().floor(), 0.0),
-        y: (layers.len() as f64, 0.0),
-    };
-    let ticks: Vec<(f64, String)> = log_ticks(axes.x.0, 0.0)
-        .into_iter()
-        .map(|(v, _)| (v, short_percent(10f64.powf(v))))
-        .collect();
-    axes.label_across(&mut picture, &ticks, true);
-    axes.name_across(&mut picture, "kept");
-    for (i, name) in names.iter().enumerate() {
-        let middle = axes.down.0 + (i as f64 + 0.5) * row;
-        let at = (axes.across.0 - 12.0, middle + size * 0.35);
-        picture.text(at, HPos::Right, size, INK, name.as_str());
-        for (k, group) in shown.iter().enumerate() {
-            // Pruners that agree lie a little apart.
-            let apart = (0.6 * row / shown.len() as f64).min(5.0);
-            let y = middle + apart * (k as f64 - 0.5 * (shown.len() - 1) as f64);
-            match shares[i][k] {
-                share if share > 0.0 => {
-                    picture.circle((axes.across(share.log10()), y), 4.5, group.hue)
-                }
-                0.0 => picture.ring((axes.across.0, y), 4.5, group.hue),
-                // Another network's layer.
-                _ => {}
-            }
-        }
-    }
-    picture
+    shares_kept(&names, &series)
 }

@@ -1,6 +1,7 @@
 //! From a run folder to its report.
 
 use super::{ComparedRun, Filters, RunReport, ScoredLayer};
+use crate::config::Check;
 use crate::experiment::{Experiment, Initial};
 use crate::pruners::{Mask, prunable};
 use crate::results::Results;
@@ -17,7 +18,7 @@ pub fn report_run(
     folder: &RunFolder,
     results: &Results,
 ) -> anyhow::Result<ComparedRun> {
-    let initial = experiment.initial()?;
+    let initial = experiment.training_start(experiment.initial()?);
     let weights = prunable(&initial.params);
     let path = folder.path("mask.safetensors");
     let mask = match path.exists() {
@@ -30,7 +31,9 @@ pub fn report_run(
         filters: filters(experiment, folder, &initial, mask.as_ref())?,
         report: format!("{}/report.html", experiment.config.label()),
     };
-    let scores = scores(folder, mask.as_ref())?;
+    // A check's mask does not follow the scores from high to low.
+    let follows = !matches!(results.check, Some(Check::Shuffle | Check::Invert));
+    let scores = scores(folder, mask.as_ref().filter(|_| follows))?;
     let report = RunReport {
         results,
         history: &run.history,

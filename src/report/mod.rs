@@ -5,6 +5,7 @@
 mod axes;
 mod comparison;
 mod comparison_plots;
+mod dots;
 mod filters;
 mod gather;
 mod html;
@@ -13,6 +14,7 @@ mod plots;
 #[cfg(test)]
 mod sample;
 mod scores;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,9 +22,11 @@ mod text;
 use std::path::Path;
 
 pub use comparison::{ComparedRun, ComparisonReport};
+pub use dots::{LayerValues, write_norms, write_shares};
 pub use filters::Filters;
 pub use gather::report_run;
 pub use scores::ScoredLayer;
+pub use table::Table;
 
 use crate::results::{EpochRow, LayerResult, Results};
 use crate::write_atomically;
@@ -122,7 +126,9 @@ fn title(results: &Results) -> String {
         format!("{pruner}: {model} on {data}")
     } else {
         let sparsity = short_percent(results.sparsity_requested);
-        format!("{pruner} at {sparsity}: {model} on {data}")
+        let check = results.check.map(|check| format!(", {}", check.title()));
+        let check = check.unwrap_or_default();
+        format!("{pruner} at {sparsity}{check}: {model} on {data}")
     }
 }
 
@@ -144,6 +150,7 @@ fn verdict(results: &Results) -> String {
 
 fn facts(results: &Results) -> Vec<(&'static str, String)> {
     let of = |kept, all| format!("{} of {}", count(kept), count(all));
+    let share = |share: Option<f64>| share.map_or("–".into(), percent);
     vec![
         ("Network", results.model.clone()),
         ("Data", results.data.clone()),
@@ -157,6 +164,8 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
                 short_percent(results.sparsity_requested)
             ),
         ),
+        ("Effective sparsity", share(results.effective_sparsity)),
+        ("FLOPs kept", share(results.flops_kept)),
         (
             "Prunable weights",
             of(results.weights_kept, results.weights),

@@ -1,5 +1,7 @@
 //! Pictures as lists of shapes, drawn alike into SVG for the page and PNG for the file beside it.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Once;
 
 use anyhow::Context;
@@ -10,6 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, register_font};
 
 use super::html::escape;
+use crate::write_atomically;
 
 /// Text and marks.
 pub const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
@@ -172,6 +175,27 @@ impl Picture {
                 ExtendedColorType::Rgb8,
             )?;
         Ok(png)
+    }
+
+    /// Writes the picture as an SVG or a PNG file, as the file's name ends.
+    ///
+    /// # Errors
+    /// If the name ends otherwise, or the file cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let bytes = match ending.to_ascii_lowercase().as_str() {
+            "svg" => {
+                let svg = self.svg()?;
+                let own = "<svg xmlns=\"http://www.w3.org/2000/svg\"";
+                svg.replacen("<svg", own, 1).into_bytes()
+            }
+            "png" => self.png()?,
+            _ => anyhow::bail!(
+                "{} is no name of a picture; let it end in .svg or .png",
+                path.display()
+            ),
+        };
+        Ok(write_atomically(path, &bytes)?)
     }
 
     /// Its height in CSS pixels.

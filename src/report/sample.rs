@@ -88,6 +88,7 @@ pub fn results(
     Results {
         version: "0.1.0".into(),
         pruner: pruner.into(),
+        check: None,
         model: "lenet5".into(),
         data: "mnist5k".into(),
         sparsity_requested: requested,
@@ -102,6 +103,8 @@ pub fn results(
         params_kept: weights_kept + 580,
         weights,
         weights_kept,
+        effective_sparsity: Some(requested),
+        flops_kept: Some(1.0 - requested),
         layers,
         prune_seconds: 0.53,
         train_seconds: last.seconds,

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::sample::{compared, filters, history, layers, results, scores};
 use super::*;
+use crate::comparison::{Collapse, Comparison};
+use crate::config::Check;
 
 const FOUR: [&str; 4] = ["accuracy.png", "sparsity.png", "scores.png", "filters.png"];
 
@@ -55,11 +57,14 @@ fn checked(dir: &Path, pictures: &[&str]) -> String {
         assert!(colors.len() > 20, "{name} is blank");
         assert!(html.contains(&format!("<a href=\"{name}\">PNG</a>")));
     }
-    let files = fs::read_dir(dir).unwrap().count();
+    let files = fs::read_dir(dir).unwrap().flatten();
+    let files = files
+        .filter(|f| f.path().extension() != Some("md".as_ref()))
+        .count();
     assert_eq!(
         files,
         pictures.len() + 1,
-        "nothing but the page and its pictures"
+        "nothing but the page, its table and its pictures"
     );
     html
 }
@@ -175,6 +180,14 @@ fn filters_of_every_shape() {
     );
 }
 
+fn comparison(runs: &[ComparedRun]) -> Comparison {
+    Comparison {
+        version: "0.1.0".into(),
+        runs: runs.iter().map(|run| run.results.clone()).collect(),
+        collapsed: Vec::new(),
+    }
+}
+
 #[test]
 fn a_comparison() {
     let mut runs = Vec::new();
@@ -187,10 +200,26 @@ fn a_comparison() {
             runs.push(compared("random", sparsity, seed, random));
         }
     }
+    runs.push(compared("random", 0.98, 0, 0.11));
+    runs.last_mut().unwrap().results.check = Some(Check::Shuffle);
+    let mut comparison = comparison(&runs);
+    let collapse = |pruner: &str, check, seed| Collapse {
+        pruner: pruner.into(),
+        check,
+        sparsity_requested: 0.98,
+        seed,
+        layer: "conv1.weight".into(),
+        weights: 500,
+    };
+    comparison.collapsed = vec![
+        collapse("random", Some(Check::Shuffle), 1),
+        collapse("prospr", Some(Check::Invert), 0),
+        collapse("synflow", None, 0),
+    ];
     let report = ComparisonReport {
         runs: &runs,
+        comparison: &comparison,
         config_toml: "seeds = [0, 1]\n",
-        version: "0.1.0",
     };
     let dir = tempfile::tempdir().unwrap();
     report.write(dir.path()).unwrap();
@@ -206,19 +235,43 @@ fn a_comparison() {
     assert!(html.contains("<a href=\"prospr-0.98-seed1/report.html\">prospr</a>"));
     assert!(html.contains("with 98 % of the weights removed"));
     assert!(html.contains(" ± "));
+    let table = fs::read_to_string(dir.path().join("comparison.md")).unwrap();
+    for (row, line) in [
+        (
+            "pruner",
+            "test top-1 | shuffled | inverted | effective sparsity",
+        ),
+        (
+            "prospr | 94.66 %",
+            "± 1.59 % | – | collapsed: conv1.weight |",
+        ),
+        (
+            "random | 95.95 %",
+            "± 1.59 % | 10.21 %, 1 of 2 collapsed | – |",
+        ),
+        ("synflow | 98.00 %", "– | collapsed: conv1.weight | – | – |"),
+    ] {
+        let found = table.lines().find(|l| l.starts_with(&format!("| {row}")));
+        assert!(found.is_some_and(|l| l.contains(line)), "{row}: {table}");
+    }
 }
 
 #[test]
 fn a_comparison_of_one_dense_run_and_of_none() {
     let mut runs = vec![compared("dense", 0.0, 0, 0.9)];
     runs[0].filters = None;
-    let report = |runs| ComparisonReport {
-        runs,
-        config_toml: "",
-        version: "0.1.0",
+    let report = |runs: &[ComparedRun], dir: &Path| {
+        let comparison = &comparison(runs);
+        let config_toml = "";
+        ComparisonReport {
+            runs,
+            comparison,
+            config_toml,
+        }
+        .write(dir)
     };
     let dir = tempfile::tempdir().unwrap();
-    report(&runs).write(dir.path()).unwrap();
+    report(&runs, dir.path()).unwrap();
     checked(dir.path(), &FOUR[..2]);
-    assert!(report(&[]).write(dir.path()).is_err());
+    assert!(report(&[], dir.path()).is_err());
 }

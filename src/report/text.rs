@@ -1,6 +1,6 @@
 //! Numbers in words that people read.
 
-use crate::results::Mean;
+use crate::comparison::Mean;
 
 /// A count with its thousands apart.
 pub fn count(n: usize) -> String {

@@ -111,6 +111,30 @@ fn steps_and_meta_gradients_are_measured() {
 }
 
 #[test]
+fn scores_of_all_methods_are_measured() {
+    let place = Place::new();
+    for device in ["cpu", "gpu"] {
+        let how = format!("--quick --model lenet-5 --batch 2 --repeats 1 --device {device}");
+        let all = rows(&place, &format!("prune {how}"));
+        for method in ["prospr", "snip", "grasp", "synflow", "random"] {
+            let name = format!("{method} lenet-5");
+            let row = all.iter().find(|row| row["name"] == name[..]).unwrap();
+            assert_eq!(row["size"], "2x1x28x28");
+            assert!(number(row, "ms") > 0.0 && number(row, "peak_bytes") > 0.0);
+        }
+        assert!(!all.iter().any(|row| row["name"] == "dense lenet-5"));
+    }
+    let launches = |iterations: usize| {
+        let how = "--quick --model mlp:16 --batch 2 --repeats 1 --device cpu";
+        let args = format!("prune {how} --pruners synflow --iterations {iterations}");
+        let rows = rows(&place, &args);
+        assert_eq!(rows.len(), 1);
+        number(&rows[0], "launches")
+    };
+    assert!(launches(4) > 2.0 * launches(1));
+}
+
+#[test]
 fn tables_stand_beside_another_program() {
     let place = Place::new();
     let how = "bench train --quick --model mlp:16 --batch 2 --repeats 1 --device cpu";
@@ -146,6 +170,7 @@ fn wrong_wishes_say_what_there_is() {
             &["lenet-6", "lenet-5", "resnet-20"][..],
         ),
         ("meta --model resnet", &["resnet-18", "vgg:LAYERS"]),
+        ("prune --iterations 0", &["`--iterations`", "found 0"]),
         ("meta --policy all", &["`all`", "per-step", "every:K"]),
         ("kernels --batch 0", &["`--batch`", "found 0"]),
         ("train --repeats 0", &["`--repeats`", "found 0"]),

@@ -88,6 +88,7 @@ fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)>
         prospr::nn::linear(&x.reshape(&[x.shape()[0], 192]), &w["w"], None)
     });
     let experiment = Experiment {
+        unchecked_mask: None,
         skipped: skip_bad.then(Arc::default),
         config,
         device,

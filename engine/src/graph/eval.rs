@@ -284,15 +284,39 @@ fn lost(tensor: &Tensor) -> Error {
 /// assert_eq!(flops(&[x.matmul(&w).relu()]), 2 * 8 * 3 * 5);
 /// ```
 pub fn flops(outputs: &[Tensor]) -> u64 {
-    let nodes = pending(outputs);
-    nodes
-        .iter()
-        .map(|node| {
-            let inputs = node.inputs();
-            let inner = inputs.first().and_then(|input| input.shape().last());
-            node.0.op.flops(node.numel(), inner.copied())
-        })
-        .sum()
+    pending(outputs).iter().map(node_flops).sum()
+}
+
+fn node_flops(node: &Tensor) -> u64 {
+    let inputs = node.inputs();
+    let inner = inputs.first().and_then(|input| input.shape().last());
+    node.0.op.flops(node.numel(), inner.copied())
+}
+
+/// The [`flops`] of the operations that take each of these weights, as it is or with its axes in another order.
+pub(crate) fn flops_by_weight(outputs: &[Tensor], weights: &[Tensor]) -> Vec<u64> {
+    let at: HashMap<u64, usize> = weights.iter().map(Tensor::id).zip(0..).collect();
+    // The weight that a tensor is a view of.
+    let weight_of = |mut tensor: Tensor| loop {
+        match (at.get(&tensor.id()), &tensor.0.op) {
+            (Some(&index), _) => return Some(index),
+            (None, Op::Permute(_) | Op::Reshape) => {
+                let input = tensor.inputs().into_iter().next()?;
+                tensor = input;
+            }
+            (None, _) => return None,
+        }
+    };
+    let mut sums = vec![0; weights.len()];
+    for node in pending(outputs) {
+        let flops = node_flops(&node);
+        if flops > 0 {
+            for index in node.inputs().into_iter().filter_map(weight_of) {
+                sums[index] += flops;
+            }
+        }
+    }
+    sums
 }
 
 /// The nodes to compute, oldest first. Computed nodes that no trace holds any more lose their history here.

@@ -15,5 +15,5 @@ mod views;
 #[cfg(test)]
 pub(crate) use eval::programs;
 pub use eval::{EvalStats, eval, eval_stats, flops};
-pub(crate) use eval::{Traced, eval_scratch, evaluations};
+pub(crate) use eval::{Traced, eval_scratch, evaluations, flops_by_weight};
 pub use explain::{Explanation, Kernel, explain};

@@ -325,6 +325,8 @@ mod tests {
             let net = by_name(model.example, model.image, model.classes).unwrap();
             let summary = Summary::of(&*net, model.image, &Device::cpu());
             assert_eq!(summary.output[0], model.classes, "{}", model.name);
+            let layers: u64 = summary.layers.iter().map(|layer| layer.flops).sum();
+            assert_eq!(layers, summary.flops, "{}", model.name);
             assert!(summary.step_flops < 3 * summary.flops);
         }
     }

@@ -1,7 +1,8 @@
 //! What a network is and costs, read off its recorded graph; nothing is computed.
 
 use super::{Mode, Network};
-use crate::{DType, Device, Key, Params, Role, Tensor, flops, value_and_grad};
+use crate::graph::flops_by_weight;
+use crate::{DType, Device, Key, Params, Role, Tensor, Tree, flops, value_and_grad};
 
 /// A layer with weights that can be pruned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,9 @@ pub struct Layer {
     pub name: String,
     /// The weight's shape.
     pub shape: Vec<usize>,
+    /// Floating-point operations of one image in evaluation that multiply this weight's elements, each as often as
+    /// the others: a layer of which a share is left costs that share of them.
+    pub flops: u64,
 }
 
 /// Size and cost of a network.
@@ -59,15 +63,17 @@ impl Summary {
             .chain([loss])
             .collect();
         let weights = params.filter(|_, role| role == Role::Weight);
-        let layer = |(name, _, weight): (&str, _, &Tensor)| Layer {
+        let by_weight = flops_by_weight(std::slice::from_ref(&logits), &weights.leaves());
+        let layer = |((name, _, weight), flops): ((&str, _, &Tensor), u64)| Layer {
             name: name.strip_suffix(".weight").unwrap_or(name).into(),
             shape: weight.shape().into(),
+            flops,
         };
         Summary {
             output: logits.shape()[1..].into(),
             parameters: params.numel(),
             weights: weights.numel(),
-            layers: weights.iter().map(layer).collect(),
+            layers: weights.iter().zip(by_weight).map(layer).collect(),
             flops: flops(&[logits]),
             step_flops: flops(&step) / 2,
         }

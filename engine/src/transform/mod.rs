@@ -9,6 +9,7 @@ mod custom;
 mod grad;
 pub(crate) mod jit;
 mod jvp;
+mod pools;
 mod tape;
 mod unroll;
 mod vjp;
@@ -18,6 +19,7 @@ pub use custom::custom_vjp;
 pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
 pub use jit::{jit, jit_with};
 pub use jvp::{hvp, jvp};
+pub use pools::with_mean_pools;
 pub use unroll::{Policy, UnrollOptions, unroll};
 pub use vjp::{Pullback, vjp};
 

@@ -122,6 +122,27 @@ impl Tape {
             .collect())
     }
 
+    /// The outputs with every max pool replaced by the mean of its window; what stands in calls stays as it is.
+    pub fn with_mean_pools(self, outputs: &[Tensor]) -> Vec<Tensor> {
+        let mut new: HashMap<u64, Tensor> = HashMap::new();
+        for Entry { tensor, inputs, .. } in &self.entries {
+            let current = |input: &Tensor| new.get(&input.id()).unwrap_or(input).clone();
+            let replaced = match &tensor.0.op {
+                Op::PoolGather(window) => current(&inputs[0]).avg_pool2d(window.options),
+                Op::Call { .. } => continue,
+                _ if inputs.iter().all(|input| !new.contains_key(&input.id())) => continue,
+                op => {
+                    let inputs: Vec<Tensor> = inputs.iter().map(current).collect();
+                    let inputs: Vec<&Tensor> = inputs.iter().collect();
+                    Tensor::apply(op.clone(), &inputs, tensor.shape(), tensor.dtype())
+                }
+            };
+            new.insert(tensor.id(), replaced);
+        }
+        let replaced = |output: &Tensor| new.get(&output.id()).unwrap_or(output).clone();
+        outputs.iter().map(replaced).collect()
+    }
+
     /// Takes the other outputs of the entry's call off the tape; they stand right before it.
     fn siblings(&mut self, last: &Entry) -> Vec<Option<Tensor>> {
         let call = last.call.as_ref().expect("only calls have siblings");

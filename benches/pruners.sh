@@ -1,0 +1,86 @@
+#!/bin/sh
+# Compares all pruning methods on the embedded digits and writes the tables of docs/pruners.md anew: sh benches/pruners.sh
+# Accuracies: two networks, five seeds, five sparsities, the sanity checks at one of them. Norms of meta-gradients. Costs: scores of ResNet-18 on the
+# CPU and, where there is one, on a GPU. What is begun under runs/pruners goes on; delete that folder to begin anew.
+# For other tables set NETWORKS, PRUNERS, SPARSITIES, CHECKED, SEEDS, EPOCHS, MODEL, BATCH (0: no costs), DEVICES, OUT or PAGE.
+set -eu
+cd "$(dirname "$0")/.."
+seeds="${SEEDS:-0,1,2,3,4}"
+sparsities="${SPARSITIES:-0.8,0.9,0.95,0.98,0.99}"
+checked="${CHECKED:-0.95}"
+networks="${NETWORKS:-lenet-5 lenet-300-100}"
+model="${MODEL:-resnet-18}"
+batch="${BATCH:-64}"
+out="${OUT:-runs/pruners}"
+page="${PAGE:-docs/pruners.md}"
+mark='<!-- What follows is written by benches/pruners.sh. -->'
+grep -qxF "$mark" "$page" || { echo "$page lacks the line: $mark" >&2; exit 1; }
+
+cargo build --release --workspace
+prospr="${CARGO_TARGET_DIR:-target}/release/prospr"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+# All methods that the program knows, unless they are named.
+known() {
+    "$prospr" bench prune --quick --model mlp:2 --batch 2 --repeats 1 --device cpu --json |
+        sed -n 's/.*"name": "\(.*\) mlp:2".*/,\1/p' | tr -d '\n'
+}
+pruners="${PRUNERS:-dense$(known)}"
+# A rate at which the dense network trains, and as many epochs as it needs to come close to its best.
+recipe() {
+    case $1 in
+    lenet-300-100) echo "--epochs ${EPOCHS:-6} --lr 0.1" ;;
+    *) echo "--epochs ${EPOCHS:-4} --lr 0.01" ;;
+    esac
+}
+devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
+
+{
+    sed "\\|^$mark\$|q" "$page"
+    echo
+    echo "Measured on $(date -u +%Y-%m-%d) by version $("$prospr" --version | cut -d' ' -f2)."
+    for network in $networks; do
+        name=$(printf %s "$network" | tr ':,' '--')
+        echo
+        echo "### \`$network\`"
+        echo
+        # shellcheck disable=SC2046
+        set -- --model "$network" $(recipe "$network") --seeds "$seeds" --sparsities "$sparsities" \
+            --checks shuffle,reinit,invert --check-sparsities "$checked" --pruners "$pruners"
+        echo "\`prospr compare $*\`"
+        echo
+        echo "prospr compare $*" >&2
+        "$prospr" compare "$@" --device cpu --resume --out "$out/$name" >/dev/null
+        cat "$out/$name/comparison.md"
+    done
+    echo
+    echo "### Meta-gradients"
+    for network in $networks; do
+        # What inner steps are probed with, a line each.
+        while read -r flags; do
+            echo
+            echo "\`prospr probe --model $network $flags\`"
+            echo
+            echo '```text'
+            # shellcheck disable=SC2086
+            "$prospr" probe --model "$network" $flags --roundings --device cpu --quiet </dev/null
+            echo '```'
+        done <<'LIST'
+--inner-lr 0.1
+--inner-lr 0.01
+LIST
+    done
+    if [ "$batch" != 0 ]; then
+        echo
+        echo "### Costs"
+        for device in $devices; do
+            echo
+            echo "\`prospr bench prune --model $model --batch $batch --device $device\`"
+            echo
+            "$prospr" bench prune --model "$model" --batch "$batch" --device "$device" --repeats 2 --markdown
+        done
+    fi
+} >"$work/page.md"
+cp "$work/page.md" "$page"
+echo "$page is new"

@@ -1,0 +1,80 @@
+//! `prospr probe`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::ArgMatches;
+use prospr::config::{Method, ProbeConfig};
+use prospr::experiment::{Experiment, Probe, ProbeRow};
+
+use super::call::Call;
+
+#[derive(clap::Args)]
+#[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
+#[command(mut_arg("steps", |arg| arg.hide(true)))]
+pub struct Args {
+    /// Draw the norms into an .svg or .png file.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    #[command(flatten)]
+    call: Call,
+    #[command(flatten)]
+    settings: ProbeConfig,
+}
+
+pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let call = &args.call;
+    let Some(settings) = call.settings::<ProbeConfig>(matches)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    anyhow::ensure!(
+        !settings.given.contains("steps"),
+        "a probe has several numbers of inner steps: say them with `--meta-steps`, not `--steps`"
+    );
+    let config = settings.config;
+    let device = call.device(&config.network.device)?;
+    let experiment = Experiment::new(config.run(), &device)?;
+    let method = Method::Prospr.prospr(&config.prune)?;
+    let method = method.context("ProsPr is a method with inner steps")?;
+    let mut watch = |row: &ProbeRow| {
+        call.say(&format!("M = {}: {:.1} s", row.steps, row.seconds));
+    };
+    let probe = experiment.probe(&method, &config.meta_steps, config.roundings, &mut watch)?;
+    if let Some(file) = &args.picture {
+        probe.picture(file)?;
+    }
+    call.show(&probe, || text(&probe))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A column for each number of steps.
+fn text(probe: &Probe) -> String {
+    let mut text = format!(
+        "L2 norm of the effect of each weight on the loss after M inner steps, {} on {}\n",
+        probe.model, probe.data
+    );
+    let mut line = |name: &str, cell: &dyn Fn(&ProbeRow) -> String| {
+        let cells = probe.rows.iter().map(|row| format!("{:>10}", cell(row)));
+        text += &format!("{name:<36}{}\n", cells.collect::<String>());
+    };
+    let number = |value: Option<f64>| value.map_or("not finite".into(), |v| format!("{v:.2e}"));
+    line("M", &|row| row.steps.to_string());
+    for (at, layer) in probe.layers.iter().enumerate() {
+        line(layer, &|row| number(row.layers[at]));
+    }
+    line("all layers", &|row| number(row.norm));
+    line("times that of M = 0", &|row| match row.growth {
+        Some(growth) if growth < 1e4 => format!("{growth:.2}"),
+        growth => number(growth),
+    });
+    if probe.rows.iter().any(|row| row.rounding.is_some()) {
+        line("F32 against F64", &|row| number(row.rounding));
+    }
+    text + &match probe.unstable_from {
+        Some(steps) => format!(
+            "unstable from M = {steps}: the norm is more than ten times that of M = 0, or not finite\n"
+        ),
+        None => "stable: no norm is more than ten times that of M = 0\n".into(),
+    }
+}

@@ -1,0 +1,180 @@
+//! What comes out of several runs: `results.json` of a comparison, and its numbers over seeds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Check, RunConfig};
+use crate::pruners;
+use crate::results::Results;
+
+/// `results.json` of a comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Version of the program.
+    pub version: String,
+    /// One for each pruner, sparsity, check and seed.
+    pub runs: Vec<Results>,
+    /// Those that have no result.
+    #[serde(default)]
+    pub collapsed: Vec<Collapse>,
+}
+
+/// A run that ended in pruning, because a layer would have kept nothing: `collapsed.json` of its folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Collapse {
+    /// The method's name.
+    pub pruner: String,
+    /// What was changed about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// The fraction that was to be removed.
+    pub sparsity_requested: f64,
+    /// The seed.
+    pub seed: u64,
+    /// The layer that would have kept nothing.
+    pub layer: String,
+    /// How many weights it has.
+    pub weights: usize,
+}
+
+impl Collapse {
+    /// What an error tells about a run, if it is this.
+    pub fn of(error: &anyhow::Error, run: &RunConfig) -> Option<Collapse> {
+        match error.downcast_ref()? {
+            pruners::Error::EmptyLayer { layer, weights, .. } => Some(Collapse {
+                pruner: run.pruner.name(),
+                check: run.check,
+                sparsity_requested: run.sparsity,
+                seed: run.seed,
+                layer: layer.clone(),
+                weights: *weights,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// The sample standard deviation (n − 1), if there are two values or more.
+    pub deviation: Option<f64>,
+}
+
+impl Mean {
+    /// The mean of at least one value.
+    pub fn of(values: &[f64]) -> Mean {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+        let deviation = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
+        Mean { mean, deviation }
+    }
+}
+
+/// The seeds of one pruner at one sparsity, with one check or none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Test accuracies after the last epoch.
+    pub test_top1: Vec<f64>,
+    /// The layers that the other seeds would have emptied.
+    pub collapsed: Vec<String>,
+}
+
+/// One pruner at one sparsity: a row of a comparison's table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary<'a> {
+    /// The method's name.
+    pub pruner: &'a str,
+    /// The fraction that was to be removed.
+    pub sparsity_requested: f64,
+    /// The runs as they are; empty if all collapsed.
+    pub runs: Vec<&'a Results>,
+    /// Their accuracies.
+    pub tally: Tally,
+    /// The same for each check of [`Comparison::checks`].
+    pub checks: Vec<Tally>,
+}
+
+impl Summary<'_> {
+    /// A number of each run that has it.
+    pub fn values(&self, value: impl Fn(&Results) -> Option<f64>) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| value(run)).collect()
+    }
+}
+
+impl Comparison {
+    /// The checks that there are, in the order of their first runs.
+    pub fn checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        let runs = self.runs.iter().map(|run| run.check);
+        for check in runs
+            .chain(self.collapsed.iter().map(|run| run.check))
+            .flatten()
+        {
+            if !checks.contains(&check) {
+                checks.push(check);
+            }
+        }
+        checks
+    }
+
+    /// A row for each pruner and sparsity: pruners in the order of their first runs, sparsities rising.
+    pub fn summaries(&self) -> Vec<Summary<'_>> {
+        let runs = self.runs.iter();
+        let runs = runs.map(|run| (&run.pruner[..], run.sparsity_requested));
+        let collapsed = self.collapsed.iter();
+        let collapsed = collapsed.map(|run| (&run.pruner[..], run.sparsity_requested));
+        let mut pruners: Vec<&str> = Vec::new();
+        let mut rows: Vec<(usize, f64)> = Vec::new();
+        for (pruner, sparsity) in runs.chain(collapsed) {
+            let known = pruners.iter().position(|&name| name == pruner);
+            let place = known.unwrap_or_else(|| {
+                pruners.push(pruner);
+                pruners.len() - 1
+            });
+            if !rows.contains(&(place, sparsity)) {
+                rows.push((place, sparsity));
+            }
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let checks = self.checks();
+        let summary = |(place, sparsity): (usize, f64)| {
+            let pruner = pruners[place];
+            let tally = |check| self.tally(pruner, sparsity, check);
+            Summary {
+                pruner,
+                sparsity_requested: sparsity,
+                runs: self.of(pruner, sparsity, None).collect(),
+                tally: tally(None),
+                checks: checks.iter().map(|&check| tally(Some(check))).collect(),
+            }
+        };
+        rows.into_iter().map(summary).collect()
+    }
+
+    fn of(
+        &self,
+        pruner: &str,
+        sparsity: f64,
+        check: Option<Check>,
+    ) -> impl Iterator<Item = &Results> {
+        self.runs.iter().filter(move |run| {
+            (&run.pruner[..], run.sparsity_requested, run.check) == (pruner, sparsity, check)
+        })
+    }
+
+    fn tally(&self, pruner: &str, sparsity: f64, check: Option<Check>) -> Tally {
+        let collapsed = self.collapsed.iter().filter(|run| {
+            (&run.pruner[..], run.sparsity_requested, run.check) == (pruner, sparsity, check)
+        });
+        Tally {
+            test_top1: self
+                .of(pruner, sparsity, check)
+                .map(|run| run.test_top1)
+                .collect(),
+            collapsed: collapsed.map(|run| run.layer.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The settings of `prospr probe`.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{Common, Method, NetworkSettings, PruneSettings, RunConfig, Settings};
+
+/// Gradients and meta-gradients of one network.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct ProbeConfig {
+    /// Numbers of inner steps M; 0 is the plain gradient.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "M",
+        default_value = "0,1,2,3,5,8,16,32"
+    )]
+    pub meta_steps: Vec<usize>,
+    /// Compute the same in F64 on the CPU, and tell how far the device's F32 is from it.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub roundings: bool,
+    /// Draws the initial weights and the batches.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// The network, its data and where it runs.
+    pub network: NetworkSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    /// The inner steps.
+    pub prune: PruneSettings,
+}
+
+impl ProbeConfig {
+    /// As a run of ProsPr that is not trained.
+    pub fn run(&self) -> RunConfig {
+        let usual = RunConfig::defaults();
+        RunConfig {
+            pruner: Method::Prospr,
+            seed: self.seed,
+            common: Common {
+                network: self.network.clone(),
+                prune: self.prune.clone(),
+                ..usual.common
+            },
+            ..usual
+        }
+    }
+}
+
+impl Settings for ProbeConfig {
+    fn complete(&mut self) -> std::io::Result<()> {
+        self.network.complete()
+    }
+}

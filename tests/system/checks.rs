@@ -1,0 +1,217 @@
+//! Sanity checks of pruned runs, and comparisons in which layers collapse.
+
+use prospr::TensorFile;
+use prospr::config::{Check, CompareConfig, Method, Settings};
+
+use crate::place::{Place, SMALL, has, text};
+
+/// Small comparisons: sparsities are those of `--sparsities`.
+fn compare(place: &Place, args: &str) -> String {
+    let small = SMALL.replace("--sparsity 0.9 ", "");
+    place.good(&format!("compare {small} --epochs 1 {args}")).0
+}
+
+/// Which weights each layer of a mask keeps.
+fn mask(place: &Place, run: &str) -> Vec<(String, Vec<f64>)> {
+    let file = TensorFile::read(&place.path(&format!("{run}/mask.safetensors"))).unwrap();
+    let layer = |name: &str| (name.to_string(), file.array(name).unwrap().1);
+    file.names().map(layer).collect()
+}
+
+fn kept(mask: &[(String, Vec<f64>)]) -> Vec<usize> {
+    let kept = |layer: &Vec<f64>| layer.iter().filter(|&&keep| keep != 0.0).count();
+    mask.iter().map(|(_, layer)| kept(layer)).collect()
+}
+
+#[test]
+fn checks_change_one_thing_each_and_stand_beside_their_runs() {
+    let place = Place::new();
+    let args = "--pruners dense,prospr --sparsities 0.5 --seeds 0,1 --checks shuffle,reinit,invert";
+    let table = compare(&place, &format!("{args} --out c"));
+    let lines: Vec<&str> = table.lines().collect();
+    has(
+        lines[0],
+        &[
+            "test top-1",
+            "shuffled",
+            "re-initialised",
+            "inverted",
+            "effective sparsity",
+        ],
+    );
+    assert_eq!(lines[1].matches('–').count(), 3, "{table}");
+    // Accuracies, effective sparsity and FLOPs.
+    assert_eq!(lines[2].matches('±').count(), 6, "{table}");
+    let markdown = text(&place.bytes("c/comparison.md"));
+    has(
+        &markdown,
+        &["| pruner | sparsity |", "| prospr | 50.00 % |"],
+    );
+    let html = text(&place.bytes("c/report.html"));
+    has(
+        &html,
+        &["re-initialised", "prospr-0.5-invert-s1/report.html"],
+    );
+
+    let plain = mask(&place, "c/prospr-0.5-s0");
+    let shuffled = mask(&place, "c/prospr-0.5-shuffle-s0");
+    assert!(kept(&plain) == kept(&shuffled) && plain != shuffled);
+    assert_eq!(plain, mask(&place, "c/prospr-0.5-reinit-s0"));
+    // Half of the weights: inverted, exactly the others.
+    let inverted = mask(&place, "c/prospr-0.5-invert-s0");
+    for ((name, a), (_, b)) in plain.iter().zip(&inverted) {
+        assert!(a.iter().zip(b).all(|(a, b)| a + b == 1.0), "{name}");
+    }
+    let results = place.json("c/results.json");
+    let runs = results["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2 + 2 * 4);
+    for run in runs {
+        let sparsity = run["sparsity"].as_f64().unwrap();
+        let effective = run["effective_sparsity"].as_f64().unwrap();
+        assert!(effective >= sparsity && effective < 1.0);
+        assert!(run["flops_kept"].as_f64().unwrap() > 0.0);
+    }
+
+    // A run by itself computes what the comparison found in its neighbour's folder.
+    for check in ["shuffle", "reinit"] {
+        let args = format!("--epochs 1 --check {check} --out {check}");
+        let small = SMALL.replace("0.9", "0.5");
+        place.good(&format!("run {small} {args}"));
+        for file in ["mask.safetensors", "model.safetensors"] {
+            let [a, b] = [check.to_string(), format!("c/prospr-0.5-{check}-s0")]
+                .map(|run| place.bytes(&format!("{run}/{file}")));
+            assert!(a == b, "{check}: {file}");
+        }
+        assert!(
+            !place
+                .path(&format!("c/prospr-0.5-{check}-s0/scores.safetensors"))
+                .exists()
+        );
+    }
+    assert!(
+        place.bytes("reinit/model.safetensors") != place.bytes("c/prospr-0.5-s0/model.safetensors")
+    );
+
+    // As if it had been killed.
+    let whole = place.bytes("c/comparison.md");
+    std::fs::remove_dir_all(place.path("c/prospr-0.5-invert-s1")).unwrap();
+    std::fs::remove_file(place.path("c/results.json")).unwrap();
+    compare(&place, &format!("{args} --out c --resume"));
+    // Times are the last columns.
+    let untimed = |markdown: &[u8]| -> Vec<String> {
+        let lines = text(markdown);
+        let cells = |line: &str| line.split('|').take(10).collect::<String>();
+        lines.lines().map(cells).collect()
+    };
+    assert_eq!(untimed(&whole), untimed(&place.bytes("c/comparison.md")));
+}
+
+#[test]
+fn a_reinitialised_run_starts_from_weights_that_were_not_scored() {
+    let place = Place::new();
+    place.good(&format!("prune {SMALL} --out plain"));
+    place.good(&format!("prune {SMALL} --check reinit --out reinit"));
+    assert!(place.bytes("plain/init.safetensors") != place.bytes("reinit/init.safetensors"));
+    assert_eq!(mask(&place, "plain"), mask(&place, "reinit"));
+    place.good(&format!(
+        "train {SMALL} --epochs 1 --mask reinit/mask.safetensors --init reinit/init.safetensors --out halves"
+    ));
+    place.good(&format!(
+        "run {SMALL} --epochs 1 --check reinit --out whole"
+    ));
+    assert!(place.bytes("halves/model.safetensors") == place.bytes("whole/model.safetensors"));
+    assert_eq!(place.json("halves/results.json")["check"], "reinit");
+}
+
+#[test]
+fn a_comparison_goes_on_where_a_layer_collapses() {
+    let place = Place::new();
+    // The few weights that are left are all of the first layers, or of none of them.
+    let args = "--model mlp:8 --pruners random,snip --sparsities 0.5,0.998 --seeds 0,1 --checks invert --out c";
+    let table = compare(&place, args);
+    has(&table, &["collapsed: fc2.weight"]);
+    let results = place.json("c/results.json");
+    let collapsed = results["collapsed"].as_array().unwrap();
+    let runs = results["runs"].as_array().unwrap().len();
+    assert_eq!(runs + collapsed.len(), 2 * 2 * 2 * 2);
+    assert!(
+        collapsed
+            .iter()
+            .all(|run| run["sparsity_requested"] == 0.998)
+    );
+    let html = text(&place.bytes("c/report.html"));
+    has(&html, &["Layers collapsed", "collapsed: fc2.weight"]);
+    // What is known is not computed again.
+    let again = compare(&place, &format!("{args} --resume"));
+    assert_eq!(table.lines().count(), again.lines().count());
+    // A run by itself says what to do.
+    let alone = "--model mlp:8 --pruner snip --check invert --out alone";
+    place.bad(
+        &format!("run {} {alone}", SMALL.replace("0.9", "0.998")),
+        &["fc2.weight", "--min-per-layer"],
+    );
+    // All of them.
+    let none = compare(
+        &place,
+        "--model mlp:8 --pruners snip --sparsities 0.9999 --out none",
+    );
+    has(&none, &["collapsed: "]);
+}
+
+#[test]
+fn layers_without_a_path_are_warned_of() {
+    let place = Place::new();
+    let mut file = TensorFile::new("");
+    let ones =
+        |shape: &[usize]| prospr::Tensor::ones(shape, prospr::DType::U8, &prospr::Device::cpu());
+    file.insert("fc1.weight", &ones(&[4, 784])).unwrap();
+    file.insert("fc2.weight", &ones(&[10, 4]).zeros_like())
+        .unwrap();
+    file.write(&place.path("cut.safetensors")).unwrap();
+    let args = "--model mlp:4 --epochs 1 --mask cut.safetensors --out cut";
+    let (_, err) = place.good(&format!("train {SMALL} {args}"));
+    has(
+        &err,
+        &[
+            "layer collapse",
+            "`fc1.weight` (3136 of 3136",
+            "`fc2.weight` (0 of 40",
+        ],
+    );
+    assert_eq!(place.json("cut/results.json")["effective_sparsity"], 1.0);
+    for args in [
+        "--pruner dense --check shuffle",
+        "--mask cut.safetensors --check reinit",
+    ] {
+        let folder = args.replace([' ', '-'], "");
+        place.bad(
+            &format!("run {SMALL} {args} --out {folder}"),
+            &["`check`", "`pruner`"],
+        );
+    }
+}
+
+#[test]
+fn checks_may_be_of_some_sparsities_alone() {
+    let config = CompareConfig {
+        pruners: vec![Method::Dense, Method::Snip],
+        sparsities: vec![0.5, 0.9],
+        checks: vec![Check::Shuffle, Check::Invert],
+        check_sparsities: Some(vec![0.9]),
+        ..CompareConfig::defaults()
+    };
+    let labels: Vec<String> = config.runs().iter().map(|run| run.label()).collect();
+    let expected = [
+        "dense-s0",
+        "snip-0.5-s0",
+        "snip-0.9-s0",
+        "snip-0.9-shuffle-s0",
+        "snip-0.9-invert-s0",
+    ];
+    assert_eq!(labels, expected);
+    let all = CompareConfig {
+        check_sparsities: None,
+        ..config
+    };
+    assert_eq!(all.runs().len(), 1 + 2 * 3);
+}

@@ -57,7 +57,7 @@ pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, limit_memory, top_k_
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{
-    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jvp,
+    Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jvp, rescaled, stream,
     try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
 };
 pub use tree::{Tree, tree_dot};

@@ -3,19 +3,27 @@
 
 mod error;
 mod footprint;
+mod force;
 mod grasp;
+mod magnitude;
 mod mask;
+mod ntk_sap;
 mod prospr;
 mod random;
+mod rounds;
 mod scores;
 mod snip;
 mod synflow;
 
 pub use error::{Error, Result};
+pub use force::Force;
 pub use grasp::Grasp;
-pub use mask::{Mask, MaskLayer, MaskOptions, Sparsity};
+pub use magnitude::Magnitude;
+pub use mask::{Allocation, Mask, MaskLayer, MaskOptions, Sparsity};
+pub use ntk_sap::NtkSap;
 pub use prospr::{Granularity, MetaGradient, ProsPr};
 pub use random::Random;
-pub use scores::{NormMode, Pruner, Task, prunable};
+pub use rounds::Rounds;
+pub use scores::{Loss, NormMode, Pruner, Task, prunable};
 pub use snip::Snip;
 pub use synflow::SynFlow;

@@ -102,8 +102,8 @@ impl Experiment {
             return Err(error.into());
         }
         let scores = scores?;
-        let options = config.common.prune.mask();
-        let mask = Mask::global(&scores, Sparsity::new(config.sparsity)?, options)?;
+        let options = config.pruner.mask(&config.common.prune);
+        let mask = Mask::new(&scores, Sparsity::new(config.sparsity)?, &options)?;
         let seconds = start.elapsed().as_secs_f64();
         let mut file = TensorFile::new(String::new());
         file.insert_all("", &scores)?;

@@ -9,6 +9,7 @@ mod custom;
 mod grad;
 pub(crate) mod jit;
 mod jvp;
+mod rescale;
 mod tape;
 mod unroll;
 mod vjp;
@@ -18,7 +19,8 @@ pub use custom::custom_vjp;
 pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
 pub use jit::jit;
 pub use jvp::{hvp, jvp};
-pub use unroll::{Policy, UnrollOptions, unroll};
+pub use rescale::rescaled;
+pub use unroll::{Policy, UnrollOptions, stream, unroll};
 pub use vjp::{Pullback, vjp};
 
 use std::sync::Arc;

@@ -1,0 +1,155 @@
+//! Values that grow or shrink by many orders of magnitude from operation to operation, in the range of a narrow type.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::op::Op;
+use crate::{Result, Tensor};
+
+/// Means of magnitudes from `2^-RANGE` to `2^RANGE` stay as they are.
+const RANGE: f64 = 20.0;
+
+/// What a value of the history depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// The input.
+    Input,
+    /// What is added on the way, and not the input.
+    Additive,
+    /// Neither.
+    Nothing,
+}
+
+/// `output · 2⁻ᵉ` and `e`, computed so that neither the values on the way from `input` to `output` nor the derivatives
+/// that flow back leave the range of their type, as far as can be.
+///
+/// The history of `output` is written anew. At each *cut* — a value through which everything on the way from `input`
+/// passes, such as the sum at the end of a residual block — the magnitude is looked at, and brought near 1 by a
+/// power of two where it is far from it. All later values then have that factor, and so have all derivatives of the new
+/// output: their order is that of the old one's. Multiplying by powers of two is exact.
+///
+/// `output` must be positively homogeneous of degree 1 in `input` and `additive` together, and these must not depend on
+/// each other: convolutions, linear layers, ReLU, pooling and batch norm in evaluation mode are, with their biases, shifts
+/// and running means in `additive`. Between cuts nothing is scaled. A history with checkpoints or unrolls stays as
+/// it is, with `e = 0`.
+///
+/// ```
+/// use prospr_engine::{DType, Device, Tensor, rescaled};
+/// let one = Tensor::ones(&[], DType::F32, &Device::cpu());
+/// let (small, large) = (&one * 1e30 * 2.0, &one * 1e30 * 1e30);
+/// assert_eq!(rescaled(&small, &one, &[])?.1, 100.0);
+/// let (y, exponent) = rescaled(&large, &one, &[])?;
+/// assert!((y.item()?.log2() + exponent - 60.0 * 10f64.log2()).abs() < 1e-6);
+/// # Ok::<(), prospr_engine::Error>(())
+/// ```
+///
+/// # Errors
+/// The engine's, if a device fails.
+pub fn rescaled(output: &Tensor, input: &Tensor, additive: &[Tensor]) -> Result<(Tensor, f64)> {
+    let history = history(output, input);
+    let depends = dependence(&history, input, additive);
+    let on_input = |t: &Tensor| depends[&t.id()] == On::Input;
+    let path: Vec<&Tensor> = history.iter().filter(|t| on_input(t)).collect();
+    if path.iter().any(|t| matches!(t.0.op, Op::Call { .. })) {
+        return Ok((output.clone(), 0.0));
+    }
+    let mut last_use: HashMap<u64, u64> = HashMap::new();
+    for node in &path {
+        for input in node.inputs() {
+            last_use.insert(input.id(), node.id());
+        }
+    }
+    let mut exponent = 0.0;
+    let mut written: HashMap<u64, Tensor> = HashMap::new();
+    // The last use of all earlier values on the way, and whether something may have grown since the last look.
+    let (mut busy, mut grown) = (0, false);
+    for node in path {
+        let mut value = rewritten(node, &written, exponent, &depends);
+        let multiplies = !matches!(
+            node.0.op,
+            Op::Alias | Op::Fence | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
+        );
+        grown |= multiplies;
+        let alone = busy <= node.id() && node.dtype().is_float();
+        if alone && grown && node.id() != input.id() {
+            let magnitude = value.stop_gradient().abs().mean().item()?.log2();
+            if magnitude.is_finite() && magnitude.abs() > RANGE {
+                value = times_power(&value, -magnitude.floor());
+                exponent += magnitude.floor();
+            }
+            grown = false;
+        }
+        busy = busy.max(last_use.get(&node.id()).copied().unwrap_or(0));
+        if value.id() != node.id() {
+            written.insert(node.id(), value);
+        }
+    }
+    let output = written.get(&output.id()).unwrap_or(output).clone();
+    Ok((output, exponent))
+}
+
+/// `t · 2ᵉ` in steps that the type holds.
+fn times_power(t: &Tensor, exponent: f64) -> Tensor {
+    let (mut t, mut left) = (t.clone(), exponent);
+    while left != 0.0 {
+        let step = left.clamp(-100.0, 100.0);
+        t = t * step.exp2();
+        left -= step;
+    }
+    t
+}
+
+/// What `output` is made of, in the order of its making, no further back than `input`.
+fn history(output: &Tensor, input: &Tensor) -> Vec<Tensor> {
+    let (mut seen, mut stack, mut nodes) = (HashSet::new(), vec![output.clone()], Vec::new());
+    while let Some(node) = stack.pop() {
+        if !seen.insert(node.id()) {
+            continue;
+        }
+        if node.id() != input.id() {
+            stack.extend(node.inputs());
+        }
+        nodes.push(node);
+    }
+    nodes.sort_unstable_by_key(Tensor::id);
+    nodes
+}
+
+fn dependence(history: &[Tensor], input: &Tensor, additive: &[Tensor]) -> HashMap<u64, On> {
+    let mut depends = HashMap::new();
+    for node in history {
+        let of = |on: On| node.inputs().iter().any(|i| depends[&i.id()] == on);
+        let on = if node.id() == input.id() {
+            On::Input
+        } else if additive.iter().any(|a| a.id() == node.id()) {
+            On::Additive
+        } else if of(On::Input) {
+            On::Input
+        } else if of(On::Additive) {
+            On::Additive
+        } else {
+            On::Nothing
+        };
+        depends.insert(node.id(), on);
+    }
+    depends
+}
+
+/// A node on the way with its inputs as they were written anew, and what is added scaled like them.
+fn rewritten(
+    node: &Tensor,
+    written: &HashMap<u64, Tensor>,
+    exponent: f64,
+    depends: &HashMap<u64, On>,
+) -> Tensor {
+    if exponent == 0.0 && written.is_empty() {
+        return node.clone();
+    }
+    let scaled = |input: Tensor| match depends[&input.id()] {
+        On::Input => written.get(&input.id()).cloned().unwrap_or(input),
+        On::Additive => times_power(&input, -exponent),
+        On::Nothing => input,
+    };
+    let inputs = node.inputs().into_iter().map(scaled).collect();
+    let (op, device) = (node.0.op.clone(), node.device().clone());
+    Tensor::record(op, inputs, node.shape(), node.dtype(), device, None)
+}

@@ -9,7 +9,7 @@ use crate::nn::Batch;
 use crate::pruners::{Mask, Sparsity, Task, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
-use crate::{Params, TensorFile};
+use crate::{Key, Params, TensorFile};
 
 /// Which weights stay, and how that came.
 pub struct Pruned {
@@ -91,8 +91,7 @@ impl Experiment {
         let key = self.keys()[1];
         let mut failed = None;
         let mut batches = self
-            .pruning_data()
-            .epoch(key)
+            .pruning_batches(key)?
             .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
         let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
         let Initial { params, state } = initial;
@@ -111,6 +110,33 @@ impl Experiment {
         let pruned = Pruned::new(Some(mask), origin, seconds, &weights);
         pruned.save(folder)?;
         Ok(pruned)
+    }
+}
+
+impl Experiment {
+    /// Images of a batch in pruning.
+    pub(super) fn pruning_batch_size(&self) -> usize {
+        let prune = &self.config.common.prune;
+        let balanced = prune.prune_per_class.map(|k| k * self.data.classes);
+        balanced.unwrap_or(prune.prune_batch_size)
+    }
+
+    /// Batches without end: one pass over the data in the order of the key, and others in other orders.
+    fn pruning_batches(
+        &self,
+        key: Key,
+    ) -> anyhow::Result<impl Iterator<Item = crate::datasets::Result<Batch>> + use<>> {
+        let loader = self.pruning_data();
+        let balanced = match self.config.common.prune.prune_per_class {
+            Some(k) => Some(loader.balanced(self.data.classes, k)?),
+            None => None,
+        };
+        let pass = move |key| match &balanced {
+            Some(balanced) => balanced.epoch(key),
+            None => loader.epoch(key),
+        };
+        let keys = std::iter::once(key).chain((1..).map(move |number| key.fold_in(number)));
+        Ok(keys.flat_map(pass))
     }
 }
 

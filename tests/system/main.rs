@@ -3,6 +3,7 @@
 mod bench;
 mod bridge;
 mod cli;
+mod contract;
 mod data;
 mod devices;
 mod doors;

@@ -1,0 +1,371 @@
+//! What every pruning method must do, whatever it is.
+
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use prospr::config::{Method, RunConfig, Settings};
+use prospr::datasets::{Augment, Loader, mnist5k};
+use prospr::experiment::Experiment;
+use prospr::models::by_name;
+use prospr::nn::{Batch, Function, Net, linear};
+use prospr::optim::{Adam, Optimizer, Sgd, UpdateRule};
+use prospr::prelude::*;
+use prospr::pruners::{Mask, ProsPr, Pruner, Rounds, Sparsity, SynFlow, Task, prunable};
+use prospr::run_folder::RunFolder;
+use prospr::verify::Agreement;
+
+use crate::support::{gpu, relative_l2};
+
+/// Small, with batch norm.
+const NETWORK: &str = "vgg:8,M,16";
+
+fn net() -> Net {
+    by_name(NETWORK, [1, 28, 28], 10).unwrap()
+}
+
+fn batches(device: &Device, count: usize) -> Vec<Batch> {
+    let data = mnist5k();
+    let loader = Loader {
+        split: data.train,
+        normalization: data.normalization,
+        batch_size: 8,
+        augment: Augment::default(),
+        skipped: None,
+        device: device.clone(),
+        dtype: DType::F32,
+    };
+    let batches = loader.epoch(Key::new(1)).take(count);
+    batches.map(Result::unwrap).collect()
+}
+
+/// A method with two batches in four rounds. GraSP alone would empty the classifier.
+fn config(method: Method, sparsity: f64) -> RunConfig {
+    let mut config = RunConfig::defaults();
+    (config.pruner, config.sparsity) = (method, sparsity);
+    config.common.network.model = NETWORK.into();
+    let prune = &mut config.common.prune;
+    (prune.prune_batch_size, prune.steps) = (8, 2);
+    (prune.prune_batches, prune.iterations) = (Some(2), Some(4));
+    prune.min_per_layer = 1;
+    config
+}
+
+fn methods() -> impl Iterator<Item = Method> {
+    let all = Method::value_variants().iter().copied();
+    all.filter(|method| *method != Method::Dense)
+}
+
+/// The mask of these batches.
+fn mask(config: &RunConfig, device: &Device, batches: Vec<Batch>) -> anyhow::Result<Mask> {
+    let (net, prune) = (net(), &config.common.prune);
+    let (params, state) = net.init(Key::new(3), DType::F32, device);
+    let pruner = config.pruner.pruner(prune, config.sparsity)?.unwrap();
+    let batches = &mut batches.into_iter();
+    let mut task = Task::new(&net, &params, &state, batches, Key::new(4));
+    let scores = pruner.scores(&mut task)?;
+    let sparsity = Sparsity::new(config.sparsity)?;
+    Ok(Mask::new(&scores, sparsity, &config.pruner.mask(prune))?)
+}
+
+fn entries(mask: &Mask) -> Vec<bool> {
+    mask.layers().iter().flat_map(|l| l.keep.clone()).collect()
+}
+
+fn differing(a: &Mask, b: &Mask) -> f64 {
+    let (a, b) = (entries(a), entries(b));
+    a.iter().zip(&b).filter(|(a, b)| a != b).count() as f64 / a.len() as f64
+}
+
+/// The weights of 8, 16 and 10 outputs.
+const WEIGHTS: usize = 8 * 9 + 16 * 8 * 9 + 10 * 16;
+
+#[test]
+fn masks_are_exact_and_the_same_on_the_cpu_and_the_gpu() {
+    for method in methods() {
+        let config = config(method, 0.8);
+        let of = |device: &Device| mask(&config, device, batches(device, 8)).unwrap();
+        let (cpu, gpu) = (of(&Device::cpu()), of(&gpu()));
+        let kept = (WEIGHTS as f64 * 0.2 - 1e-9).ceil() as usize;
+        assert_eq!((cpu.weights(), cpu.kept()), (WEIGHTS, kept), "{method:?}");
+        assert_eq!(gpu.kept(), kept, "{method:?}");
+        assert!(cpu == of(&Device::cpu()), "{method:?} is not deterministic");
+        let share = differing(&cpu, &gpu);
+        println!("{}: {:.3} % differ", method.name(), 100.0 * share);
+        assert!(share <= 1e-3, "{method:?}: {share}");
+    }
+}
+
+/// Methods that sum over batches see them in any order; what makes steps does not.
+#[test]
+fn sums_do_not_depend_on_the_order_of_batches() {
+    use Method::*;
+    for method in [
+        Snip, SnipMb, Grasp, GraspMb, Force, IterSnip, Magnitude, Random,
+    ] {
+        let mut config = config(method, 0.8);
+        config.common.prune.iterations = Some(1);
+        let forth = batches(&Device::cpu(), 2);
+        let back = forth.iter().rev().cloned().collect();
+        let a = mask(&config, &Device::cpu(), forth).unwrap();
+        let share = differing(&a, &mask(&config, &Device::cpu(), back).unwrap());
+        assert!(share <= 1e-3, "{method:?}: {share}");
+    }
+}
+
+#[test]
+fn sparsity_has_its_ends() {
+    for method in methods() {
+        let of = |sparsity, change: fn(&mut RunConfig)| {
+            let mut config = config(method, sparsity);
+            change(&mut config);
+            mask(&config, &Device::cpu(), batches(&Device::cpu(), 8))
+        };
+        assert_eq!(of(0.0, |_| ()).unwrap().kept(), WEIGHTS, "{method:?}");
+        let error = of(1.0, |_| ()).unwrap_err().to_string();
+        assert!(error.contains("not in [0, 1)"), "{method:?}: {error}");
+        // Two of all weights cannot be in three layers.
+        let error = of(1.0 - 2.0 / WEIGHTS as f64, |c| {
+            c.common.prune.min_per_layer = 0
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("--min-per-layer 1"), "{method:?}: {error}");
+        let error = of(1.0 - 2.0 / WEIGHTS as f64, |_| ());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("at least 3 weights"), "{method:?}: {error}");
+        let few = of(0.99, |c| c.common.prune.min_per_layer = 3).unwrap();
+        assert!(few.layers().iter().all(|layer| layer.kept() >= 3));
+        assert_eq!(few.kept(), 14, "{method:?}");
+        let whole = of(0.9, |c| {
+            let prune = &mut c.common.prune;
+            (prune.keep, prune.keep_uncounted) = (vec!["first".into(), "last".into()], true);
+            prune.min_per_layer = 1;
+        });
+        let kept: Vec<usize> = whole.unwrap().layers().iter().map(|l| l.kept()).collect();
+        assert_eq!(kept, [72, 116, 160], "{method:?}");
+    }
+}
+
+/// A weight that is no number makes scores that are none, which no mask is made of.
+#[test]
+fn scores_that_are_no_numbers_are_refused() {
+    let net = net();
+    let (params, state) = net.init(Key::new(3), DType::F32, &Device::cpu());
+    let wrong = params.map_leaves(|w| match w.rank() {
+        4 => w * f64::NAN,
+        _ => w.clone(),
+    });
+    for method in methods() {
+        let config = config(method, 0.8);
+        let prune = &config.common.prune;
+        let pruner = method.pruner(prune, 0.8).unwrap().unwrap();
+        let batches = &mut batches(&Device::cpu(), 8).into_iter();
+        let mut task = Task::new(&net, &wrong, &state, batches, Key::new(4));
+        let sparsity = Sparsity::new(0.8).unwrap();
+        let mask = pruner
+            .scores(&mut task)
+            .and_then(|scores| Mask::new(&scores, sparsity, &method.mask(prune)));
+        // These do not look at the weights.
+        let blind = matches!(
+            method,
+            Method::Random | Method::RandomUniform | Method::RandomErk | Method::NtkSap
+        );
+        assert_eq!(mask.is_ok(), blind, "{method:?}");
+        if let Err(error) = mask {
+            let error = error.to_string();
+            let said = ["not finite", "non-finite", "leave the range"]
+                .iter()
+                .any(|s| error.contains(s));
+            assert!(said, "{method:?}: {error}");
+        }
+    }
+}
+
+/// Every method of the command line, from data to a mask; and with batches of two images of each class.
+#[test]
+fn methods_of_the_command_line_take_what_data_they_need() {
+    for method in methods() {
+        let run = |change: fn(&mut RunConfig)| {
+            let mut config = config(method, 0.8);
+            change(&mut config);
+            let folder = tempfile::tempdir().unwrap();
+            let folder = RunFolder::create(folder.path(), "").unwrap();
+            let experiment = Experiment::new(config, &Device::cpu()).unwrap();
+            let initial = experiment.initial().unwrap();
+            experiment
+                .prune(&folder, &initial)
+                .map(|pruned| pruned.mask.unwrap())
+        };
+        let kept = run(|_| ()).unwrap().kept();
+        let balanced = |c: &mut RunConfig| c.common.prune.prune_per_class = Some(2);
+        let first = run(balanced).unwrap();
+        assert_eq!(first.kept(), kept);
+        assert!(first == run(balanced).unwrap(), "{method:?}");
+        let error = run(|c| c.common.prune.prune_per_class = Some(1000)).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("images, but 1000") && error.contains("class"),
+            "{error}"
+        );
+        run(|c| c.common.prune.prune_norm = prospr::config::Norm::Eval).unwrap();
+    }
+}
+
+/// What Iter-SNIP and NTK-SAP removed never comes back, while FORCE brings weights back.
+#[test]
+fn rounds_remove_for_good_or_for_now() {
+    let zeros = |method, iterations| {
+        let mut config = config(method, 0.9);
+        config.common.prune.iterations = Some(iterations);
+        let (net, device) = (net(), Device::cpu());
+        let (params, state) = net.init(Key::new(3), DType::F32, &device);
+        let pruner = method.pruner(&config.common.prune, 0.9).unwrap().unwrap();
+        let batches = &mut batches(&device, 8).into_iter();
+        let mut task = Task::new(&net, &params, &state, batches, Key::new(4));
+        let scores = pruner.scores(&mut task).unwrap();
+        let flat = scores.iter().flat_map(|(.., s)| s.to_f64s().unwrap());
+        flat.filter(|s| *s == 0.0).count()
+    };
+    // After the third of four rounds 0.1^(3/4) of the weights are left.
+    let left = (WEIGHTS as f64 * 0.1f64.powf(0.75)).ceil() as usize;
+    for method in [Method::IterSnip, Method::NtkSap, Method::Synflow] {
+        assert_eq!(zeros(method, 4), WEIGHTS - left, "{method:?}");
+    }
+    assert!(zeros(Method::Force, 4) < WEIGHTS - left);
+}
+
+/// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
+/// steps, `(L(c + h) − L(c − h)) / 2h` in every mask element.
+#[test]
+fn meta_gradients_are_finite_differences() {
+    let device = Device::cpu();
+    let mut params = Params::new();
+    let [a, b] = Key::new(5).split();
+    let (fc1, fc2) = (
+        a.normal(&[3, 4], DType::F64, &device),
+        b.normal(&[2, 3], DType::F64, &device),
+    );
+    params.insert("fc1.weight", Role::Weight, fc1);
+    params.insert("fc2.weight", Role::Weight, fc2);
+    let net: Net = Arc::new(Function::new(params.clone(), |params, images| {
+        let hidden = linear(&images.flatten_from(1), &params["fc1.weight"], None).tanh();
+        linear(&hidden, &params["fc2.weight"], None)
+    }));
+    let batch = |i| Batch {
+        images: Key::new(6)
+            .fold_in(i)
+            .normal(&[5, 1, 2, 2], DType::F64, &device),
+        labels: Tensor::new(&[0, 1, 1, 0, 1], &[5], &device).unwrap(),
+    };
+    let sgd = Sgd::new(0.3);
+    let plain = |rule: UpdateRule| ProsPr::new(3, rule);
+    let cases = [
+        plain(sgd.momentum(0.9).weight_decay(0.01).into()),
+        plain(sgd.momentum(0.9).nesterov().into()),
+        plain(Adam::new(0.05).into()),
+        ProsPr {
+            clip: Some(0.2),
+            inner_decay: 0.5,
+            ..plain(sgd.into())
+        },
+        ProsPr {
+            clip: Some(100.0),
+            inner_decay: 0.5,
+            ..plain(Adam::new(0.05).into())
+        },
+    ];
+    for pruner in cases {
+        let of = |params: &Params, pruner: &ProsPr| {
+            let batches = &mut (0..4).map(batch);
+            let state = Params::new();
+            let mut task = Task::new(&net, params, &state, batches, Key::new(0));
+            pruner.magnitudes(&mut task).unwrap()
+        };
+        // The loss after the steps, by hand.
+        let loss = |params: &Params| {
+            let mut w = params.clone();
+            let rule = |i: i32| match pruner.inner_decay {
+                1.0 => pruner.optimizer,
+                decay => pruner
+                    .optimizer
+                    .with_lr(pruner.optimizer.lr() * decay.powi(i)),
+            };
+            let mut state = pruner.optimizer.init(&w);
+            let of = |w: &Params, batch: &Batch| {
+                let (logits, _) =
+                    net.apply(w, &Params::new(), &batch.images, prospr::nn::Mode::Eval);
+                prospr::nn::cross_entropy(&logits, &batch.labels)
+            };
+            for i in 0..3 {
+                let mut g = grad(|w: &Params| of(w, &batch(i)))(&w);
+                let norm = prospr::tree_dot(&g, &g).item().unwrap().sqrt();
+                if let Some(clip) = pruner.clip.filter(|clip| norm > *clip) {
+                    g = g.map_leaves(|g| g * (clip / norm));
+                }
+                (w, state) = rule(i as i32).update(&w, &g, &state);
+            }
+            of(&w, &batch(3)).item().unwrap()
+        };
+        let h = 1e-5;
+        let mut expected = Vec::new();
+        for (name, _, weight) in params.iter() {
+            let values = weight.to_f64s().unwrap();
+            for at in 0..values.len() {
+                let moved = |by: f64| {
+                    let mut values = values.clone();
+                    values[at] *= 1.0 + by;
+                    let mut params = params.clone();
+                    let moved = Tensor::new(&values, weight.shape(), &device).unwrap();
+                    params.insert(name, Role::Weight, moved);
+                    loss(&params)
+                };
+                expected.push(((moved(h) - moved(-h)) / (2.0 * h)).abs());
+            }
+        }
+        let found = of(&params, &pruner);
+        let found: Vec<f64> = found
+            .iter()
+            .flat_map(|(.., t)| t.to_f64s().unwrap())
+            .collect();
+        let error = relative_l2(&found, &expected);
+        println!(
+            "{:?}, clip {:?}: {error:.1e}",
+            pruner.optimizer, pruner.clip
+        );
+        assert!(error < 1e-7, "{pruner:?}: {error:.2e}");
+    }
+}
+
+/// ResNet-50: finite in f32 and of the same order as in f64, by Spearman's correlation of all scores.
+#[test]
+fn synflow_ranks_resnet_50_the_same_in_f32() {
+    let net = by_name("resnet-50", [3, 224, 224], 1000).unwrap();
+    let scores = |device: &Device, dtype| {
+        // The same f32 weights for both.
+        let (params, state) = net.init(Key::new(3), DType::F32, device);
+        let like = |p: &Params| p.map_leaves(|t| t.to_dtype(dtype));
+        let pruner = SynFlow {
+            rounds: Rounds::new(1, Sparsity::new(0.9).unwrap()),
+            input: Some([3, 64, 64]),
+        };
+        let none = &mut std::iter::empty();
+        let (params, state) = (like(&params), like(&state));
+        let mut task = Task::new(&net, &params, &state, none, Key::new(4));
+        let scores = pruner.scores(&mut task).unwrap();
+        let flat = scores.iter().flat_map(|(.., s)| s.to_f64s().unwrap());
+        flat.collect::<Vec<f64>>()
+    };
+    let exact = scores(&Device::cpu(), DType::F64);
+    assert_eq!(
+        exact.len(),
+        prunable(&net.init(Key::new(3), DType::F32, &Device::cpu()).0).numel()
+    );
+    println!(
+        "the largest score is {:.1e}",
+        exact.iter().copied().fold(0.0, f64::max)
+    );
+    for device in [Device::cpu(), gpu()] {
+        let agreement = Agreement::of(&scores(&device, DType::F32), &exact).rank_agreement;
+        println!("on {device}: {agreement}");
+        assert!(agreement >= 0.9999, "on {device}: {agreement}");
+    }
+}

@@ -1,20 +1,16 @@
 //! What every pruning method must do, whatever it is.
 
-use std::sync::Arc;
-
 use clap::ValueEnum;
-use prospr::config::{Method, RunConfig, Settings};
+use prospr::config::{Method, Norm, RunConfig, Settings};
 use prospr::datasets::{Augment, Loader, mnist5k};
 use prospr::experiment::Experiment;
 use prospr::models::by_name;
-use prospr::nn::{Batch, Function, Net, linear};
-use prospr::optim::{Adam, Optimizer, Sgd, UpdateRule};
+use prospr::nn::{Batch, Net};
 use prospr::prelude::*;
-use prospr::pruners::{Mask, ProsPr, Pruner, Rounds, Sparsity, SynFlow, Task, prunable};
+use prospr::pruners::{Mask, Sparsity, Task};
 use prospr::run_folder::RunFolder;
-use prospr::verify::Agreement;
 
-use crate::support::{gpu, relative_l2};
+use crate::support::gpu;
 
 /// Small, with batch norm.
 const NETWORK: &str = "vgg:8,M,16";
@@ -206,7 +202,7 @@ fn methods_of_the_command_line_take_what_data_they_need() {
             error.contains("images, but 1000") && error.contains("class"),
             "{error}"
         );
-        run(|c| c.common.prune.prune_norm = prospr::config::Norm::Eval).unwrap();
+        run(|c| c.common.prune.prune_norm = Norm::Eval).unwrap();
     }
 }
 
@@ -231,141 +227,4 @@ fn rounds_remove_for_good_or_for_now() {
         assert_eq!(zeros(method, 4), WEIGHTS - left, "{method:?}");
     }
     assert!(zeros(Method::Force, 4) < WEIGHTS - left);
-}
-
-/// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
-/// steps, `(L(c + h) − L(c − h)) / 2h` in every mask element.
-#[test]
-fn meta_gradients_are_finite_differences() {
-    let device = Device::cpu();
-    let mut params = Params::new();
-    let [a, b] = Key::new(5).split();
-    let (fc1, fc2) = (
-        a.normal(&[3, 4], DType::F64, &device),
-        b.normal(&[2, 3], DType::F64, &device),
-    );
-    params.insert("fc1.weight", Role::Weight, fc1);
-    params.insert("fc2.weight", Role::Weight, fc2);
-    let net: Net = Arc::new(Function::new(params.clone(), |params, images| {
-        let hidden = linear(&images.flatten_from(1), &params["fc1.weight"], None).tanh();
-        linear(&hidden, &params["fc2.weight"], None)
-    }));
-    let batch = |i| Batch {
-        images: Key::new(6)
-            .fold_in(i)
-            .normal(&[5, 1, 2, 2], DType::F64, &device),
-        labels: Tensor::new(&[0, 1, 1, 0, 1], &[5], &device).unwrap(),
-    };
-    let sgd = Sgd::new(0.3);
-    let plain = |rule: UpdateRule| ProsPr::new(3, rule);
-    let cases = [
-        plain(sgd.momentum(0.9).weight_decay(0.01).into()),
-        plain(sgd.momentum(0.9).nesterov().into()),
-        plain(Adam::new(0.05).into()),
-        ProsPr {
-            clip: Some(0.2),
-            inner_decay: 0.5,
-            ..plain(sgd.into())
-        },
-        ProsPr {
-            clip: Some(100.0),
-            inner_decay: 0.5,
-            ..plain(Adam::new(0.05).into())
-        },
-    ];
-    for pruner in cases {
-        let of = |params: &Params, pruner: &ProsPr| {
-            let batches = &mut (0..4).map(batch);
-            let state = Params::new();
-            let mut task = Task::new(&net, params, &state, batches, Key::new(0));
-            pruner.magnitudes(&mut task).unwrap()
-        };
-        // The loss after the steps, by hand.
-        let loss = |params: &Params| {
-            let mut w = params.clone();
-            let rule = |i: i32| match pruner.inner_decay {
-                1.0 => pruner.optimizer,
-                decay => pruner
-                    .optimizer
-                    .with_lr(pruner.optimizer.lr() * decay.powi(i)),
-            };
-            let mut state = pruner.optimizer.init(&w);
-            let of = |w: &Params, batch: &Batch| {
-                let (logits, _) =
-                    net.apply(w, &Params::new(), &batch.images, prospr::nn::Mode::Eval);
-                prospr::nn::cross_entropy(&logits, &batch.labels)
-            };
-            for i in 0..3 {
-                let mut g = grad(|w: &Params| of(w, &batch(i)))(&w);
-                let norm = prospr::tree_dot(&g, &g).item().unwrap().sqrt();
-                if let Some(clip) = pruner.clip.filter(|clip| norm > *clip) {
-                    g = g.map_leaves(|g| g * (clip / norm));
-                }
-                (w, state) = rule(i as i32).update(&w, &g, &state);
-            }
-            of(&w, &batch(3)).item().unwrap()
-        };
-        let h = 1e-5;
-        let mut expected = Vec::new();
-        for (name, _, weight) in params.iter() {
-            let values = weight.to_f64s().unwrap();
-            for at in 0..values.len() {
-                let moved = |by: f64| {
-                    let mut values = values.clone();
-                    values[at] *= 1.0 + by;
-                    let mut params = params.clone();
-                    let moved = Tensor::new(&values, weight.shape(), &device).unwrap();
-                    params.insert(name, Role::Weight, moved);
-                    loss(&params)
-                };
-                expected.push(((moved(h) - moved(-h)) / (2.0 * h)).abs());
-            }
-        }
-        let found = of(&params, &pruner);
-        let found: Vec<f64> = found
-            .iter()
-            .flat_map(|(.., t)| t.to_f64s().unwrap())
-            .collect();
-        let error = relative_l2(&found, &expected);
-        println!(
-            "{:?}, clip {:?}: {error:.1e}",
-            pruner.optimizer, pruner.clip
-        );
-        assert!(error < 1e-7, "{pruner:?}: {error:.2e}");
-    }
-}
-
-/// ResNet-50: finite in f32 and of the same order as in f64, by Spearman's correlation of all scores.
-#[test]
-fn synflow_ranks_resnet_50_the_same_in_f32() {
-    let net = by_name("resnet-50", [3, 224, 224], 1000).unwrap();
-    let scores = |device: &Device, dtype| {
-        // The same f32 weights for both.
-        let (params, state) = net.init(Key::new(3), DType::F32, device);
-        let like = |p: &Params| p.map_leaves(|t| t.to_dtype(dtype));
-        let pruner = SynFlow {
-            rounds: Rounds::new(1, Sparsity::new(0.9).unwrap()),
-            input: Some([3, 64, 64]),
-        };
-        let none = &mut std::iter::empty();
-        let (params, state) = (like(&params), like(&state));
-        let mut task = Task::new(&net, &params, &state, none, Key::new(4));
-        let scores = pruner.scores(&mut task).unwrap();
-        let flat = scores.iter().flat_map(|(.., s)| s.to_f64s().unwrap());
-        flat.collect::<Vec<f64>>()
-    };
-    let exact = scores(&Device::cpu(), DType::F64);
-    assert_eq!(
-        exact.len(),
-        prunable(&net.init(Key::new(3), DType::F32, &Device::cpu()).0).numel()
-    );
-    println!(
-        "the largest score is {:.1e}",
-        exact.iter().copied().fold(0.0, f64::max)
-    );
-    for device in [Device::cpu(), gpu()] {
-        let agreement = Agreement::of(&scores(&device, DType::F32), &exact).rank_agreement;
-        println!("on {device}: {agreement}");
-        assert!(agreement >= 0.9999, "on {device}: {agreement}");
-    }
 }

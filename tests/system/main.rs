@@ -10,6 +10,7 @@ mod doors;
 mod fetch;
 mod golden;
 mod memory;
+mod methods;
 mod models;
 mod networks;
 mod optimizers;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use clap::ValueEnum;
-
 use prospr::config::{Method, RunConfig, Settings};
 use prospr::datasets::{Augment, Loader, mnist5k};
 use prospr::experiment::{Experiment, Outcome, Unwatched};
@@ -383,27 +381,4 @@ fn prospr_beats_random() {
     assert_eq!(random.weights_kept, prospr.weights_kept);
     assert!(prospr.test_top1 > random.test_top1 + 0.1 && prospr.test_top1 > 0.7);
     assert!(prospr.test_top5 >= prospr.test_top1);
-}
-
-/// Every method of the command line keeps exactly what it should, and the same every time.
-#[test]
-fn every_method_is_exact_and_deterministic() {
-    for &pruner in Method::value_variants() {
-        let mut config = RunConfig::defaults();
-        (config.pruner, config.sparsity) = (pruner, 0.9);
-        let prune = &mut config.common.prune;
-        (prune.prune_batch_size, prune.iterations, prune.steps) = (16, Some(4), 1);
-        let mask = || {
-            let folder = tempfile::tempdir().unwrap();
-            let folder = RunFolder::create(folder.path(), "").unwrap();
-            let experiment = Experiment::new(config.clone(), &Device::cpu()).unwrap();
-            let initial = experiment.initial().unwrap();
-            experiment.prune(&folder, &initial).unwrap().mask
-        };
-        let first = mask();
-        assert!(first == mask(), "{pruner:?} is not deterministic");
-        let kept = first.map(|mask| mask.kept());
-        let expected = (pruner != Method::Dense).then_some(43_050);
-        assert_eq!(kept, expected, "{pruner:?}");
-    }
 }

@@ -120,6 +120,17 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
 /// Runs `state ← step(state, x)` as [`unroll`] does, for no derivative: the `xs` are taken one by one, and of the states
 /// none is kept. Memory is that of one step, however many there are.
 ///
+/// ```
+/// use prospr_engine::{Device, Error, Tensor, stream};
+/// let device = Device::cpu();
+/// let rates = (0..3).map(|_| Tensor::new(&[0.1], &[1], &device));
+/// let descend = |w: &Tensor, rate: &Tensor| (w - w * 2.0 * rate, w.square().sum());
+/// let (w, losses) = stream(descend, &Tensor::new(&[1.0], &[1], &device)?, rates)?;
+/// assert!((w.item()? - 0.8f64.powi(3)).abs() < 1e-12);
+/// assert_eq!(losses.len(), 3);
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Errors
 /// Those of [`unroll`], and the first of `xs`.
 ///

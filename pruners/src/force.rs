@@ -7,11 +7,11 @@ use crate::rounds::{Removed, Rounds};
 use crate::scores::{Loss, NormMode, Pruner, Task, logits_of, prunable, summed};
 use crate::{Result, Sparsity};
 
-/// In each of the [`Rounds`], with the mask `c` of the one before:
+/// In each of the [`Rounds`], with the mask `c` of the one before (section 4 of the paper):
 ///
-/// - **FORCE** scores `|w ⊙ ∂L/∂w̄|` at `w̄ = c ⊙ w` (equation 6, section 4.3), for removed weights too, so that they may
+/// - **FORCE** scores `|w ⊙ ∂L/∂w̄|` at `w̄ = c ⊙ w`, for removed weights too, so that they may
 ///   come back.
-/// - **Iter-SNIP** scores `|w̄ ⊙ ∂L/∂w̄|` (section 4.2): what is gone stays gone.
+/// - **Iter-SNIP** scores `|w̄ ⊙ ∂L/∂w̄|`: what is gone stays gone.
 ///
 /// `L` is the mean loss over mini-batches, new ones in each round, and `|·|` comes after the mean. The published code has
 /// `−z_y` in the place of the cross-entropy, which [`Loss`] offers; it keeps `⌊n·ρ⌋` weights, where masks here keep

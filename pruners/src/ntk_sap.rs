@@ -11,18 +11,18 @@ use crate::{Error, Result, Sparsity};
 ///
 /// `|∂/∂m Σ ‖f(z; m ⊙ θ) − f(z; m ⊙ (θ + ε Δθ))‖²|`
 ///
-/// (equation 7), which stands for the nuclear norm of the fixed-weight NTK `J Jᵀ`: over Gaussian `Δθ` the expectation is
+/// (algorithm 1), which stands for the nuclear norm of the fixed-weight NTK `J Jᵀ`: over Gaussian `Δθ` the expectation is
 /// `ε² ‖J‖²` to first order. The sum is over the images of the batches. For each batch the input `z` is Gaussian noise in the
 /// shape of the data, `θ` are weights drawn anew as the network draws its initial ones, and `Δθ` is drawn anew
-/// (section 4.3; algorithm 1). What is gone stays gone.
+/// ("new input, new weight"). What is gone stays gone.
 ///
 /// Batch norm: with [`NormMode::Train`] both outputs are normalised with the statistics that the unperturbed, masked
 /// network has on `z`, as constants, as in the published code. With [`NormMode::Eval`] it is the initial running
 /// statistics.
 ///
-/// Differs from the published code: other parameters than weights are those that the network draws, and are not perturbed
-/// there either; `ε Δθ` is added to all weights with the same `ε`, as there. A network that does not draw its initial values
-/// keeps them in all rounds, and its perturbations alone differ.
+/// As in the published code, weights alone are perturbed, all with the same `ε`. A network that does not draw its initial
+/// values, such as a [`Function`](prospr_engine::nn::Function), keeps them in all rounds, and inputs and perturbations alone
+/// differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NtkSap {
     /// Rounds.

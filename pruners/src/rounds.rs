@@ -5,7 +5,7 @@ use prospr_engine::{Params, Tensor, Tree};
 use crate::{Mask, MaskOptions, Result, Sparsity};
 
 /// Rounds `t = 1 … T` of scoring and removing, after which the density is `ρ^(t/T) = exp((t/T)·ln ρ)` with the final
-/// density `ρ = 1 − sparsity` (Tanaka et al., 2020, algorithm 1; de Jorge et al., 2021, section 4.2).
+/// density `ρ = 1 − sparsity` (Tanaka et al., 2020, algorithm 1; de Jorge et al., 2021, exponential schedule).
 ///
 /// The scores of the last round are the method's: [`Mask::new`] at the same sparsity and options makes the last removal.
 /// At a lower sparsity it would bring back what earlier rounds removed for good.

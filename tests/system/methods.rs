@@ -6,7 +6,10 @@ use prospr::models::by_name;
 use prospr::nn::{Batch, Function, Net, linear};
 use prospr::optim::{Adam, Optimizer, Sgd, UpdateRule};
 use prospr::prelude::*;
-use prospr::pruners::{Grasp, ProsPr, Pruner, Rounds, Snip, Sparsity, SynFlow, Task, prunable};
+use prospr::pruners::{
+    Force, Grasp, Loss, Magnitude, NtkSap, ProsPr, Pruner, Rounds, Snip, Sparsity, SynFlow, Task,
+    prunable,
+};
 use prospr::verify::Agreement;
 
 use crate::place::{Place, SMALL};
@@ -233,4 +236,152 @@ fn a_comparison_holds_all_shares() {
         "prune --prune-per-class 0 --device cpu --out r",
         &["prune_per_class", "1 or more"],
     );
+}
+
+/// Logits `W x` of three inputs, for closed forms.
+fn linear_net(device: &Device) -> (Net, Params) {
+    let mut params = Params::new();
+    let weight = Key::new(5).normal(&[2, 3], DType::F64, device);
+    params.insert("fc.weight", Role::Weight, weight);
+    let net = Function::new(params.clone(), |params, images| {
+        linear(&images.flatten_from(1), &params["fc.weight"], None)
+    });
+    (Arc::new(net), params)
+}
+
+fn linear_batch(seed: u64, images: usize, device: &Device) -> Batch {
+    let labels: Vec<i32> = (0..images as i32).map(|i| i % 2).collect();
+    Batch {
+        images: Key::new(seed).normal(&[images, 1, 1, 3], DType::F64, device),
+        labels: Tensor::new(&labels, &[images], device).unwrap(),
+    }
+}
+
+fn scores_of(pruner: &dyn Pruner, batches: &[Batch]) -> Vec<f64> {
+    let (net, params) = linear_net(&Device::cpu());
+    let (state, batches) = (Params::new(), &mut batches.iter().cloned());
+    let mut task = Task::new(&net, &params, &state, batches, Key::new(0));
+    let scores = pruner.scores(&mut task).unwrap();
+    scores["fc.weight"].to_f64s().unwrap()
+}
+
+/// `∂L/∂W = Σᵢ (softmax(W xᵢ) − onehot(yᵢ)) xᵢᵀ / n` of cross-entropy and `−Σᵢ onehot(yᵢ) xᵢᵀ / n` of raw logits, by hand.
+fn gradient_by_hand(weight: &[f64], batch: &Batch, loss: Loss) -> Vec<f64> {
+    let (x, y) = (
+        batch.images.to_f64s().unwrap(),
+        batch.labels.to_f64s().unwrap(),
+    );
+    let n = y.len() as f64;
+    let mut gradient = vec![0.0; 6];
+    for (x, y) in x.chunks(3).zip(y) {
+        let dot = |k: usize| (0..3).map(|j| weight[3 * k + j] * x[j]).sum::<f64>();
+        let (a, b) = (dot(0).exp(), dot(1).exp());
+        for (k, p) in [a / (a + b), b / (a + b)].into_iter().enumerate() {
+            let p = if loss == Loss::RawLogit { 0.0 } else { p };
+            let error = p - f64::from(u8::from(y as usize == k));
+            (0..3).for_each(|j| gradient[3 * k + j] += error * x[j] / n);
+        }
+    }
+    gradient
+}
+
+#[test]
+fn scores_of_a_linear_layer_are_the_closed_forms() {
+    let device = Device::cpu();
+    let batches: Vec<Batch> = (1..5).map(|seed| linear_batch(seed, 7, &device)).collect();
+    let weight = linear_net(&device).1["fc.weight"].to_f64s().unwrap();
+    let close = |found: Vec<f64>, expected: Vec<f64>| {
+        assert!(
+            relative_l2(&found, &expected) < 1e-12,
+            "{found:?}, {expected:?}"
+        );
+    };
+    close(
+        scores_of(&Magnitude, &[]),
+        weight.iter().map(|w| w.abs()).collect(),
+    );
+    let times = |g: &[f64], w: &[f64]| -> Vec<f64> {
+        g.iter().zip(w).map(|(g, w)| (g * w).abs()).collect()
+    };
+    let ce = |w: &[f64], batch| gradient_by_hand(w, batch, Loss::CrossEntropy);
+    let add = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a + b).collect() };
+    let normalised = |scores: Vec<f64>| -> Vec<f64> {
+        let total: f64 = scores.iter().sum();
+        scores.iter().map(|s| s / total).collect()
+    };
+    let (first, second) = (ce(&weight, &batches[0]), ce(&weight, &batches[1]));
+    let snip = Snip {
+        batches: 2,
+        ..Snip::default()
+    };
+    close(
+        scores_of(&snip, &batches),
+        normalised(times(&add(&first, &second), &weight)),
+    );
+    let per_batch = Snip {
+        per_batch: true,
+        ..snip
+    };
+    close(
+        scores_of(&per_batch, &batches),
+        normalised(add(&times(&first, &weight), &times(&second, &weight))),
+    );
+    // Two rounds of two batches: after the first 6 · √0.25 = 3 weights are left.
+    let force = Force {
+        rounds: Rounds::new(2, Sparsity::new(0.75).unwrap()),
+        batches: 2,
+        ..Force::new(Sparsity::new(0.75).unwrap())
+    };
+    let mut order: Vec<usize> = (0..6).collect();
+    let once = times(&add(&first, &second), &weight);
+    order.sort_by(|&a, &b| once[b].total_cmp(&once[a]));
+    let left: Vec<f64> = (0..6)
+        .map(|at| {
+            if order[..3].contains(&at) {
+                weight[at]
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let mean: Vec<f64> = add(&ce(&left, &batches[2]), &ce(&left, &batches[3]))
+        .iter()
+        .map(|g| g / 2.0)
+        .collect();
+    close(scores_of(&force, &batches), times(&mean, &weight));
+    close(
+        scores_of(&force.clone().iter_snip(), &batches),
+        times(&mean, &left),
+    );
+    let raw = Force {
+        loss: Loss::RawLogit,
+        batches: 1,
+        rounds: Rounds::new(1, Sparsity::new(0.75).unwrap()),
+        ..force
+    };
+    close(
+        scores_of(&raw, &batches),
+        times(
+            &gradient_by_hand(&weight, &batches[0], Loss::RawLogit),
+            &weight,
+        ),
+    );
+}
+
+/// Of a linear layer the expected score of NTK-SAP is `2 ε²` times the number of images: `‖m ⊙ ε Δθ z‖²` has the derivative
+/// `2 ε² Δθₖⱼ zⱼ Σₗ mₖₗ Δθₖₗ zₗ`, and `Δθ` and `z` are standard normal. 1,000 draws of 64 images leave a deviation of 5 %.
+#[test]
+fn ntk_sap_of_a_linear_layer_is_its_expectation() {
+    let pruner = NtkSap {
+        rounds: Rounds::new(1, Sparsity::new(0.5).unwrap()),
+        batches: 1000,
+        ..NtkSap::new(Sparsity::new(0.5).unwrap())
+    };
+    let expected = 2.0 * 0.01f64.powi(2) * 64_000.0;
+    for score in scores_of(&pruner, &[linear_batch(1, 64, &Device::cpu())]) {
+        assert!(
+            (score / expected - 1.0).abs() < 0.2,
+            "{score} against {expected}"
+        );
+    }
 }

@@ -153,3 +153,73 @@ fn rewritten(
     let (op, device) = (node.0.op.clone(), node.device().clone());
     Tensor::record(op, inputs, node.shape(), node.dtype(), device, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::rescaled;
+    use crate::transform::{checkpoint, grad, try_value_and_grad};
+    use crate::{DType, Device, Error, Key, Tensor};
+
+    const BLOCKS: u64 = 6;
+
+    /// Residual blocks `x ← relu(w x + b) + x`, each with weights near 10¹⁰ and a shift of the size of the flow.
+    fn flow(weights: &[Tensor], shifts: &[Tensor], x: &Tensor) -> Tensor {
+        let block =
+            |x: Tensor, (w, b): (&Tensor, &Tensor)| (&x * w + b).maximum(&x.zeros_like()) + &x;
+        let blocks = weights.iter().zip(shifts);
+        blocks.fold(x.clone(), block).sum()
+    }
+
+    fn parts(dtype: DType) -> (Vec<Tensor>, Vec<Tensor>, Tensor) {
+        let device = Device::cpu();
+        let draw = |i: u64| Key::new(1).fold_in(i).uniform(&[5], DType::F32, &device);
+        let weights = (0..BLOCKS).map(|i| ((draw(i) + 0.5) * 1e10).to_dtype(dtype));
+        let shifts = (0..BLOCKS).map(|i| {
+            // Beyond the third block they would not fit, and f32 has the others to compare with.
+            let size = if i < 3 {
+                10f64.powi(10 * (i as i32 + 1))
+            } else {
+                0.0
+            };
+            (draw(100 + i) * size).to_dtype(dtype)
+        });
+        let ones = Tensor::ones(&[5], dtype, &device);
+        (weights.collect(), shifts.collect(), ones)
+    }
+
+    #[test]
+    fn derivatives_keep_their_order_beyond_the_range() {
+        let (weights, shifts, x) = parts(DType::F64);
+        let exact = grad(|w: &Vec<Tensor>| flow(w, &shifts, &x))(&weights);
+        let (weights, shifts, x) = parts(DType::F32);
+        assert!(!flow(&weights, &shifts, &x).item().unwrap().is_finite());
+        let scaled = |w: &Vec<Tensor>| {
+            let (y, exponent) = rescaled(&flow(w, &shifts, &x), &x, &shifts)?;
+            Ok::<_, Error>((y, exponent))
+        };
+        let ((y, exponent), found) = try_value_and_grad(scaled)(&weights).unwrap();
+        assert!(exponent > 150.0 && y.item().unwrap().is_finite());
+        for (found, exact) in found.iter().zip(&exact) {
+            let (found, exact) = (found.to_f64s().unwrap(), exact.to_f64s().unwrap());
+            for (found, exact) in found.iter().zip(exact) {
+                let ratio = found * exponent.exp2() / exact;
+                assert!((ratio - 1.0).abs() < 1e-5, "{ratio}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_range_and_calls_stay_as_they_are() {
+        let (weights, shifts, x) = parts(DType::F64);
+        let small = flow(&weights[..0], &shifts, &x);
+        let (same, exponent) = rescaled(&small, &x, &shifts).unwrap();
+        assert_eq!((same.id(), exponent), (small.id(), 0.0));
+        let with_a_call = |w: &Tensor| {
+            let y = checkpoint(|x: &Tensor| x * 1e30)(&(&x * w)).sum();
+            let (same, exponent) = rescaled(&y, &x, &[])?;
+            assert_eq!((same.id(), exponent), (y.id(), 0.0));
+            Ok::<_, Error>((y, ()))
+        };
+        try_value_and_grad(with_a_call)(&x.ones_like()).unwrap();
+    }
+}

@@ -28,15 +28,15 @@ enum On {
 /// output: their order is that of the old one's. Multiplying by powers of two is exact.
 ///
 /// `output` must be positively homogeneous of degree 1 in `input` and `additive` together, and these must not depend on
-/// each other: convolutions, linear layers, ReLU, pooling and batch norm in evaluation mode are, with their biases, shifts
+/// each other: convolutions, linear layers, ReLU, pooling and batch norm in evaluation mode are so, with their biases, shifts
 /// and running means in `additive`. Between cuts nothing is scaled. A history with checkpoints or unrolls stays as
 /// it is, with `e = 0`.
 ///
 /// ```
 /// use prospr_engine::{DType, Device, Tensor, rescaled};
 /// let one = Tensor::ones(&[], DType::F32, &Device::cpu());
-/// let (small, large) = (&one * 1e30 * 2.0, &one * 1e30 * 1e30);
-/// assert_eq!(rescaled(&small, &one, &[])?.1, 100.0);
+/// let (small, large) = (&one * 2.0, &one * 1e30 * 1e30);
+/// assert_eq!(rescaled(&small, &one, &[])?.1, 0.0);
 /// let (y, exponent) = rescaled(&large, &one, &[])?;
 /// assert!((y.item()?.log2() + exponent - 60.0 * 10f64.log2()).abs() < 1e-6);
 /// # Ok::<(), prospr_engine::Error>(())

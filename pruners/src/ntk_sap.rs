@@ -20,7 +20,9 @@ use crate::{Error, Result, Sparsity};
 /// network has on `z`, as constants, as in the published code. With [`NormMode::Eval`] it is the initial running
 /// statistics.
 ///
-/// As in the published code, weights alone are perturbed, all with the same `ε`. A network that does not draw its initial
+/// As in the published code, weights alone are perturbed, all with the same `ε`; biases are drawn anew with the weights, where
+/// the published code keeps them. A unit that is dead in all draws of a round has scores of 0: networks without batch norm need
+/// several draws. A network that does not draw its initial
 /// values, such as a [`Function`](prospr_engine::nn::Function), keeps them in all rounds, and inputs and perturbations alone
 /// differ.
 #[derive(Clone, Debug, PartialEq)]

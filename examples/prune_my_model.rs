@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batches = &mut (0..4).flat_map(batch);
     let mut task = Task::new(net, params, state, batches, key);
     let scores = ProsPr::new(3, Sgd::new(0.1)).scores(&mut task)?;
-    let mask = Mask::global(&scores, Sparsity::new(0.8)?, MaskOptions::default())?;
+    let mask = Mask::new(&scores, Sparsity::new(0.8)?, &MaskOptions::default())?;
 
     let mask = mask.tensors(dtype, &device)?;
     let trainer = Trainer::new(net, Sgd::new(0.1).momentum(0.9)).mask(mask);

@@ -107,7 +107,7 @@ impl Loader {
         self.start((0..self.split.len()).collect(), 0, None)
     }
 
-    fn start(&self, order: Vec<usize>, first: usize, dice: Option<Key>) -> Batches {
+    pub(crate) fn start(&self, order: Vec<usize>, first: usize, dice: Option<Key>) -> Batches {
         let (send_made, made) = sync_channel(0);
         let bytes = 4 * self.batch_size * self.split.shape.iter().product::<usize>();
         let (send, batches) = sync_channel((WAITING / bytes.max(1)).clamp(1, 16));

@@ -102,6 +102,26 @@ pub enum Error {
         /// How many others there are.
         others: usize,
     },
+    /// A class has too few images for balanced batches.
+    #[error(
+        "class {class} has {found} images, but {needed} of each class were asked for; ask for fewer, or add images"
+    )]
+    Class {
+        /// The class.
+        class: usize,
+        /// How many images it has.
+        found: usize,
+        /// How many were asked for.
+        needed: usize,
+    },
+    /// Balanced batches of images whose pixels have classes.
+    #[error(
+        "{name} has a class for each pixel, so that batches cannot be balanced; leave out `--prune-per-class`"
+    )]
+    NoClasses {
+        /// The image.
+        name: String,
+    },
     /// Every image of a batch is damaged.
     #[error(
         "all {images} images of a batch are damaged, {first} the first; `prospr data check` lists what is wrong"

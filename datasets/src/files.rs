@@ -52,6 +52,10 @@ impl Source for Files {
         Ok(self.inspect(index)?.0)
     }
 
+    fn class(&self, index: usize) -> Result<Option<usize>> {
+        Ok(Some(self.files[index].1.into()))
+    }
+
     fn name(&self, index: usize) -> String {
         self.path(index).display().to_string()
     }

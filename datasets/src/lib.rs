@@ -1,6 +1,7 @@
 //! Data sets, augmentation and batching: one data set, one file; and fetching what is published.
 
 mod augment;
+mod balanced;
 mod batches;
 mod catalog;
 mod cells;
@@ -24,6 +25,7 @@ mod tests;
 mod tiny_imagenet;
 
 pub use augment::Augment;
+pub use balanced::Balanced;
 pub use batches::{Batches, Loader};
 pub use catalog::{DATASETS, Entry, load};
 pub use check::{Report, check};

@@ -25,6 +25,17 @@ pub trait Source: Send + Sync {
     /// If there is no such image.
     fn sample(&self, index: usize) -> Result<Sample<'_>>;
 
+    /// The class of an image; none if its pixels have classes.
+    ///
+    /// # Errors
+    /// Those of [`Source::sample`], unless the class is known without the image.
+    fn class(&self, index: usize) -> Result<Option<usize>> {
+        Ok(match self.sample(index)?.label {
+            Label::Class(class) => Some(class),
+            Label::Pixels(_) => None,
+        })
+    }
+
     /// What an image is called in messages.
     fn name(&self, index: usize) -> String;
 

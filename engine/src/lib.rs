@@ -60,6 +60,7 @@ pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{
     Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jit_with, jvp,
-    try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp, with_mean_pools,
+    rescaled, stream, try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
+    with_mean_pools,
 };
 pub use tree::{Tree, tree_dot};

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn shuffles_keep_the_count_of_each_layer() {
         let sparsity = Sparsity::new(0.6).unwrap();
-        let mask = Mask::global(&scores(), sparsity, MaskOptions::default()).unwrap();
+        let mask = Mask::new(&scores(), sparsity, &MaskOptions::default()).unwrap();
         let shuffled = mask.shuffled(Key::new(1));
         let counts = |mask: &Mask| mask.layers().iter().map(|l| l.kept()).collect::<Vec<_>>();
         assert_eq!(counts(&mask), [100, 100]);
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn inverted_scores_keep_the_lowest() {
-        let mask = Mask::global(
+        let mask = Mask::new(
             &inverted(&scores()),
             Sparsity::new(0.19).unwrap(),
-            MaskOptions::default(),
+            &MaskOptions::default(),
         );
         let mask = mask.unwrap();
         assert!(mask.layers()[0].keep.iter().all(|&keep| keep));

@@ -19,17 +19,28 @@ pub enum Error {
         /// The sparsity asked for.
         sparsity: f64,
     },
-    /// The minimum per layer asks for more than the sparsity leaves.
+    /// The minimum per layer and the layers that stay whole ask for more than the sparsity leaves.
     #[error(
-        "at least {needed} weights are to be kept layer by layer, but sparsity {sparsity} leaves {kept}; lower one of them"
+        "at least {needed} weights are to be kept in layers that stay whole or have a minimum, but sparsity {sparsity} leaves {kept}; lower one of them, or leave whole layers out of the count with `--keep-uncounted`"
     )]
     Minimum {
-        /// The sum of the layers' minima.
+        /// The sum of the layers' minima and whole layers.
         needed: usize,
         /// What the sparsity leaves.
         kept: usize,
         /// The sparsity asked for.
         sparsity: f64,
+    },
+    /// A layer that is to stay whole does not exist.
+    #[error(
+        "there is no layer `{layer}` to keep; write first, last or one of {}",
+        known.join(", ")
+    )]
+    UnknownLayer {
+        /// What was asked for.
+        layer: String,
+        /// The layers' names.
+        known: Vec<String>,
     },
     /// A score is not a number.
     #[error(

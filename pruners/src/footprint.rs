@@ -5,8 +5,8 @@ use prospr_engine::optim::Optimizer;
 use prospr_engine::{Explanation, Key, Params, Policy, Tensor, Tree, explain, grad, vjp};
 
 use crate::Result;
-use crate::prospr::{Inner, MetaGradient, ProsPr};
-use crate::scores::{NormMode, Task, loss_of, prunable};
+use crate::prospr::{Inner, MetaGradient, ProsPr, StepInput};
+use crate::scores::{Task, loss_of, prunable};
 
 fn bytes(tree: &impl Tree) -> u64 {
     tree.leaves().iter().map(Tensor::bytes).sum()
@@ -29,23 +29,27 @@ impl ProsPr {
     ) -> Result<Explanation> {
         let mut none = std::iter::empty();
         let task = Task::new(net, params, state, &mut none, Key::new(0));
-        let loss = loss_of(&task, NormMode::Train, 1.0);
+        let loss = loss_of(&task, self.mode);
         if self.steps == 0 {
             let gradient = |(w, batch): &(Params, Batch)| grad(|w: &Params| loss(w, batch))(w);
             return Ok(explain(gradient, &(params.clone(), batch.clone()))?);
         }
         let step = self.step(loss);
         let inner = self.later_state(params);
+        let input = StepInput {
+            batch: batch.clone(),
+            lr: None,
+        };
         Ok(match self.meta_gradient {
             MetaGradient::FirstOrder => explain(
-                |(inner, batch): &(Inner, Batch)| step(inner, batch),
-                &(inner, batch.clone()),
+                |(inner, input): &(Inner, StepInput)| step(inner, input),
+                &(inner, input),
             )?,
             MetaGradient::Exact => explain(
-                |(inner, batch, ct): &(Inner, Batch, Inner)| {
-                    vjp(|inner: &Inner| step(inner, batch).0, inner).1.call(ct)
+                |(inner, input, ct): &(Inner, StepInput, Inner)| {
+                    vjp(|inner: &Inner| step(inner, input).0, inner).1.call(ct)
                 },
-                &(inner.clone(), batch.clone(), inner),
+                &(inner.clone(), input, inner),
             )?,
         })
     }
@@ -72,7 +76,9 @@ impl ProsPr {
         let plan = self.explain_step(net, params, state, batch)?;
         let working = plan.peak_bytes - plan.input_bytes;
         let later = bytes(&self.later_state(params));
-        let batches = if self.new_data {
+        // First-order takes them one by one.
+        let exact = self.meta_gradient == MetaGradient::Exact;
+        let batches = if self.new_data && exact {
             self.steps as u64 + 1
         } else {
             1
@@ -81,7 +87,7 @@ impl ProsPr {
         if self.steps == 0 {
             return Ok(Some(before + working));
         }
-        if self.meta_gradient == MetaGradient::FirstOrder {
+        if !exact {
             return Ok(Some(before + later + working));
         }
         let steps = self.steps as u64;

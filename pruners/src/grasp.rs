@@ -1,15 +1,18 @@
 //! GraSP: Wang, Zhang and Grosse, "Picking winning tickets before training by preserving gradient flow", ICLR 2020.
 
-use prospr_engine::{Params, Tree, hvp};
+use prospr_engine::nn::{Batch, cross_entropy};
+use prospr_engine::{Device, Params, Tree, grad, hvp};
 
-use crate::Result;
-use crate::scores::{NormMode, Pruner, Task, loss_of, prunable, summed, summed_gradient, total};
+use crate::scores::{NormMode, Pruner, Task, add, logits_of, prunable, total};
+use crate::{Error, Result};
 
 /// Scores `w ⊙ Hg / (|Σ w ⊙ Hg| + 10⁻¹⁰)` with the gradient `g` and the Hessian `H` of the cross-entropy of `logits/T`
 /// (equation 8; algorithm 1), both with respect to the prunable weights and summed over mini-batches.
 ///
 /// **Sign.** The paper's score is `−w ⊙ Hg`, and it removes the highest: weights without which the gradient's norm is
 /// larger. Scores here are its negative, so that the highest are kept, as every [`Pruner`]'s. They may be negative.
+///
+/// The mini-batches are used twice, and wait in host memory for the second time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grasp {
     /// How many mini-batches `g` and `Hg` are summed over, at least one.
@@ -37,17 +40,43 @@ impl Pruner for Grasp {
     }
 
     fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
-        let batches = task.take(self.batches.max(1))?;
         let weights = prunable(task.params);
-        let loss = loss_of(task, self.mode, self.temperature);
-        let g = summed_gradient(&loss, &weights, &batches)?;
-        let hg = summed(&batches, |batch| {
-            hvp(|w: &Params| loss(w, batch), &weights, &g)
-        })?;
+        let (logits, temperature) = (logits_of(task, self.mode), self.temperature);
+        let loss = |w: &Params, batch: &Batch| {
+            cross_entropy(&(logits(w, batch) / temperature), &batch.labels)
+        };
+        let count = self.batches.max(1);
+        let (mut seen, mut g, mut hg) = (Vec::new(), None, None);
+        for found in 0..count {
+            let batch = task.next(found, count)?;
+            add(&mut g, grad(|w: &Params| loss(w, &batch))(&weights))?;
+            seen.push((
+                moved(&batch, &Device::cpu())?,
+                batch.images.device().clone(),
+            ));
+        }
+        let none = Error::TooFewBatches {
+            needed: count,
+            found: 0,
+        };
+        let g = g.ok_or_else(|| none.clone())?;
+        for (batch, device) in seen {
+            let batch = moved(&batch, &device)?;
+            add(&mut hg, hvp(|w: &Params| loss(w, &batch), &weights, &g))?;
+        }
+        let hg = hg.ok_or(none)?;
         let scores = weights.zip_leaves(&hg, |w, hg| w * hg);
         let scale = total(&scores).abs() + 1e-10;
         let scores = scores.map_leaves(|s| s / &scale);
         scores.eval_leaves()?;
         Ok(scores)
     }
+}
+
+/// A batch on a device.
+fn moved(batch: &Batch, device: &Device) -> Result<Batch> {
+    Ok(Batch {
+        images: batch.images.to_device(device)?,
+        labels: batch.labels.to_device(device)?,
+    })
 }

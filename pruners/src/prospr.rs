@@ -2,9 +2,10 @@
 //! Meta-Gradients", ICLR 2022.
 
 use prospr_engine::nn::Batch;
-use prospr_engine::optim::{Optimizer, Sgd, SgdState};
+use prospr_engine::optim::{Optimizer, RuleState, UpdateRule};
 use prospr_engine::{
-    Params, Policy, Tensor, Tree, UnrollOptions, grad, try_value_and_grad, unroll, value_and_grad,
+    Params, Policy, Tensor, Tree, UnrollOptions, grad, stream, tree_dot, try_value_and_grad,
+    unroll, value_and_grad,
 };
 
 use crate::Result;
@@ -42,7 +43,11 @@ impl Granularity {
 
 /// Scores `|∂L(w_M, D_M)/∂c| / Σ|∂L(w_M, D_M)/∂c|` (equation 11), where `w₀ = c ⊙ w_init` with a mask `c` of ones
 /// makes `M` optimiser steps on batches `D₀ … D_{M−1}` (algorithm 1). All parameters move; weights alone have masks.
-/// Batch norm is in training mode. With no steps this is SNIP.
+/// With no steps this is SNIP. The first-order approximation takes its batches one by one and keeps no states, so that
+/// the number of steps does not change its memory.
+///
+/// A rate that is too high for the steps, or many steps, let meta-gradients explode; [`ProsPr::clip`] and
+/// [`ProsPr::inner_decay`] are against that. The paper has neither.
 ///
 /// ```
 /// use prospr_engine::optim::Sgd;
@@ -56,7 +61,13 @@ pub struct ProsPr {
     /// The number `M` of inner steps.
     pub steps: usize,
     /// The inner update rule.
-    pub optimizer: Sgd,
+    pub optimizer: UpdateRule,
+    /// The inner learning rate's factor from step to step: that of step `i`, counted from 0, is `lr · inner_decayⁱ`.
+    pub inner_decay: f64,
+    /// Gradients `g` of all parameters become `g · min(1, clip/‖g‖)` before an inner step, which is differentiated through.
+    pub clip: Option<f64>,
+    /// What batch norm normalises with; running statistics do not move in inner steps.
+    pub mode: NormMode,
     /// Exact or first-order.
     pub meta_gradient: MetaGradient,
     /// Whether every step sees new data (the paper's text), or all see the first batch (the default of its code).
@@ -69,10 +80,13 @@ pub struct ProsPr {
 
 impl ProsPr {
     /// `M` steps of an update rule, exact, with a new batch for each, in the memory of one step.
-    pub fn new(steps: usize, optimizer: Sgd) -> ProsPr {
+    pub fn new(steps: usize, optimizer: impl Into<UpdateRule>) -> ProsPr {
         ProsPr {
             steps,
-            optimizer,
+            optimizer: optimizer.into(),
+            inner_decay: 1.0,
+            clip: None,
+            mode: NormMode::Train,
             meta_gradient: MetaGradient::Exact,
             new_data: true,
             granularity: Granularity::Weight,
@@ -104,24 +118,33 @@ impl ProsPr {
         }
     }
 
-    /// The batches of the inner steps and the one of the meta-loss.
-    fn batches(&self, task: &mut Task<'_>) -> Result<(Vec<Batch>, Batch)> {
-        let mut batches = match self.new_data {
-            true => task.take(self.steps + 1)?,
-            false => vec![task.take(1)?.remove(0); self.steps + 1],
-        };
-        let last = batches.pop().expect("one more than steps");
-        Ok((batches, last))
+    /// The inputs of the inner steps, one by one, and then the one of the meta-loss.
+    fn inputs<'a>(&'a self, task: &'a mut Task<'_>) -> impl Iterator<Item = Result<StepInput>> {
+        let mut only: Option<Batch> = None;
+        (0..=self.steps).map(move |i| {
+            let batch = match &only {
+                Some(batch) => batch.clone(),
+                None if self.new_data => task.next(i, self.steps + 1)?,
+                None => only.insert(task.next(0, 1)?).clone(),
+            };
+            let decays = self.inner_decay != 1.0;
+            let lr = decays.then(|| self.optimizer.lr() * self.inner_decay.powi(i as i32));
+            Ok(StepInput { batch, lr })
+        })
     }
 
     /// An inner step: the next parameters and momentum, and the loss before.
     pub(crate) fn step(
         &self,
         loss: impl Fn(&Params, &Batch) -> Tensor + Clone + Send + Sync + 'static,
-    ) -> impl Fn(&Inner, &Batch) -> (Inner, Tensor) + Clone + Send + Sync + 'static {
-        let optimizer = self.optimizer;
-        move |(w, state), batch| {
-            let (value, grads) = value_and_grad(|w: &Params| loss(w, batch))(w);
+    ) -> impl Fn(&Inner, &StepInput) -> (Inner, Tensor) + Clone + Send + Sync + 'static {
+        let (optimizer, clip) = (self.optimizer, self.clip);
+        move |(w, state), StepInput { batch, lr }| {
+            let (value, mut grads) = value_and_grad(|w: &Params| loss(w, batch))(w);
+            if let Some(most) = clip {
+                grads = clipped(&grads, most);
+            }
+            let optimizer = lr.map_or(optimizer, |lr| optimizer.with_lr(lr));
             (optimizer.update(w, &grads, state), value)
         }
     }
@@ -131,25 +154,29 @@ impl ProsPr {
     /// # Errors
     /// As [`Pruner::scores`].
     pub fn magnitudes(&self, task: &mut Task<'_>) -> Result<Params> {
-        let (batches, last) = self.batches(task)?;
         let (optimizer, params) = (self.optimizer, task.params.clone());
         let masks = self.granularity.masks(&prunable(&params));
         let weights = params.filter(|name, _| masks.get(name).is_some());
-        let loss = loss_of(task, NormMode::Train, 1.0);
+        let loss = loss_of(task, self.mode);
         let step = self.step(loss.clone());
+        let mut inputs = self.inputs(task);
         let gradient = match self.meta_gradient {
             MetaGradient::Exact => {
+                let steps = inputs.by_ref().take(self.steps);
+                let steps = steps.collect::<Result<Vec<_>>>()?;
+                let last = last_of(inputs)?;
                 let meta = |masks: &Params| {
                     let w = params.with(&masks.zip_leaves(&weights, |c, w| c * w));
                     let init = (w.clone(), optimizer.init(&w));
-                    let ((w, _), _) = unroll(step.clone(), &init, &batches, self.unroll)?;
+                    let ((w, _), _) = unroll(step.clone(), &init, &steps, self.unroll)?;
                     Ok::<_, prospr_engine::Error>((loss(&w, &last), ()))
                 };
                 try_value_and_grad(meta)(&masks)?.1
             }
             MetaGradient::FirstOrder => {
                 let init = (params.clone(), optimizer.init(&params));
-                let ((w, _), _) = unroll(step, &init, &batches, self.unroll)?;
+                let ((w, _), _) = stream(step, &init, inputs.by_ref().take(self.steps))?;
+                let last = last_of(inputs)?;
                 let grads = grad(|w: &Params| loss(w, &last))(&w);
                 let grads = grads.filter(|name, _| masks.get(name).is_some());
                 let products = grads.zip_leaves(&weights, |g, w| g * w);
@@ -162,8 +189,47 @@ impl ProsPr {
     }
 }
 
+/// The batch of the meta-loss.
+fn last_of(mut inputs: impl Iterator<Item = Result<StepInput>>) -> Result<Batch> {
+    let last = inputs.next().expect("one more than steps")?;
+    Ok(last.batch)
+}
+
+/// Gradients `g · min(1, most/‖g‖)`, with the norm over all of them.
+fn clipped(grads: &Params, most: f64) -> Params {
+    let squares = tree_dot(grads, grads);
+    let one = squares.ones_like();
+    let large = squares.gt(&squares.full_like(most * most));
+    let factor = large.where_(&(large.where_(&squares, &one).powf(-0.5) * most), &one);
+    grads.map_leaves(|g| g * &factor)
+}
+
 /// Parameters and momentum.
-pub(crate) type Inner = (Params, SgdState<Params>);
+pub(crate) type Inner = (Params, RuleState<Params>);
+
+/// What an inner step gets.
+#[derive(Clone, Debug)]
+pub(crate) struct StepInput {
+    /// Its data.
+    pub batch: Batch,
+    /// Its learning rate, if that is not the rule's.
+    pub lr: Option<f64>,
+}
+
+impl Tree for StepInput {
+    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
+        self.batch.collect_leaves(out);
+    }
+    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
+        StepInput {
+            batch: self.batch.rebuild(next),
+            lr: self.lr,
+        }
+    }
+    fn is_tensors_only(&self) -> bool {
+        self.lr.is_none() && self.batch.is_tensors_only()
+    }
+}
 
 impl Pruner for ProsPr {
     fn name(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! What all pruners share.
 
-use prospr_engine::nn::{Batch, Mode, Net, cross_entropy};
-use prospr_engine::{Key, Params, Role, Tensor, Tree, grad, tree_dot};
+use prospr_engine::nn::{Batch, Mode, Net, cross_entropy, negative_logit};
+use prospr_engine::{Key, Params, Role, Tensor, Tree, tree_dot};
 
 use crate::{Error, Result};
 
@@ -37,16 +37,10 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The next `count` batches.
-    pub(crate) fn take(&mut self, count: usize) -> Result<Vec<Batch>> {
-        let batches: Vec<Batch> = self.batches.take(count).collect();
-        match batches.len() {
-            found if found < count => Err(Error::TooFewBatches {
-                needed: count,
-                found,
-            }),
-            _ => Ok(batches),
-        }
+    /// The next batch, of `needed` in all.
+    pub(crate) fn next(&mut self, found: usize, needed: usize) -> Result<Batch> {
+        let batch = self.batches.next();
+        batch.ok_or(Error::TooFewBatches { needed, found })
     }
 }
 
@@ -74,7 +68,7 @@ pub enum NormMode {
 }
 
 impl NormMode {
-    fn with(self, key: Key) -> Mode {
+    pub(crate) fn with(self, key: Key) -> Mode {
         match self {
             NormMode::Train => Mode::Train(key),
             NormMode::Eval => Mode::Eval,
@@ -87,50 +81,73 @@ pub fn prunable(params: &Params) -> Params {
     params.filter(|_, role| role == Role::Weight)
 }
 
-/// Cross-entropy of the logits over a temperature, as a function of a batch and of some or all parameters; the
-/// rest has the task's values.
-pub(crate) fn loss_of(
+/// The loss whose gradient makes scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loss {
+    /// Cross-entropy, `−ln softmax(z)_y`.
+    #[default]
+    CrossEntropy,
+    /// `−z_y`, as the published code of FORCE has it.
+    RawLogit,
+}
+
+impl Loss {
+    /// The mean over a batch.
+    pub(crate) fn of(self, logits: &Tensor, labels: &Tensor) -> Tensor {
+        match self {
+            Loss::CrossEntropy => cross_entropy(logits, labels),
+            Loss::RawLogit => negative_logit(logits, labels),
+        }
+    }
+}
+
+/// The logits as a function of a batch and of some or all parameters; the rest has the task's values.
+pub(crate) fn logits_of(
     task: &Task<'_>,
     mode: NormMode,
-    temperature: f64,
 ) -> impl Fn(&Params, &Batch) -> Tensor + Clone + Send + Sync + 'static + use<> {
     let (net, all, state) = (task.net.clone(), task.params.clone(), task.state.clone());
     let mode = mode.with(task.key);
-    move |params, batch| {
-        let (logits, _) = net.apply(&all.with(params), &state, &batch.images, mode);
-        let logits = match temperature {
-            1.0 => logits,
-            _ => logits / temperature,
-        };
-        cross_entropy(&logits, &batch.labels)
-    }
+    move |params, batch| net.apply(&all.with(params), &state, &batch.images, mode).0
 }
 
-/// The gradient with respect to `weights` of the sum of a loss over batches, one batch at a time.
-pub(crate) fn summed_gradient(
-    loss: impl Fn(&Params, &Batch) -> Tensor,
-    weights: &Params,
-    batches: &[Batch],
-) -> Result<Params> {
-    summed(batches, |batch| grad(|w: &Params| loss(w, batch))(weights))
+/// The cross-entropy of [`logits_of`].
+pub(crate) fn loss_of(
+    task: &Task<'_>,
+    mode: NormMode,
+) -> impl Fn(&Params, &Batch) -> Tensor + Clone + Send + Sync + 'static + use<> {
+    let logits = logits_of(task, mode);
+    move |params, batch| cross_entropy(&logits(params, batch), &batch.labels)
 }
 
-/// The sum of a function over batches, evaluated batch by batch.
+/// The sum of a function over the next batches, evaluated batch by batch: none is kept.
 ///
-/// # Panics
-/// If there are no batches.
-pub(crate) fn summed(batches: &[Batch], f: impl Fn(&Batch) -> Params) -> Result<Params> {
-    let mut total: Option<Params> = None;
-    for batch in batches {
-        let one = f(batch);
-        let sum = match &total {
-            None => one,
-            Some(total) => total.zip_leaves(&one, |a, b| a + b),
-        };
-        sum.eval_leaves()?;
-        total = Some(sum);
+/// # Errors
+/// [`Error::TooFewBatches`], or the engine's.
+pub(crate) fn summed(
+    task: &mut Task<'_>,
+    count: usize,
+    f: impl Fn(&Batch) -> Params,
+) -> Result<Params> {
+    let mut total = None;
+    for found in 0..count {
+        add(&mut total, f(&task.next(found, count)?))?;
     }
-    Ok(total.expect("a method that sums over batches has one or more"))
+    total.ok_or(Error::TooFewBatches {
+        needed: 1,
+        found: 0,
+    })
+}
+
+/// Adds to a sum and computes it.
+pub(crate) fn add(total: &mut Option<Params>, one: Params) -> Result<()> {
+    let sum = match total.take() {
+        None => one,
+        Some(total) => total.zip_leaves(&one, |a, b| a + b),
+    };
+    sum.eval_leaves()?;
+    *total = Some(sum);
+    Ok(())
 }
 
 /// The sum of all values.

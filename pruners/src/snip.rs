@@ -1,24 +1,27 @@
 //! SNIP: Lee, Ajanthan and Torr, "SNIP: Single-shot network pruning based on connection sensitivity", ICLR 2019.
 
-use prospr_engine::{Params, Tree};
+use prospr_engine::{Params, Tensor, Tree, grad};
 
 use crate::Result;
-use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable, summed_gradient};
+use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable, summed};
 
 /// Scores `|w ⊙ ∂L/∂w| / Σ|w ⊙ ∂L/∂w|` (equations 5 and 6), where `L` is the cross-entropy summed over mini-batches
 /// and `|·|` comes after the sum.
 ///
-/// The paper's program prunes biases too and has batch norm in inference mode. Here weights alone are pruned, and
-/// [`NormMode`] is an option. The variant that sums `|·|` of each mini-batch is not offered.
+/// SNIP-MB (de Jorge et al., 2021, table 1) takes `|·|` of each mini-batch and averages after that. The paper's program
+/// prunes biases too and has batch norm in inference mode. Here weights alone are pruned, and [`NormMode`] is an option.
 ///
 /// ```
 /// use prospr_pruners::{NormMode, Snip};
-/// assert_eq!(Snip::default(), Snip { batches: 1, mode: NormMode::Train });
+/// let snip = Snip { batches: 1, per_batch: false, mode: NormMode::Train };
+/// assert_eq!(Snip::default(), snip);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snip {
-    /// How many mini-batches the gradient is summed over, at least one.
+    /// How many mini-batches are summed over, at least one. They are taken one by one.
     pub batches: usize,
+    /// Whether the magnitudes of each mini-batch are averaged: SNIP-MB.
+    pub per_batch: bool,
     /// What batch norm normalises with.
     pub mode: NormMode,
 }
@@ -28,6 +31,7 @@ impl Default for Snip {
     fn default() -> Snip {
         Snip {
             batches: 1,
+            per_batch: false,
             mode: NormMode::default(),
         }
     }
@@ -35,13 +39,23 @@ impl Default for Snip {
 
 impl Pruner for Snip {
     fn name(&self) -> &'static str {
-        "snip"
+        match self.per_batch {
+            true => "snip-mb",
+            false => "snip",
+        }
     }
 
     fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
-        let batches = task.take(self.batches.max(1))?;
         let weights = prunable(task.params);
-        let gradient = summed_gradient(loss_of(task, self.mode, 1.0), &weights, &batches)?;
-        normalised(&gradient.zip_leaves(&weights, |g, w| (g * w).abs()))
+        let loss = loss_of(task, self.mode);
+        let total = summed(task, self.batches.max(1), |batch| {
+            let gradient = grad(|w: &Params| loss(w, batch))(&weights);
+            let products = gradient.zip_leaves(&weights, |g, w| g * w);
+            match self.per_batch {
+                true => products.map_leaves(Tensor::abs),
+                false => products,
+            }
+        })?;
+        normalised(&total.map_leaves(Tensor::abs))
     }
 }

@@ -2,48 +2,35 @@
 //! synaptic flow", NeurIPS 2020.
 
 use prospr_engine::nn::Mode;
-use prospr_engine::{Params, Tensor, Tree, grad};
+use prospr_engine::{Params, Role, Tensor, Tree, rescaled, try_value_and_grad};
 
+use crate::rounds::{Removed, Rounds};
 use crate::scores::{Pruner, Task, prunable};
-use crate::{Error, Mask, MaskOptions, Result, Sparsity};
+use crate::{Error, Result, Sparsity};
 
 /// Scores `|θ ⊙ ∂R/∂θ|` (equation 4) of the network whose parameters and running statistics are replaced by their
-/// absolute values, where `R` is the sum of its outputs for an input of ones and batch norm is in evaluation mode.
+/// absolute values, where `R` is the sum of its outputs for an input of ones and batch norm is in evaluation mode, in
+/// [`Rounds`] (algorithm 1). What is gone stays gone.
 ///
-/// In iteration `t = 1 … T` the density falls to `ρ^(t/T)` with the final density `ρ = 1 − sparsity` (algorithm 1).
-/// The scores returned are those of the last iteration, in which weights that earlier ones removed have score 0. So
-/// [`Mask::global`] at the same sparsity and options makes the last removal; at a lower sparsity it would bring
-/// removed weights back in the order of their places.
-///
-/// The scores are products over all layers and span many orders of magnitude: about 10²⁵ for VGG-19 at 32×32 pixels.
-/// Where they leave the range of the parameters' type, there is an error.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The scores are products over all layers and span many orders of magnitude: about 10²⁵ for VGG-19 at 32×32 pixels, and
+/// for ResNet-50 at 224×224 more than f32 holds. Where they leave the range of the parameters' type, this round and the
+/// following compute them with the flow rescaled on its way, by [`rescaled`], so that all scores of a round are divided by
+/// one power of two: their order is the same. Where that does not help, there is an error.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SynFlow {
-    /// The number of iterations `T`.
-    pub iterations: usize,
-    /// The sparsity that the iterations end at.
-    pub sparsity: Sparsity,
-    /// How each iteration's mask is made.
-    pub options: MaskOptions,
+    /// Rounds; 100 in the paper.
+    pub rounds: Rounds,
     /// Channels, height and width of the input. With none, those of a batch of the task.
     pub input: Option<[usize; 3]>,
 }
 
 impl SynFlow {
-    /// 100 iterations to this sparsity, with the input shape of the task's data.
+    /// 100 rounds to this sparsity, with the input shape of the task's data.
     pub fn new(sparsity: Sparsity) -> SynFlow {
         SynFlow {
-            iterations: 100,
-            sparsity,
-            options: MaskOptions::default(),
+            rounds: Rounds::new(100, sparsity),
             input: None,
         }
-    }
-
-    /// The sparsity after iteration `t`.
-    fn sparsity_after(&self, t: usize) -> Result<Sparsity> {
-        let density = 1.0 - self.sparsity.fraction();
-        Sparsity::new(1.0 - density.powf(t as f64 / self.iterations as f64))
     }
 }
 
@@ -56,43 +43,62 @@ impl Pruner for SynFlow {
         let [c, h, w] = match self.input {
             Some(shape) => shape,
             None => {
-                let images = &task.take(1)?[0].images;
+                let images = &task.next(0, 1)?.images;
                 [1, 2, 3].map(|axis| images.size(axis))
             }
         };
-        let (params, state) = (
-            task.params.map_leaves(Tensor::abs),
-            task.state.map_leaves(Tensor::abs),
-        );
-        let mut weights = prunable(&params);
+        let absolute = |params: &Params| params.map_leaves(Tensor::abs);
+        let (params, state) = (absolute(task.params), absolute(task.state));
+        (params.clone(), state.clone()).eval_leaves()?;
+        let weights = prunable(&params);
         let like = weights.leaves().swap_remove(0);
         let ones = Tensor::ones(&[1, c, h, w], like.dtype(), like.device());
-        let flow = |weights: &Params| {
-            let (outputs, _) = task
-                .net
-                .apply(&params.with(weights), &state, &ones, Mode::Eval);
-            outputs.sum()
+        let additive = additive(&params, &state);
+        let flow = |weights: &Params, rescale: bool| {
+            let params = params.with(weights);
+            let (outputs, _) = task.net.apply(&params, &state, &ones, Mode::Eval);
+            let total = outputs.sum();
+            match rescale {
+                true => rescaled(&total, &ones, &additive).map(|(total, _)| total),
+                false => Ok(total),
+            }
         };
-        let mut t = 1;
-        loop {
-            let scores = weights.zip_leaves(&grad(flow)(&weights), |w, g| (w * g).abs());
-            scores.eval_leaves()?;
-            for (name, _, score) in scores.iter() {
-                if score.all_finite().item()? == 0.0 {
-                    return Err(Error::Range {
-                        layer: name.into(),
-                        dtype: score.dtype(),
-                    });
+        let mut rescale = false;
+        self.rounds.run(&weights, Removed::ForGood, |mask, _| {
+            let weights = weights.zip_leaves(mask, |w, m| w * m);
+            weights.eval_leaves()?;
+            loop {
+                let flow = |w: &Params| Ok::<_, prospr_engine::Error>((flow(w, rescale)?, ()));
+                let (_, gradient) = try_value_and_grad(flow)(&weights)?;
+                let scores = weights.zip_leaves(&gradient, |w, g| (w * g).abs());
+                scores.eval_leaves()?;
+                match beyond_range(&scores)? {
+                    None => return Ok(scores),
+                    Some(_) if !rescale => rescale = true,
+                    Some(error) => return Err(error),
                 }
             }
-            if t >= self.iterations {
-                return Ok(scores);
-            }
-            let mask = Mask::global(&scores, self.sparsity_after(t)?, self.options)?;
-            let mask = mask.tensors(like.dtype(), like.device())?;
-            weights = weights.zip_leaves(&mask, |w, m| w * m);
-            weights.eval_leaves()?;
-            t += 1;
+        })
+    }
+}
+
+/// What is added to the flow on its way: biases, batch norm's shifts, running means.
+fn additive(params: &Params, state: &Params) -> Vec<Tensor> {
+    let adds = |role| matches!(role, Role::Bias | Role::NormShift);
+    let shifts = params.iter().filter(|(_, role, _)| adds(*role));
+    let means = state
+        .iter()
+        .filter(|(name, ..)| name.ends_with("running_mean"));
+    shifts.chain(means).map(|(.., t)| t.clone()).collect()
+}
+
+/// The error for scores that are infinite or NaN.
+fn beyond_range(scores: &Params) -> Result<Option<Error>> {
+    for (name, _, score) in scores.iter() {
+        if score.all_finite().item()? == 0.0 {
+            let (layer, dtype) = (name.into(), score.dtype());
+            return Ok(Some(Error::Range { layer, dtype }));
         }
     }
+    Ok(None)
 }

@@ -401,7 +401,7 @@ impl Suite<'_> {
                 .then(|| Baseline::TopK(sparsity.kept(x.numel()))),
             burn_inputs: vec![x.clone()],
             ours: Box::new(|| {
-                Mask::global(&scores, sparsity, MaskOptions::default())?;
+                Mask::new(&scores, sparsity, &MaskOptions::default())?;
                 Ok(())
             }),
         })

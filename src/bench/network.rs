@@ -153,7 +153,7 @@ pub fn prune(
         sparsity, common, ..
     } = RunConfig::defaults();
     let mut settings = common.prune;
-    settings.iterations = iterations;
+    settings.iterations = Some(iterations);
     let mut rows = Vec::new();
     for method in methods {
         let Some(pruner) = method.pruner(&settings, sparsity)? else {

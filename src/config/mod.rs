@@ -5,20 +5,22 @@ mod check;
 pub(crate) mod merge;
 mod method;
 mod probe;
+mod prune;
 
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::Precision;
 use crate::optim::{Schedule, Sgd};
-use crate::pruners::{MaskOptions, Sparsity};
-use crate::{Policy, Precision, UnrollOptions};
+use crate::pruners::Sparsity;
 
 pub use check::Check;
 pub use merge::{Layered, Settings, to_toml};
 pub use method::Method;
 pub use probe::ProbeConfig;
+pub use prune::{InnerRule, LayerShares, Norm, PruneLoss, PruneSettings, unroll_policy};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -148,81 +150,6 @@ pub struct NetworkSettings {
     pub device: String,
 }
 
-/// How the pruners work.
-#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
-#[command(next_help_heading = "Pruning")]
-pub struct PruneSettings {
-    /// Inner steps M of ProsPr.
-    #[arg(long, default_value_t = 3)]
-    pub steps: usize,
-    /// Images a batch in pruning.
-    #[arg(long, default_value_t = 128)]
-    pub prune_batch_size: usize,
-    /// Batches that SNIP and GraSP sum over.
-    #[arg(long, default_value_t = 1)]
-    pub prune_batches: usize,
-    /// Iterations of SynFlow.
-    #[arg(long, default_value_t = 100)]
-    pub iterations: usize,
-    /// Learning rate of ProsPr's inner steps.
-    #[arg(long, default_value_t = 0.1)]
-    pub inner_lr: f64,
-    /// Momentum of ProsPr's inner steps.
-    #[arg(long, default_value_t = 0.0)]
-    pub inner_momentum: f64,
-    /// Weight decay of ProsPr's inner steps.
-    #[arg(long, default_value_t = 0.0)]
-    pub inner_weight_decay: f64,
-    /// One batch for all inner steps, instead of a new one for each.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
-    pub same_batch: bool,
-    /// What the unroll keeps for its reverse sweep: keep, per-step, every:K or auto:BYTES.
-    #[arg(long, default_value = "per-step")]
-    pub policy: String,
-    /// Keep the unroll's states in host memory.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
-    pub host_offload: bool,
-    /// How many weights each layer keeps in any case.
-    #[arg(long, default_value_t = 0)]
-    pub min_per_layer: usize,
-}
-
-impl PruneSettings {
-    /// How scores become a mask.
-    pub fn mask(&self) -> MaskOptions {
-        MaskOptions {
-            min_per_layer: self.min_per_layer,
-        }
-    }
-
-    pub(crate) fn unroll(&self) -> anyhow::Result<UnrollOptions> {
-        Ok(UnrollOptions {
-            host_offload: self.host_offload,
-            ..unroll_policy(&self.policy)?.into()
-        })
-    }
-}
-
-/// What an unroll keeps, by its name on the command line.
-///
-/// # Errors
-/// If it is none.
-pub fn unroll_policy(text: &str) -> anyhow::Result<Policy> {
-    let (name, number) = match text.split_once(':') {
-        Some((name, number)) => (name, number.parse::<u64>().ok()),
-        None => (text, None),
-    };
-    Ok(match (name, number) {
-        ("keep", None) => Policy::Keep,
-        ("per-step", None) => Policy::PerStep,
-        ("every", Some(steps)) if steps > 0 => Policy::Every(steps as usize),
-        ("auto", Some(bytes)) => Policy::Auto(bytes),
-        _ => anyhow::bail!(
-            "`{text}` is no unroll policy; write keep, per-step, every:K or auto:BYTES"
-        ),
-    })
-}
-
 /// How the network is trained.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
@@ -331,38 +258,41 @@ impl Common {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let (prune, train) = (&self.prune, &self.train);
-        let positive = [
-            ("epochs", train.epochs),
-            ("batch_size", train.batch_size),
-            ("prune_batch_size", prune.prune_batch_size),
-            ("prune_batches", prune.prune_batches),
-            ("iterations", prune.iterations),
-        ];
-        for (name, value) in positive {
-            anyhow::ensure!(value > 0, "`{name}` must be 1 or more, found 0");
-        }
-        let rates = [
+        let train = &self.train;
+        positive(&[("epochs", train.epochs), ("batch_size", train.batch_size)])?;
+        not_negative(&[
             ("lr", train.lr),
             ("momentum", train.momentum),
             ("weight_decay", train.weight_decay),
             ("gamma", train.gamma),
-            ("inner_lr", prune.inner_lr),
-            ("inner_momentum", prune.inner_momentum),
-            ("inner_weight_decay", prune.inner_weight_decay),
-        ];
-        for (name, value) in rates {
-            anyhow::ensure!(
-                value.is_finite() && value >= 0.0,
-                "`{name}` must be a number that is 0 or more, found {value}"
-            );
-        }
+        ])?;
         anyhow::ensure!(
             !train.nesterov || train.momentum > 0.0,
             "`nesterov` needs a `momentum` above 0"
         );
-        prune.unroll().map(|_| ())
+        self.prune.check()
     }
+}
+
+/// # Errors
+/// If one of these settings is 0.
+fn positive(settings: &[(&str, usize)]) -> anyhow::Result<()> {
+    for (name, value) in settings {
+        anyhow::ensure!(*value > 0, "`{name}` must be 1 or more, found 0");
+    }
+    Ok(())
+}
+
+/// # Errors
+/// If one of these settings is no number that is 0 or more.
+fn not_negative(settings: &[(&str, f64)]) -> anyhow::Result<()> {
+    for (name, value) in settings {
+        anyhow::ensure!(
+            value.is_finite() && *value >= 0.0,
+            "`{name}` must be a number that is 0 or more, found {value}"
+        );
+    }
+    Ok(())
 }
 
 impl Settings for RunConfig {

@@ -27,7 +27,7 @@ impl Experiment {
             (format!("test, batch {tested}"), idle + test.peak_bytes),
         ];
         if let Some(method) = self.config.pruner.prospr(prune)?.filter(|_| pruning) {
-            let images = prune.prune_batch_size;
+            let images = self.pruning_batch_size();
             let peak = forecast.pruning_peak(&method, images)?;
             parts.extend(peak.map(|bytes| (format!("meta-gradient, batch {images}"), bytes)));
         }

@@ -108,9 +108,14 @@ impl Experiment {
             network.model,
             data.name
         );
+        let prune = &config.common.prune;
+        let pruning = match prune.prune_per_class {
+            Some(_) => 0,
+            None => prune.prune_batch_size,
+        };
         for (name, size) in [
             ("batch_size", config.common.train.batch_size),
-            ("prune_batch_size", config.common.prune.prune_batch_size),
+            ("prune_batch_size", pruning),
         ] {
             let images = data.train.len();
             anyhow::ensure!(

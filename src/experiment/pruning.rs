@@ -12,7 +12,7 @@ use crate::nn::Batch;
 use crate::pruners::{self, Mask, Sparsity, Statistics, Task, inverted, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
-use crate::{DType, TensorFile};
+use crate::{DType, Key, TensorFile};
 
 /// Which weights stay, and how that came.
 pub struct Pruned {
@@ -127,7 +127,7 @@ impl Experiment {
         let inverts = config.check == Some(Check::Invert);
         if inverts {
             // Later iterations score what earlier ones left: the lowest of their scores are those that are gone.
-            settings.iterations = 1;
+            settings.iterations = Some(1);
         }
         let pruner = config.pruner.pruner(&settings, config.sparsity)?;
         let pruner = pruner.context("a dense network has no scores")?;
@@ -136,14 +136,15 @@ impl Experiment {
             true => &inverted(&scores),
             false => &scores,
         };
-        let mask = Mask::global(ranked, Sparsity::new(config.sparsity)?, settings.mask())?;
+        let options = config.pruner.mask(&settings);
+        let mask = Mask::new(ranked, Sparsity::new(config.sparsity)?, &options)?;
         let mut file = TensorFile::new(String::new());
         file.insert_all("", &scores)?;
         file.write(&folder.path("scores.safetensors"))?;
         Ok(mask)
     }
 
-    /// What a function makes of a network and of batches without end: one pass over the data, and others in other orders.
+    /// What a function makes of a network and of batches without end.
     pub(super) fn with_task<T>(
         &self,
         Initial { params, state }: &Initial,
@@ -152,9 +153,8 @@ impl Experiment {
     ) -> anyhow::Result<T> {
         let key = self.keys()[1];
         let mut failed = None;
-        let passes = std::iter::once(key).chain((1..).map(|number| key.fold_in(number)));
-        let mut batches = passes
-            .flat_map(|key| loader.epoch(key))
+        let mut batches = self
+            .pruning_batches(loader, key)?
             .map_while(|batch| batch.map_err(|e| failed = Some(e)).ok());
         let batches: &mut dyn Iterator<Item = Batch> = &mut batches;
         let found = f(&mut Task::new(&self.net, params, state, batches, key));
@@ -162,6 +162,31 @@ impl Experiment {
             Some(error) => Err(error.into()),
             None => Ok(found?),
         }
+    }
+
+    /// Images of a batch in pruning.
+    pub(super) fn pruning_batch_size(&self) -> usize {
+        let prune = &self.config.common.prune;
+        let balanced = prune.prune_per_class.map(|k| k * self.data.classes);
+        balanced.unwrap_or(prune.prune_batch_size)
+    }
+
+    /// Batches without end: one pass over the data in the order of the key, and others in other orders.
+    fn pruning_batches(
+        &self,
+        loader: Loader,
+        key: Key,
+    ) -> anyhow::Result<impl Iterator<Item = crate::datasets::Result<Batch>> + use<>> {
+        let balanced = match self.config.common.prune.prune_per_class {
+            Some(k) => Some(loader.balanced(self.data.classes, k)?),
+            None => None,
+        };
+        let pass = move |key| match &balanced {
+            Some(balanced) => balanced.epoch(key),
+            None => loader.epoch(key),
+        };
+        let keys = std::iter::once(key).chain((1..).map(move |number| key.fold_in(number)));
+        Ok(keys.flat_map(pass))
     }
 
     /// What training begins with: the network that was scored, or for one of the checks a newly drawn one.

@@ -2,8 +2,10 @@
 
 use super::fixture::{Case, Fixture};
 use crate::Params;
-use crate::optim::Sgd;
-use crate::pruners::{Grasp, NormMode, ProsPr, Pruner, Result, Snip, Sparsity, SynFlow, Task};
+use crate::optim::{Sgd, UpdateRule};
+use crate::pruners::{
+    Grasp, NormMode, ProsPr, Pruner, Result, Rounds, Snip, Sparsity, SynFlow, Task,
+};
 
 /// A pruning method, with the scaling that fixtures have.
 pub enum Method {
@@ -71,10 +73,13 @@ impl Method {
             Method::SynFlow { pruner, first } => {
                 let pruner = SynFlow {
                     input: Some(input),
-                    ..*pruner
+                    ..pruner.clone()
                 };
                 let once = SynFlow {
-                    iterations: 1,
+                    rounds: Rounds {
+                        iterations: 1,
+                        ..pruner.rounds.clone()
+                    },
                     ..pruner
                 };
                 return match (*first, masked) {
@@ -102,15 +107,23 @@ impl std::fmt::Display for Method {
         };
         match self {
             Method::ProsPr(p) => {
-                write!(f, "{}, {} steps, lr {}", p.name(), p.steps, p.optimizer.lr)?;
-                if p.optimizer.momentum != 0.0 {
-                    let detached = p.optimizer.detach_first_buffer;
+                write!(
+                    f,
+                    "{}, {} steps, lr {}",
+                    p.name(),
+                    p.steps,
+                    p.optimizer.lr()
+                )?;
+                if let UpdateRule::Sgd(sgd) = p.optimizer
+                    && sgd.momentum != 0.0
+                {
+                    let detached = sgd.detach_first_buffer;
                     let note = if detached {
                         " (first buffer detached)"
                     } else {
                         ""
                     };
-                    write!(f, ", momentum {}{note}", p.optimizer.momentum)?;
+                    write!(f, ", momentum {}{note}", sgd.momentum)?;
                 }
                 f.write_str(if p.new_data {
                     ", new data each step"
@@ -138,8 +151,8 @@ impl std::fmt::Display for Method {
             Method::SynFlow { pruner, first } => write!(
                 f,
                 "synflow, {} iterations to sparsity {}{}",
-                pruner.iterations,
-                pruner.sparsity.fraction(),
+                pruner.rounds.iterations,
+                pruner.rounds.sparsity.fraction(),
                 if *first { ", scores of the first" } else { "" }
             ),
         }
@@ -175,7 +188,11 @@ impl Case {
 
     fn snip(&self) -> Result<Snip, String> {
         let (batches, mode) = (self.sum_over_batches()?, self.norm_mode()?);
-        Ok(Snip { batches, mode })
+        Ok(Snip {
+            batches,
+            mode,
+            ..Snip::default()
+        })
     }
 
     fn grasp(&self) -> Result<Grasp, String> {
@@ -198,7 +215,7 @@ impl Case {
             Sparsity::new(1.0 - density).map_err(|e| format!("`density` is {density}: {e}"))?;
         let iterations = need(self.iterations, "iterations")?;
         Ok(SynFlow {
-            iterations,
+            rounds: Rounds::new(iterations, sparsity),
             ..SynFlow::new(sparsity)
         })
     }

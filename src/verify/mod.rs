@@ -209,7 +209,7 @@ impl Verification {
             let stored = fixture.flat("mask.", &scores)?;
             let kept: f64 = stored.iter().sum();
             let sparsity = Sparsity::new(1.0 - kept / stored.len() as f64)?;
-            let mask = Mask::global(&for_mask, sparsity, MaskOptions::default())?;
+            let mask = Mask::new(&for_mask, sparsity, &MaskOptions::default())?;
             let found = flat(&mask.tensors(DType::F32, &Device::cpu())?)?;
             agreement.mask_agreement = Some(equal_share(&found, &stored));
         }

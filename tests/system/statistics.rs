@@ -216,8 +216,11 @@ fn ineffective_weights_do_nothing() {
         let subject = Subject::new(model, image, 10);
         let draw = |w: &Tensor| Key::new(5).uniform(w.shape(), DType::F32, &Device::cpu());
         let scores = prunable(&subject.params).map_leaves(draw);
-        let options = MaskOptions { min_per_layer: 2 };
-        let mask = Mask::global(&scores, Sparsity::new(sparsity).unwrap(), options).unwrap();
+        let options = MaskOptions {
+            min_per_layer: 2,
+            ..MaskOptions::default()
+        };
+        let mask = Mask::new(&scores, Sparsity::new(sparsity).unwrap(), &options).unwrap();
         let (params, state) = (&subject.params, &subject.state);
         let connected =
             prospr::pruners::connected(&*subject.net, params, state, &mask, image).unwrap();

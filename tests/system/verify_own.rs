@@ -8,7 +8,7 @@ use prospr::nn::{Batch, Mode, Net, Network};
 use prospr::optim::Sgd;
 use prospr::prelude::*;
 use prospr::pruners::{
-    Grasp, Mask, MaskOptions, NormMode, ProsPr, Pruner, Snip, Sparsity, SynFlow, Task,
+    Grasp, Mask, MaskOptions, NormMode, ProsPr, Pruner, Rounds, Snip, Sparsity, SynFlow, Task,
 };
 use serde_json::{Value, json};
 
@@ -64,8 +64,7 @@ fn round_trip(
     let scores = scores(&mut task);
     insert(&mut archive, "score.", &scores);
     let sparsity = Sparsity::new(0.5).unwrap();
-    let options = MaskOptions { min_per_layer: 0 };
-    let mask = Mask::global(&scores, sparsity, options).unwrap();
+    let mask = Mask::new(&scores, sparsity, &MaskOptions::default()).unwrap();
     insert(
         &mut archive,
         "mask.",
@@ -148,11 +147,9 @@ fn other_vggs_are_recognised() {
         square,
         [1, 8, 8],
         |task| {
-            let half = SynFlow::new(Sparsity::new(0.5).unwrap());
             SynFlow {
-                iterations: 7,
+                rounds: Rounds::new(7, Sparsity::new(0.5).unwrap()),
                 input: Some([1, 8, 8]),
-                ..half
             }
             .scores(task)
             .unwrap()
@@ -181,6 +178,7 @@ fn other_resnets_are_recognised() {
         ..ResNet::resnet20(3)
     };
     let snip = Snip {
+        per_batch: false,
         batches: 3,
         mode: NormMode::Train,
     };

@@ -52,6 +52,16 @@ impl CrossEntropy {
     }
 }
 
+/// `−z_y` averaged over the batch: minus the logit of the right class, PyTorch's `nll_loss` of raw logits.
+///
+/// # Shapes
+/// As [`cross_entropy`].
+#[track_caller]
+pub fn negative_logit(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let (logits, column) = rows("negative_logit", logits, labels);
+    -logits.gather(1, &column).mean()
+}
+
 /// Logits with a row for each label, `[m, classes]`, and the labels as a column, `[m, 1]`.
 #[track_caller]
 fn rows(op: &str, logits: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {

@@ -6,7 +6,7 @@ use crate::{DType, Device, Params, Role, Tensor};
 /// PyTorch's ε, which keeps the variance from zero.
 const EPSILON: f64 = 1e-5;
 /// PyTorch's share of a batch in the running statistics.
-const MOMENTUM: f64 = 0.1;
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// The statistics of one batch.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ pub fn batch_norm_layer(
         Mode::Eval => batch_norm(x, gamma, beta, mean, var, EPSILON),
         Mode::Train(_) => {
             let (y, stats) = batch_norm_train(x, gamma, beta, EPSILON);
-            let (mean, var) = stats.update(mean, var, MOMENTUM);
+            let (mean, var) = stats.update(mean, var, BATCH_NORM_MOMENTUM);
             next.insert(&names[2], Role::Buffer, mean);
             next.insert(&names[3], Role::Buffer, var);
             y

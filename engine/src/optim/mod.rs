@@ -2,10 +2,12 @@
 //! both can be differentiated through.
 
 mod adam;
+mod rule;
 mod schedule;
 mod sgd;
 
 pub use adam::{Adam, AdamState};
+pub use rule::{RuleState, UpdateRule};
 pub use schedule::Schedule;
 pub use sgd::{Sgd, SgdState};
 

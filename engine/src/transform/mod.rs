@@ -10,6 +10,7 @@ mod grad;
 pub(crate) mod jit;
 mod jvp;
 mod pools;
+mod rescale;
 mod tape;
 mod unroll;
 mod vjp;
@@ -20,7 +21,8 @@ pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
 pub use jit::{jit, jit_with};
 pub use jvp::{hvp, jvp};
 pub use pools::with_mean_pools;
-pub use unroll::{Policy, UnrollOptions, unroll};
+pub use rescale::rescaled;
+pub use unroll::{Policy, UnrollOptions, stream, unroll};
 pub use vjp::{Pullback, vjp};
 
 use std::sync::Arc;

@@ -105,8 +105,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
         plans: Arc::default(),
     };
     match policy {
-        Policy::Keep => steps.run(init, xs, 0, None),
-        Policy::PerStep | Policy::Auto(_) => steps.run(init, xs, 0, Some(When::AtOnce)),
+        Policy::Keep => steps.run(init, at_hand(xs), 0, None),
+        Policy::PerStep | Policy::Auto(_) => steps.run(init, at_hand(xs), 0, Some(When::AtOnce)),
         Policy::Every(interval) => {
             assert!(
                 interval > 0,
@@ -117,7 +117,49 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
+/// Runs `state ← step(state, x)` as [`unroll`] does, for no derivative: the `xs` are taken one by one, and of the states
+/// none is kept. Memory is that of one step, however many there are.
+///
+/// ```
+/// use prospr_engine::{Device, Error, Tensor, stream};
+/// let device = Device::cpu();
+/// let rates = (0..3).map(|_| Tensor::new(&[0.1], &[1], &device));
+/// let descend = |w: &Tensor, rate: &Tensor| (w - w * 2.0 * rate, w.square().sum());
+/// let (w, losses) = stream(descend, &Tensor::new(&[1.0], &[1], &device)?, rates)?;
+/// assert!((w.item()? - 0.8f64.powi(3)).abs() < 1e-12);
+/// assert_eq!(losses.len(), 3);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`unroll`], and the first of `xs`.
+///
+/// # Panics
+/// If something is differentiated through `init`: its history would grow with each step.
+pub fn stream<S: Tree, X: Tree, Y: Tree, E: From<Error>>(
+    step: impl Fn(&S, &X) -> (S, Y) + Send + Sync + 'static,
+    init: &S,
+    xs: impl IntoIterator<Item = Result<X, E>>,
+) -> Result<(S, Vec<Y>), E> {
+    assert!(
+        !init.leaves().iter().any(Tensor::is_traced),
+        "stream: nothing is differentiated through its steps; use `unroll`"
+    );
+    init.eval_leaves()?;
+    let steps = Steps {
+        step: Arc::new(move |(state, x): &(S, X)| Ok(step(state, x))),
+        host_offload: false,
+        plans: Arc::default(),
+    };
+    steps.run(init, xs, 0, None)
+}
+
 type Step<S, X, Y> = Function<(S, X), (S, Y)>;
+
+/// Inputs that are all there.
+fn at_hand<X: Tree>(xs: &[X]) -> impl Iterator<Item = Result<X>> {
+    xs.iter().cloned().map(Ok)
+}
 
 struct Steps<S, X, Y> {
     step: Step<S, X, Y>,
@@ -172,11 +214,17 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
     }
 
     /// The steps one by one, as calls if `replay` says so; `first` is the number of the first.
-    fn run(&self, init: &S, xs: &[X], first: usize, replay: Option<When>) -> Result<(S, Vec<Y>)> {
+    fn run<E: From<Error>>(
+        &self,
+        init: &S,
+        xs: impl IntoIterator<Item = Result<X, E>>,
+        first: usize,
+        replay: Option<When>,
+    ) -> Result<(S, Vec<Y>), E> {
         let mut state = init.clone();
-        let mut ys = Vec::with_capacity(xs.len());
-        for (index, x) in xs.iter().enumerate() {
-            let input = (state, x.clone());
+        let mut ys = Vec::new();
+        for (index, x) in xs.into_iter().enumerate() {
+            let input = (state, x?);
             let (next, y) = match (self.plan(&input)?, replay) {
                 (Some(plan), _) => plan.call(&input.leaves())?,
                 (None, Some(when)) => replayed(&self.step, &input, when)?,
@@ -210,7 +258,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
                 plans: self.plans.clone(),
             };
             let run: Function<(S, Vec<X>), (S, Vec<Y>)> = Arc::new(move |(state, xs)| {
-                steps.run(state, xs, index * interval, Some(When::AtOnce))
+                steps.run(state, at_hand(xs), index * interval, Some(When::AtOnce))
             });
             let input = (state, segment.to_vec());
             let (next, segment_ys) = replayed(&run, &input, When::AtOnce)?;

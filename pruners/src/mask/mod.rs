@@ -6,6 +6,12 @@ use prospr_engine::{DType, Device, Params, Role, Tensor, TensorFile, top_k_masks
 
 use crate::{Error, Result};
 
+mod allocation;
+#[cfg(test)]
+mod tests;
+
+pub use allocation::Allocation;
+
 /// The fraction of weights to remove, in `[0, 1)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sparsity(f64);
@@ -36,10 +42,18 @@ impl Sparsity {
 }
 
 /// What is beside the sparsity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {
+    /// How the weights that stay are shared out among the layers.
+    pub allocation: Allocation,
     /// How many of its best weights each layer keeps in any case. With 0, a layer that would empty is an error.
     pub min_per_layer: usize,
+    /// Layers that stay whole: `first`, `last`, or names such as `conv1` or `conv1.weight`. The order of layers is that
+    /// of the network's parameters.
+    pub keep: Vec<String>,
+    /// Whether the sparsity relates to the other layers alone. If not, it is the whole network's, and the others make
+    /// up for those that stay whole.
+    pub keep_uncounted: bool,
 }
 
 /// Which weights stay, layer by layer.
@@ -82,47 +96,50 @@ impl Mask {
         Mask { layers }
     }
 
-    /// Keeps exactly the `⌈n(1 − sparsity)⌉` highest scores of all layers together. Equal scores rank by place:
-    /// earlier layers and elements first.
+    /// Keeps exactly the `⌈n(1 − sparsity)⌉` highest scores of all `n` weights, or of each layer as many as
+    /// [`Allocation`] says, the same number in all. Equal scores rank by place: earlier layers and elements first.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], [`Error::EmptyLayer`], [`Error::Minimum`], or the engine's.
-    pub fn global(scores: &Params, sparsity: Sparsity, options: MaskOptions) -> Result<Mask> {
+    /// [`Error::NotFinite`], [`Error::EmptyLayer`], [`Error::Minimum`], [`Error::UnknownLayer`], or the engine's.
+    pub fn new(scores: &Params, sparsity: Sparsity, options: &MaskOptions) -> Result<Mask> {
+        let names: Vec<&str> = scores.iter().map(|(name, ..)| name).collect();
         let layers: Vec<Tensor> = scores.iter().map(|(.., score)| score.clone()).collect();
         if let Some(at) = first_not_finite(&layers)? {
-            let layer = scores.iter().nth(at).map(|(name, ..)| name.into());
-            return Err(Error::NotFinite {
-                layer: layer.expect("a layer of these"),
+            let layer = names[at].into();
+            return Err(Error::NotFinite { layer });
+        }
+        let dense = allocation::dense(&names, &options.keep)?;
+        let pruned: Vec<Tensor> = layers
+            .iter()
+            .zip(&dense)
+            .filter(|(_, dense)| !**dense)
+            .map(|(layer, _)| layer.clone())
+            .collect();
+        let numel = |layers: &[Tensor]| layers.iter().map(Tensor::numel).sum::<usize>();
+        let whole = numel(&layers) - numel(&pruned);
+        let kept = match options.keep_uncounted {
+            true => whole + sparsity.kept(numel(&pruned)),
+            false => sparsity.kept(numel(&layers)),
+        };
+        let minima: Vec<usize> = pruned
+            .iter()
+            .map(|layer| options.min_per_layer.min(layer.numel()))
+            .collect();
+        let needed = whole + minima.iter().sum::<usize>();
+        if kept < needed {
+            return Err(Error::Minimum {
+                needed,
+                kept,
+                sparsity: sparsity.fraction(),
             });
         }
-        let kept = sparsity.kept(layers.iter().map(Tensor::numel).sum());
-        let minimum = |layer: &Tensor| options.min_per_layer.min(layer.numel());
-        let needed = layers.iter().map(minimum).sum();
-        let left = kept.checked_sub(needed).ok_or(Error::Minimum {
-            needed,
-            kept,
-            sparsity: sparsity.fraction(),
-        })?;
-        let keep = match needed {
-            0 => top_k_masks(&layers, kept)?,
-            _ => {
-                let own = |layer: &Tensor| {
-                    let own = top_k_masks(std::slice::from_ref(layer), minimum(layer));
-                    own.map(|mut own| own.remove(0))
-                };
-                let own: Vec<Tensor> = layers.iter().map(own).collect::<Result<_, _>>()?;
-                // What stays in any case is never the best of the rest, of which there are at least `left`.
-                let rest = |(own, layer): (&Tensor, &Tensor)| {
-                    own.where_(&layer.full_like(f64::NEG_INFINITY), layer)
-                };
-                let rest: Vec<Tensor> = own.iter().zip(&layers).map(rest).collect();
-                let best = top_k_masks(&rest, left)?;
-                own.iter().zip(&best).map(|(a, b)| a.or(b)).collect()
-            }
-        };
-        let layers = scores.iter().zip(keep).map(|((name, _, score), keep)| {
+        let mut best = chosen(&pruned, &minima, kept - whole, options.allocation)?.into_iter();
+        let layers = scores.iter().zip(dense).map(|((name, _, score), dense)| {
             let (name, shape) = (name.to_string(), score.shape().to_vec());
-            let keep = keep.to_vec::<bool>()?;
+            let keep = match dense {
+                true => vec![true; score.numel()],
+                false => best.next().expect("one for each").to_vec::<bool>()?,
+            };
             if !keep.contains(&true) {
                 return Err(Error::EmptyLayer {
                     layer: name,
@@ -230,6 +247,36 @@ impl Mask {
     }
 }
 
+/// The `kept` best of these layers, of each its minimum among them.
+fn chosen(
+    layers: &[Tensor],
+    minima: &[usize],
+    kept: usize,
+    allocation: Allocation,
+) -> Result<Vec<Tensor>> {
+    let shapes: Vec<Vec<usize>> = layers.iter().map(|layer| layer.shape().to_vec()).collect();
+    let own_best = |counts: &[usize]| -> Result<Vec<Tensor>> {
+        let own = |(layer, &count): (&Tensor, &usize)| {
+            Ok(top_k_masks(std::slice::from_ref(layer), count)?.remove(0))
+        };
+        layers.iter().zip(counts).map(own).collect()
+    };
+    if let Some(counts) = allocation.counts(&shapes, minima, kept) {
+        return own_best(&counts);
+    }
+    let needed = minima.iter().sum::<usize>();
+    if needed == 0 {
+        return Ok(top_k_masks(layers, kept)?);
+    }
+    let own = own_best(minima)?;
+    // What stays in any case is never the best of the rest, of which there are at least as many as are to be found.
+    let rest =
+        |(own, layer): (&Tensor, &Tensor)| own.where_(&layer.full_like(f64::NEG_INFINITY), layer);
+    let rest: Vec<Tensor> = own.iter().zip(layers).map(rest).collect();
+    let best = top_k_masks(&rest, kept - needed)?;
+    Ok(own.iter().zip(&best).map(|(a, b)| a.or(b)).collect())
+}
+
 /// The first of these with a value that is infinite or NaN.
 fn first_not_finite(layers: &[Tensor]) -> Result<Option<usize>> {
     if layers.is_empty() {
@@ -241,136 +288,4 @@ fn first_not_finite(layers: &[Tensor]) -> Result<Option<usize>> {
         .collect();
     let finite = Tensor::concat(&flags, 0).to_vec::<bool>()?;
     Ok(finite.iter().position(|&finite| !finite))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scores(layers: &[(&str, &[f32])]) -> Params {
-        let mut params = Params::new();
-        for (name, values) in layers {
-            params.insert(
-                name,
-                Role::Weight,
-                Tensor::new(values, &[values.len()], &Device::cpu()).unwrap(),
-            );
-        }
-        params
-    }
-
-    fn kept(mask: &Mask) -> Vec<Vec<f64>> {
-        let tensors = mask.tensors(DType::F32, &Device::cpu()).unwrap();
-        tensors.iter().map(|(.., t)| t.to_f64s().unwrap()).collect()
-    }
-
-    #[test]
-    fn exactly_the_highest_stay_and_ties_rank_by_place() {
-        let scores = scores(&[("a", &[1.0, 5.0, 1.0]), ("b", &[1.0, 3.0])]);
-        let mask =
-            |s: f64| Mask::global(&scores, Sparsity::new(s).unwrap(), MaskOptions::default());
-        assert_eq!(
-            kept(&mask(0.6).unwrap()),
-            [vec![0.0, 1.0, 0.0], vec![0.0, 1.0]]
-        );
-        assert_eq!(
-            kept(&mask(0.4).unwrap()),
-            [vec![1.0, 1.0, 0.0], vec![0.0, 1.0]]
-        );
-        assert_eq!(kept(&mask(0.0).unwrap()), [vec![1.0; 3], vec![1.0; 2]]);
-        assert_eq!(mask(0.6).unwrap().kept(), 2);
-        let error = mask(0.8).unwrap_err();
-        assert_eq!(
-            error,
-            Error::EmptyLayer {
-                layer: "b".into(),
-                weights: 2,
-                sparsity: 0.8
-            }
-        );
-        assert!(error.to_string().contains("--min-per-layer"));
-    }
-
-    #[test]
-    fn minimum_per_layer() {
-        let scores = scores(&[("a", &[9.0, 8.0, 7.0, 6.0]), ("b", &[1.0, 2.0])]);
-        let mask = |s: f64, m| {
-            Mask::global(
-                &scores,
-                Sparsity::new(s).unwrap(),
-                MaskOptions { min_per_layer: m },
-            )
-        };
-        assert_eq!(
-            kept(&mask(0.5, 1).unwrap()),
-            [vec![1.0, 1.0, 0.0, 0.0], vec![0.0, 1.0]]
-        );
-        assert!(matches!(
-            mask(0.5, 2),
-            Err(Error::Minimum {
-                needed: 4,
-                kept: 3,
-                ..
-            })
-        ));
-    }
-
-    #[test]
-    fn bad_input_is_refused() {
-        assert_eq!(Sparsity::new(1.0), Err(Error::Sparsity(1.0)));
-        assert!(Sparsity::new(f64::NAN).is_err() && Sparsity::new(-0.1).is_err());
-        let scores = scores(&[("a", &[1.0, f32::NAN])]);
-        let error =
-            Mask::global(&scores, Sparsity::new(0.5).unwrap(), MaskOptions::default()).unwrap_err();
-        assert_eq!(error, Error::NotFinite { layer: "a".into() });
-    }
-
-    #[test]
-    fn files_hold_masks_and_know_their_network() {
-        let path = std::env::temp_dir().join(format!("prospr-mask-{}", std::process::id()));
-        let weights = scores(&[("a", &[1.0, 5.0, 2.0]), ("b", &[4.0, 3.0])]);
-        let mask = Mask::global(
-            &weights,
-            Sparsity::new(0.4).unwrap(),
-            MaskOptions::default(),
-        );
-        let mask = mask.unwrap();
-        mask.save(&path, "seed = 1").unwrap();
-        assert_eq!(
-            Mask::load(&path, &weights).unwrap(),
-            (mask, "seed = 1".into())
-        );
-        for (other, part) in [
-            (scores(&[("a", &[0.0; 3])]), "layer `b`"),
-            (scores(&[("a", &[0.0; 3]), ("b", &[0.0; 3])]), "shape [2]"),
-            (
-                scores(&[("a", &[0.0; 3]), ("b", &[0.0; 2]), ("c", &[0.0])]),
-                "lacks",
-            ),
-        ] {
-            let error = Mask::load(&path, &other).unwrap_err().to_string();
-            assert!(
-                error.contains(part) && error.contains("another network"),
-                "{error}"
-            );
-        }
-        std::fs::remove_file(path).unwrap();
-    }
-
-    #[test]
-    fn the_count_is_exact() {
-        for (n, sparsity, kept) in [
-            (100, 0.9, 10),
-            (1000, 0.98, 20),
-            (430_500, 0.98, 8610),
-            (3, 0.5, 2),
-            (10, 0.99, 1),
-        ] {
-            assert_eq!(
-                Sparsity::new(sparsity).unwrap().kept(n),
-                kept,
-                "{n} at {sparsity}"
-            );
-        }
-    }
 }

@@ -1,0 +1,78 @@
+//! FORCE and Iter-SNIP: de Jorge, Sanyal, Behl, Torr, Rogez and Dokania, "Progressive skeletonization: Trimming more fat
+//! from a network at initialization", ICLR 2021.
+
+use prospr_engine::{Params, Tree, grad};
+
+use crate::rounds::{Removed, Rounds};
+use crate::scores::{Loss, NormMode, Pruner, Task, logits_of, prunable, summed};
+use crate::{Result, Sparsity};
+
+/// In each of the [`Rounds`], with the mask `c` of the one before (section 4 of the paper):
+///
+/// - **FORCE** scores `|w ⊙ ∂L/∂w̄|` at `w̄ = c ⊙ w`, for removed weights too, so that they may
+///   come back.
+/// - **Iter-SNIP** scores `|w̄ ⊙ ∂L/∂w̄|`: what is gone stays gone.
+///
+/// `L` is the mean loss over mini-batches, new ones in each round, and `|·|` comes after the mean. The published code has
+/// `−z_y` in the place of the cross-entropy, which [`Loss`] offers; it keeps `⌊n·ρ⌋` weights, where masks here keep
+/// `⌈n·ρ⌉`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Force {
+    /// Rounds; 60 in the paper.
+    pub rounds: Rounds,
+    /// Whether removed weights may come back: FORCE, and if not, Iter-SNIP.
+    pub come_back: bool,
+    /// How many new mini-batches each round has, at least one.
+    pub batches: usize,
+    /// What batch norm normalises with.
+    pub mode: NormMode,
+    /// The loss.
+    pub loss: Loss,
+}
+
+impl Force {
+    /// FORCE in 60 rounds of one batch to this sparsity, batch norm as in training.
+    pub fn new(sparsity: Sparsity) -> Force {
+        Force {
+            rounds: Rounds::new(60, sparsity),
+            come_back: true,
+            batches: 1,
+            mode: NormMode::default(),
+            loss: Loss::default(),
+        }
+    }
+
+    /// Iter-SNIP with the same settings.
+    pub fn iter_snip(self) -> Force {
+        Force {
+            come_back: false,
+            ..self
+        }
+    }
+}
+
+impl Pruner for Force {
+    fn name(&self) -> &'static str {
+        match self.come_back {
+            true => "force",
+            false => "iter-snip",
+        }
+    }
+
+    fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
+        let weights = prunable(task.params);
+        let (logits, loss) = (logits_of(task, self.mode), self.loss);
+        let (removed, count) = match self.come_back {
+            true => (Removed::ForNow, self.batches.max(1)),
+            false => (Removed::ForGood, self.batches.max(1)),
+        };
+        self.rounds.run(&weights, removed, |mask, _| {
+            let left = weights.zip_leaves(mask, |w, c| w * c);
+            left.eval_leaves()?;
+            let gradient = summed(task, count, |batch| {
+                grad(|w: &Params| loss.of(&logits(w, batch), &batch.labels))(&left)
+            })?;
+            Ok(gradient.zip_leaves(&weights, |g, w| (g * w / count as f64).abs()))
+        })
+    }
+}

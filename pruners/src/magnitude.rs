@@ -1,0 +1,23 @@
+//! Magnitude pruning at initialization, a baseline of Frankle et al., "Pruning neural networks at initialization: why are
+//! we missing the mark?", ICLR 2021.
+
+use prospr_engine::{Params, Tensor, Tree};
+
+use crate::Result;
+use crate::scores::{Pruner, Task, prunable};
+
+/// Scores `|w|` of the initial weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Magnitude;
+
+impl Pruner for Magnitude {
+    fn name(&self) -> &'static str {
+        "magnitude"
+    }
+
+    fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
+        let scores = prunable(task.params).map_leaves(Tensor::abs);
+        scores.eval_leaves()?;
+        Ok(scores)
+    }
+}

@@ -31,7 +31,7 @@ pruners="${PRUNERS:-dense$(known)}"
 recipe() {
     case $1 in
     lenet-300-100) echo "--epochs ${EPOCHS:-6} --lr 0.1" ;;
-    *) echo "--epochs ${EPOCHS:-4} --lr 0.01" ;;
+    *) echo "--epochs ${EPOCHS:-6} --lr 0.01" ;;
     esac
 }
 devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
@@ -69,6 +69,8 @@ devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
         done <<'LIST'
 --inner-lr 0.1
 --inner-lr 0.01
+--inner-lr 0.1 --inner-clip 1
+--inner-lr 0.1 --inner-decay 0.5
 LIST
     done
     if [ "$batch" != 0 ]; then

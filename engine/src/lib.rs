@@ -55,7 +55,9 @@ pub use params::{Params, Role};
 pub use precision::Precision;
 pub use random::Key;
 pub use runtime::baseline;
-pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, limit_memory, top_k_masks};
+pub use runtime::{
+    Device, DeviceInfo, MemoryUse, Selection, keep_freed_memory, limit_memory, top_k_masks,
+};
 pub use store::{TensorFile, write_atomically};
 pub use tensor::Tensor;
 pub use transform::{

@@ -1,6 +1,7 @@
 //! Devices, memory and kernels: the only place (beside the [bridge](crate::bridge)) that names Burn or wgpu.
 
 mod adapters;
+mod allocator;
 mod backend;
 pub mod baseline;
 mod cpu;
@@ -15,6 +16,7 @@ mod wgsl;
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 
+pub use allocator::keep_freed_memory;
 pub(crate) use device::DeviceKind;
 pub use device::{Device, DeviceInfo, Selection};
 pub use memory::{MemoryUse, limit_memory};

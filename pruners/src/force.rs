@@ -62,9 +62,10 @@ impl Pruner for Force {
     fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
         let weights = prunable(task.params);
         let (logits, loss) = (logits_of(task, self.mode), self.loss);
-        let (removed, count) = match self.come_back {
-            true => (Removed::ForNow, self.batches.max(1)),
-            false => (Removed::ForGood, self.batches.max(1)),
+        let count = self.batches.max(1);
+        let removed = match self.come_back {
+            true => Removed::ForNow,
+            false => Removed::ForGood,
         };
         self.rounds.run(&weights, removed, |mask, _| {
             let left = weights.zip_leaves(mask, |w, c| w * c);

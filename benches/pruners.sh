@@ -34,6 +34,21 @@ recipe() {
     *) echo "--epochs ${EPOCHS:-6} --lr 0.01" ;;
     esac
 }
+# Tables of devices as one: of each, how long scores take and their peak.
+beside() {
+    awk -F ' *[|] *' '
+        FNR == 1 { n = split(FILENAME, path, "/"); sub(/[.]md$/, "", path[n]); device = path[n] }
+        !/^[|]/ { next }
+        /^[|] *[|]/ { cells = " ms on " device " | peak on " device " |" }
+        /^[|]-/ { cells = "---:|---:|" }
+        /^[|] *[^| -]/ { cells = " " $5 " | " $7 " |" }
+        {
+            if (!($2 in line)) { order[++count] = $2; line[$2] = /^[|]-/ ? "|---|" : "| " $2 " |" }
+            line[$2] = line[$2] cells
+        }
+        END { for (i = 1; i <= count; i++) print line[order[i]] }
+    ' "$@"
+}
 devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
 
 {
@@ -76,12 +91,18 @@ LIST
     if [ "$batch" != 0 ]; then
         echo
         echo "### Costs"
+        echo
+        rows=""
         for device in $devices; do
+            file="$work/$device.md"
+            rows="$rows $file"
+            echo "prospr bench prune --device $device" >&2
+            "$prospr" bench prune --model "$model" --batch "$batch" --device "$device" --repeats 2 --markdown >"$file"
+            echo "\`prospr bench prune --model $model --batch $batch --device $device\`: $(head -n 1 "$file")"
             echo
-            echo "\`prospr bench prune --model $model --batch $batch --device $device\`"
-            echo
-            "$prospr" bench prune --model "$model" --batch "$batch" --device "$device" --repeats 2 --markdown
         done
+        # shellcheck disable=SC2086
+        beside $rows
     fi
 } >"$work/page.md"
 cp "$work/page.md" "$page"

@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 if [ $# = 0 ]; then
     set -- cpu
-    if "$prospr" devices | grep -q '^gpu:0: '; then set -- cpu gpu; fi
+    if "$prospr" devices | grep '^gpu:0: ' >/dev/null; then set -- cpu gpu; fi
 fi
 torch=no
 if python3 -c 'import torch' 2>/dev/null; then torch=yes; fi

@@ -63,6 +63,10 @@ table() {
         echo "Measured on $(date -u +%Y-%m-%d)."
         table kernels --device "$device"
         table train --device "$device"
+        if [ "$device" != cpu ]; then
+            # Its first step compiles every kernel: Mesa's cache of compiled shaders is off.
+            (export MESA_SHADER_CACHE_DISABLE=true; table train --device "$device" --batch 16)
+        fi
         table meta --device "$device"
     done
 } >"$work/page.md"

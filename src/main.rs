@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     prospr::keep_freed_memory();
+    end_when_nobody_reads();
     match cli::run() {
         Ok(code) => code,
         Err(error) => {
@@ -13,4 +14,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lets `prospr devices | head -n 1` end the command, where Rust's programs otherwise panic.
+fn end_when_nobody_reads() {
+    #[cfg(unix)]
+    // SAFETY: this is what a process begins with, and no other thread runs yet.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL)
+    };
 }

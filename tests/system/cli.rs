@@ -1,6 +1,6 @@
 //! The binary, as a user runs it.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn prospr(args: &[&str], variable: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
@@ -52,4 +52,19 @@ fn a_device_that_does_not_exist_is_an_error_that_lists_those_that_do() {
             assert!(stderr.contains(part), "`{part}` is missing in:\n{stderr}");
         }
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_that_nobody_reads_is_no_crash() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
+    let mut child = command
+        .arg("models")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
 }

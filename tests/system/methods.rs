@@ -13,7 +13,7 @@ use prospr::pruners::{
 use prospr::verify::Agreement;
 
 use crate::place::{Place, SMALL};
-use crate::support::{gpu, relative_l2};
+use crate::support::{alone, gpu, relative_l2};
 
 /// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
 /// steps, `(L(c + h) − L(c − h)) / 2h` in every mask element.
@@ -178,26 +178,32 @@ fn peak(pruner: &dyn Pruner, device: &Device, count: usize) -> u64 {
 /// First-order steps and sums over batches take what one step and one batch take.
 #[test]
 fn memory_does_not_grow_with_steps_or_batches() {
-    let cpu = Device::cpu();
-    let first_order = |steps| ProsPr::new(steps, Sgd::new(0.01).momentum(0.9)).first_order();
-    let few = peak(&first_order(8), &cpu, 9);
-    let many = peak(&first_order(2048), &cpu, 2049);
-    println!("first-order: {few} bytes in 8 steps, {many} in 2,048");
-    // The loss of each step, of four bytes, is kept.
-    assert_eq!(many, few + 4 * 2040);
-    let snip = |batches| Snip {
-        batches,
-        per_batch: true,
-        ..Snip::default()
-    };
-    assert_eq!(peak(&snip(3), &cpu, 3), peak(&snip(40), &cpu, 40));
-    // Its batches wait on the host, whose memory does grow.
-    let grasp = |batches| Grasp {
-        batches,
-        ..Grasp::default()
-    };
-    let gpu = gpu();
-    assert_eq!(peak(&grasp(3), &gpu, 3), peak(&grasp(40), &gpu, 40));
+    alone(
+        "methods::memory_does_not_grow_with_steps_or_batches",
+        || {
+            let cpu = Device::cpu();
+            let first_order =
+                |steps| ProsPr::new(steps, Sgd::new(0.01).momentum(0.9)).first_order();
+            let few = peak(&first_order(8), &cpu, 9);
+            let many = peak(&first_order(2048), &cpu, 2049);
+            println!("first-order: {few} bytes in 8 steps, {many} in 2,048");
+            // The loss of each step, of four bytes, is kept.
+            assert_eq!(many, few + 4 * 2040);
+            let snip = |batches| Snip {
+                batches,
+                per_batch: true,
+                ..Snip::default()
+            };
+            assert_eq!(peak(&snip(3), &cpu, 3), peak(&snip(40), &cpu, 40));
+            // Its batches wait on the host, whose memory does grow.
+            let grasp = |batches| Grasp {
+                batches,
+                ..Grasp::default()
+            };
+            let gpu = gpu();
+            assert_eq!(peak(&grasp(3), &gpu, 3), peak(&grasp(40), &gpu, 40));
+        },
+    );
 }
 
 /// One comparison holds random masks of all three kinds.

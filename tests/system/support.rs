@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use prospr::TensorFile;
 use prospr::prelude::*;
@@ -21,6 +22,23 @@ pub fn each_device(mut test: impl FnMut(&Device, DType)) {
         println!("running on {device} in {dtype}");
         test(&device, dtype);
     }
+}
+
+/// Runs a test of this name in a process of its own, where no other test's tensors are on the account of memory.
+pub fn alone(name: &str, test: impl FnOnce()) {
+    const INSIDE: &str = "PROSPR_TEST_ALONE";
+    if std::env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    println!("{out}{err}");
+    assert!(output.status.success(), "{name} failed");
+    assert!(out.contains("1 passed"), "there is no test {name}");
 }
 
 /// A file of the fixtures. Cargo runs tests in their package's folder; a path that is compiled in would outlive a checkout.

@@ -3,7 +3,7 @@
 use prospr::prelude::*;
 use prospr::{PoolOptions, tree_dot};
 
-use crate::support::each_device;
+use crate::support::{alone, each_device};
 
 fn scalar(value: f64, device: &Device, dtype: DType) -> Tensor {
     Tensor::scalar(value, dtype, device)
@@ -205,20 +205,22 @@ fn checkpoint_computes_the_same() {
 /// A chain of checkpointed functions holds one intermediate value for each, not all.
 #[test]
 fn checkpoint_saves_memory() {
-    each_device(|device, dtype| {
-        let x = Key::new(3).uniform(&[1000], dtype, device);
-        let block = |x: &Tensor| (0..20).fold(x.clone(), |x, _| (x * 0.9).sin());
-        let peak = |chain: &dyn Fn(&Tensor) -> Tensor| {
-            x.eval().unwrap();
-            let before = device.memory().live;
-            device.reset_peak_memory();
-            grad(|x: &Tensor| chain(x).sum())(&x).eval().unwrap();
-            device.memory().peak - before
-        };
-        let keep = peak(&|x| (0..10).fold(x.clone(), |x, _| block(&x)));
-        let saved = peak(&|x| (0..10).fold(x.clone(), |x, _| checkpoint(block)(&x)));
-        println!("on {device}: {keep} bytes kept, {saved} with checkpoints");
-        assert!(saved * 3 < keep, "{saved} against {keep}");
+    alone("transforms::checkpoint_saves_memory", || {
+        each_device(|device, dtype| {
+            let x = Key::new(3).uniform(&[1000], dtype, device);
+            let block = |x: &Tensor| (0..20).fold(x.clone(), |x, _| (x * 0.9).sin());
+            let peak = |chain: &dyn Fn(&Tensor) -> Tensor| {
+                x.eval().unwrap();
+                let before = device.memory().live;
+                device.reset_peak_memory();
+                grad(|x: &Tensor| chain(x).sum())(&x).eval().unwrap();
+                device.memory().peak - before
+            };
+            let keep = peak(&|x| (0..10).fold(x.clone(), |x, _| block(&x)));
+            let saved = peak(&|x| (0..10).fold(x.clone(), |x, _| checkpoint(block)(&x)));
+            println!("on {device}: {keep} bytes kept, {saved} with checkpoints");
+            assert!(saved * 3 < keep, "{saved} against {keep}");
+        });
     });
 }
 

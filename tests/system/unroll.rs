@@ -6,7 +6,7 @@ use prospr::optim::{Adam, Optimizer, Sgd};
 use prospr::prelude::*;
 use prospr::{UnrollOptions, tree_dot};
 
-use crate::support::{each_device, relative_l2};
+use crate::support::{alone, each_device, relative_l2};
 
 /// A two-layer network with smooth activations; `hidden` sets the size of its state.
 fn init(hidden: usize, dtype: DType, device: &Device) -> Params {
@@ -176,54 +176,59 @@ fn captured_hyperparameters_and_higher_orders() {
 /// From M = 3 to M = 64, `PerStep` adds no more than 61 copies of the state; `Keep` adds far more.
 #[test]
 fn per_step_memory_is_one_graph_and_the_states() {
-    each_device(|device, dtype| {
-        // Large beside what other tests hold on the same account meanwhile.
-        let params = init(1024, dtype, device);
-        let state: u64 = params.leaves().iter().map(Tensor::bytes).sum();
-        let x = batches(1, dtype, device).remove(0);
-        prospr::eval(&[params.leaves(), vec![x.clone()]].concat()).unwrap();
-        let peak = |steps: usize, options: UnrollOptions| {
-            let xs = vec![x.clone(); steps];
-            let before = device.memory().live;
-            device.reset_peak_memory();
-            // No outputs beside the state, so that nothing else grows with M.
-            let step = |w: &Params, x: &Tensor| {
-                let grads = grad(|w: &Params| loss(w, x))(w);
-                (w.zip_leaves(&grads, |w, g| w - g * 0.01), ())
-            };
-            let meta =
-                |w: &Params| Ok::<_, Error>((loss(&unroll(step, w, &xs, options)?.0, &xs[0]), ()));
-            try_value_and_grad(meta)(&params)
-                .unwrap()
-                .1
-                .eval_leaves()
-                .unwrap();
-            device.memory().peak - before
-        };
-        let grown = |options: UnrollOptions| {
-            let (three, many) = (peak(3, options), peak(64, options));
-            println!(
-                "{options:?} on {device} in {dtype}: {three} bytes at M = 3, {many} at M = 64; state {state}"
-            );
-            (many.saturating_sub(three)) as f64 / state as f64
-        };
-        let per_step = grown(Policy::PerStep.into());
-        assert!(per_step <= 61.5, "PerStep grew by {per_step:.1} states");
-        let every = grown(Policy::Every(8).into());
-        assert!(every <= 20.0, "Every(8) grew by {every:.1} states");
-        let keep = grown(Policy::Keep.into());
-        assert!(
-            keep > 2.0 * 61.0,
-            "Keep grew by {keep:.1} states: the account misses something"
-        );
-        if !device.is_cpu() {
-            let offloaded = grown(Policy::PerStep.host_offload());
-            assert!(
-                offloaded <= 5.0,
-                "host_offload grew by {offloaded:.1} states on the device"
-            );
-        }
-    });
+    alone(
+        "unroll::per_step_memory_is_one_graph_and_the_states",
+        || {
+            each_device(|device, dtype| {
+                let params = init(1024, dtype, device);
+                let state: u64 = params.leaves().iter().map(Tensor::bytes).sum();
+                let x = batches(1, dtype, device).remove(0);
+                prospr::eval(&[params.leaves(), vec![x.clone()]].concat()).unwrap();
+                let peak = |steps: usize, options: UnrollOptions| {
+                    let xs = vec![x.clone(); steps];
+                    let before = device.memory().live;
+                    device.reset_peak_memory();
+                    // No outputs beside the state, so that nothing else grows with M.
+                    let step = |w: &Params, x: &Tensor| {
+                        let grads = grad(|w: &Params| loss(w, x))(w);
+                        (w.zip_leaves(&grads, |w, g| w - g * 0.01), ())
+                    };
+                    let meta = |w: &Params| {
+                        Ok::<_, Error>((loss(&unroll(step, w, &xs, options)?.0, &xs[0]), ()))
+                    };
+                    try_value_and_grad(meta)(&params)
+                        .unwrap()
+                        .1
+                        .eval_leaves()
+                        .unwrap();
+                    device.memory().peak - before
+                };
+                let grown = |options: UnrollOptions| {
+                    let (three, many) = (peak(3, options), peak(64, options));
+                    println!(
+                        "{options:?} on {device} in {dtype}: {three} bytes at M = 3, {many} at M = 64; state {state}"
+                    );
+                    (many.saturating_sub(three)) as f64 / state as f64
+                };
+                let per_step = grown(Policy::PerStep.into());
+                assert!(per_step <= 61.5, "PerStep grew by {per_step:.1} states");
+                let every = grown(Policy::Every(8).into());
+                assert!(every <= 20.0, "Every(8) grew by {every:.1} states");
+                let keep = grown(Policy::Keep.into());
+                assert!(
+                    keep > 2.0 * 61.0,
+                    "Keep grew by {keep:.1} states: the account misses something"
+                );
+                if !device.is_cpu() {
+                    let offloaded = grown(Policy::PerStep.host_offload());
+                    assert!(
+                        offloaded <= 5.0,
+                        "host_offload grew by {offloaded:.1} states on the device"
+                    );
+                }
+            });
+        },
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 # Compares all pruning methods on the embedded digits and writes the tables of docs/pruners.md anew: sh benches/pruners.sh
 # Accuracies: two networks, five seeds, five sparsities, the sanity checks at one of them. Norms of meta-gradients. Costs: scores of ResNet-18 on the
 # CPU and, where there is one, on a GPU. What is begun under runs/pruners goes on; delete that folder to begin anew.
-# For other tables set NETWORKS, PRUNERS, SPARSITIES, CHECKED, SEEDS, EPOCHS, MODEL, BATCH (0: no costs), DEVICES, OUT or PAGE.
+# For other tables set NETWORKS, PRUNERS, SPARSITIES, CHECKED, SEEDS, EPOCHS, MODEL, BATCH (0: no costs), DEVICES (one or two), OUT or PAGE.
 set -eu
 cd "$(dirname "$0")/.."
 seeds="${SEEDS:-0,1,2,3,4}"
@@ -33,21 +33,6 @@ recipe() {
     lenet-300-100) echo "--epochs ${EPOCHS:-6} --lr 0.1" ;;
     *) echo "--epochs ${EPOCHS:-6} --lr 0.01" ;;
     esac
-}
-# Tables of devices as one: of each, how long scores take and their peak.
-beside() {
-    awk -F ' *[|] *' '
-        FNR == 1 { n = split(FILENAME, path, "/"); sub(/[.]md$/, "", path[n]); device = path[n] }
-        !/^[|]/ { next }
-        /^[|] *[|]/ { cells = " ms on " device " | peak on " device " |" }
-        /^[|]-/ { cells = "---:|---:|" }
-        /^[|] *[^| -]/ { cells = " " $5 " | " $7 " |" }
-        {
-            if (!($2 in line)) { order[++count] = $2; line[$2] = /^[|]-/ ? "|---|" : "| " $2 " |" }
-            line[$2] = line[$2] cells
-        }
-        END { for (i = 1; i <= count; i++) print line[order[i]] }
-    ' "$@"
 }
 devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
 
@@ -92,17 +77,22 @@ LIST
         echo
         echo "### Costs"
         echo
-        rows=""
-        for device in $devices; do
-            file="$work/$device.md"
-            rows="$rows $file"
-            echo "prospr bench prune --device $device" >&2
-            "$prospr" bench prune --model "$model" --batch "$batch" --device "$device" --repeats 2 --markdown >"$file"
-            echo "\`prospr bench prune --model $model --batch $batch --device $device\`: $(head -n 1 "$file")"
-            echo
-        done
         # shellcheck disable=SC2086
-        beside $rows
+        set -- $devices
+        echo "prospr bench prune --model $model --batch $batch, on $*" >&2
+        cost() {
+            "$prospr" bench prune --model "$model" --batch "$batch" --repeats 2 --device "$@"
+        }
+        beside=""
+        if [ $# = 2 ]; then
+            cost "$1" --json >"$work/$1.json"
+            beside="--beside $work/$1.json"
+            shift
+        fi
+        echo "\`prospr bench prune --model $model --batch $batch --repeats 2 --device …\`, with $devices"
+        echo
+        # shellcheck disable=SC2086
+        cost "$1" --markdown $beside
     fi
 } >"$work/page.md"
 cp "$work/page.md" "$page"

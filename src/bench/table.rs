@@ -13,7 +13,7 @@ pub struct Beside {
     rows: Vec<Other>,
 }
 
-/// One of them: what tells it from the others, and its time.
+/// One of them: what tells it from the others, its time, and its peak of memory if it was measured.
 #[derive(Deserialize)]
 struct Other {
     name: String,
@@ -24,6 +24,8 @@ struct Other {
     #[serde(default)]
     steps: Option<usize>,
     ms: f64,
+    #[serde(default)]
+    peak_bytes: Option<u64>,
 }
 
 impl Beside {
@@ -44,12 +46,13 @@ impl Beside {
         Ok(Beside { name, rows })
     }
 
-    fn ms(&self, row: &Row) -> Option<f64> {
+    /// What it measured of the same.
+    fn of(&self, row: &Row) -> Option<&Other> {
         let same = |other: &&Other| {
             (&other.name, other.direction.as_deref()) == (&row.name, row.direction)
                 && (&other.size, other.steps) == (&row.size, row.steps)
         };
-        self.rows.iter().find(same).map(|other| other.ms)
+        self.rows.iter().find(same)
     }
 }
 
@@ -137,14 +140,22 @@ impl Table {
 
     fn finish(mut self, beside: Option<Beside>) -> Table {
         if let Some(beside) = beside.map(std::sync::Arc::new) {
-            let (title, same) = (format!("{} ms", beside.name), beside.clone());
-            self.add(&title, title.len() + 3, move |r| {
-                same.ms(r).map(time).unwrap_or_default()
+            let name = beside.name.clone();
+            let mut add = |title: String, cell: fn(&Row, &Other) -> String| {
+                let beside = beside.clone();
+                self.add(&title, title.len() + 3, move |r| {
+                    beside.of(r).map(|other| cell(r, other)).unwrap_or_default()
+                });
+            };
+            add(format!("{name} ms"), |_, other| time(other.ms));
+            add(format!("vs {name}"), |r, other| {
+                times(Some(other.ms / r.ms))
             });
-            let title = format!("vs {}", beside.name);
-            self.add(&title, title.len() + 3, move |r| {
-                times(beside.ms(r).map(|ms| ms / r.ms))
-            });
+            if beside.rows.iter().any(|other| other.peak_bytes.is_some()) {
+                add(format!("{name} peak"), |_, other| {
+                    other.peak_bytes.map(bytes).unwrap_or_default()
+                });
+            }
         }
         self.add("launches", 10, |r| r.launches.to_string());
         self.add("peak", 11, |r| bytes(r.peak_bytes));
@@ -244,6 +255,7 @@ mod tests {
             size: "8x64".into(),
             steps: None,
             ms,
+            peak_bytes: None,
         };
         let beside = || {
             Some(Beside {

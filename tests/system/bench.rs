@@ -144,7 +144,14 @@ fn tables_stand_beside_another_program() {
     let (table, _) = place.good(&format!("{how} --beside before.json"));
     has(
         &table,
-        &["cpu: ", "images/s", "launches", "train mlp:16", "vs before"],
+        &[
+            "cpu: ",
+            "images/s",
+            "launches",
+            "train mlp:16",
+            "vs before",
+            "before peak",
+        ],
     );
     let (table, _) = place.good(&format!("{how} --beside before.json --markdown"));
     has(

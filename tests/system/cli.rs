@@ -1,6 +1,6 @@
 //! The binary, as a user runs it.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 fn prospr(args: &[&str], variable: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
@@ -56,15 +56,12 @@ fn a_device_that_does_not_exist_is_an_error_that_lists_those_that_do() {
 
 #[test]
 #[cfg(unix)]
-fn a_pipe_that_nobody_reads_is_no_crash() {
+fn a_pipe_that_nobody_reads_ends_the_command() {
+    use std::os::unix::process::ExitStatusExt;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
-    let mut child = command
-        .arg("models")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let output = command.arg("models").stdout(writer).output().unwrap();
     assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.signal(), Some(libc::SIGPIPE));
 }

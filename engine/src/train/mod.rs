@@ -1,5 +1,6 @@
 //! Training with a mask: pruned weights are zero before the first step and after every step.
 
+mod evaluation;
 mod scale;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -11,10 +12,11 @@ use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
 use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
 use crate::transform::jit::Compiled;
 use crate::{
-    DType, Error, Explanation, Key, Params, Precision, Result, Tensor, Tree, explain, jit,
+    DType, Error, Explanation, Key, Params, Precision, Result, Tensor, Tree, explain,
     value_and_grad_aux,
 };
 
+pub use evaluation::{Metrics, Seen, evaluate, explain_evaluation};
 pub use scale::LossScale;
 
 /// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
@@ -37,56 +39,6 @@ pub struct TrainState {
 }
 
 crate::impl_tree!(TrainState { params, state, optimizer; step, epoch, seen, loss_scale });
-
-/// Sums over batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Seen {
-    /// Batches.
-    pub batches: usize,
-    /// Images.
-    pub images: usize,
-    /// Labels: as many as images, or as pixels.
-    pub labels: usize,
-    /// Cross-entropy, summed over the labels.
-    pub loss: f64,
-    /// Labels at which the largest logit is.
-    pub top1: usize,
-    /// Labels that are among the five largest logits.
-    pub top5: usize,
-}
-
-impl Seen {
-    fn add(&mut self, batch: &Batch, loss: f64, ranks: &[f64]) {
-        let below = |k: f64| ranks.iter().filter(|&&rank| rank < k).count();
-        self.batches += 1;
-        self.images += batch.images.shape()[0];
-        self.labels += ranks.len();
-        self.loss += loss * ranks.len() as f64;
-        self.top1 += below(1.0);
-        self.top5 += below(5.0);
-    }
-
-    /// Means over the labels; not a number where there were none.
-    pub fn metrics(&self) -> Metrics {
-        let n = self.labels as f64;
-        Metrics {
-            loss: self.loss / n,
-            top1: self.top1 as f64 / n,
-            top5: self.top5 as f64 / n,
-        }
-    }
-}
-
-/// How well a network does.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Metrics {
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Share of images (or pixels, where these have labels) whose largest logit is at the label.
-    pub top1: f64,
-    /// Share of images (or pixels) whose label is among the five largest logits.
-    pub top5: f64,
-}
 
 /// Stochastic gradient descent on the cross-entropy of a network whose masked weights stay zero.
 #[derive(Clone)]
@@ -388,56 +340,4 @@ fn masked(params: &Params, mask: &Params) -> Params {
         masked.insert(name, role, &params[name] * mask);
     }
     masked
-}
-
-/// Parameters, running statistics, batch.
-type Forward = (Params, Params, Batch);
-
-/// Loss and ranks of the labels, in evaluation mode.
-fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
-    let net = net.clone();
-    move |(params, state, batch)| {
-        let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
-        (
-            cross_entropy(&logits, &batch.labels),
-            label_ranks(&logits, &batch.labels),
-        )
-    }
-}
-
-/// The plan of what [`evaluate`] does with a batch. Nothing is computed, and of the tensors only shapes, types and
-/// devices count.
-///
-/// # Errors
-/// Those of [`explain`](crate::explain()).
-pub fn explain_evaluation(
-    net: &Net,
-    params: &Params,
-    state: &Params,
-    batch: &Batch,
-) -> Result<Explanation> {
-    explain(
-        forward(net),
-        &(params.clone(), state.clone(), batch.clone()),
-    )
-}
-
-/// Loss and accuracies of a network over all batches, in evaluation mode.
-///
-/// # Errors
-/// [`Error::Device`]; what the batches fail with.
-pub fn evaluate<E: From<Error>>(
-    net: &Net,
-    params: &Params,
-    state: &Params,
-    batches: impl IntoIterator<Item = Result<Batch, E>>,
-) -> Result<Metrics, E> {
-    let mut seen = Seen::default();
-    let forward = jit(forward(net));
-    for batch in batches {
-        let batch = batch?;
-        let (loss, ranks) = forward(&(params.clone(), state.clone(), batch.clone()))?;
-        seen.add(&batch, loss.item()?, &ranks.to_f64s()?);
-    }
-    Ok(seen.metrics())
 }

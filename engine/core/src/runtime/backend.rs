@@ -10,9 +10,9 @@ use burn_wgpu::{CubeTensor, Wgpu};
 use super::Storage;
 use super::kernels::layout::Padding;
 use super::{cpu, wgsl};
-use crate::op::{Conv, Window};
-use crate::random::{self, Draw, Law};
-use crate::shape::numel;
+use crate::ir::random::{self, Draw, Law};
+use crate::ir::shape::numel;
+use crate::ir::{Conv, Window};
 use crate::{DType, Precision};
 
 /// A primitive tensor of any kind.

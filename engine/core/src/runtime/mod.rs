@@ -20,16 +20,15 @@ pub use allocator::keep_freed_memory;
 pub(crate) use device::DeviceKind;
 pub use device::{Device, DeviceInfo, Selection};
 pub use memory::{MemoryUse, limit_memory};
-pub use top_k::top_k_masks;
+pub(crate) use top_k::top_k;
 
 pub(crate) use backend::{Backed, Value};
 use memory::Charge;
 pub(crate) use room::Wish;
 
-use crate::graph::program::Program;
-use crate::op::Op;
-use crate::shape::numel;
-use crate::tensor::Tensor;
+use crate::ir::Op;
+use crate::ir::program::Program;
+use crate::ir::shape::numel;
 use crate::{DType, Precision};
 use kernels::Arg;
 
@@ -239,7 +238,10 @@ fn on<B: Backed>(
 }
 
 /// Images from bytes as F32, on a GPU; elsewhere none.
-pub(crate) fn place_images(batch: &crate::images::Batch<'_>, device: &Device) -> Option<Buffer> {
+pub(crate) fn place_images(
+    batch: &crate::ir::images::Batch<'_>,
+    device: &Device,
+) -> Option<Buffer> {
     match device.kind() {
         DeviceKind::Cpu => None,
         DeviceKind::Gpu(place) => {
@@ -317,21 +319,6 @@ pub(crate) fn offload(
         }
         _ => Ok(buffer.clone()),
     }
-}
-
-/// A tensor's value as a backend's primitive, constants spread out.
-pub(crate) fn primitive<B: Backed>(tensor: &Tensor) -> crate::Result<Value<B>> {
-    let value = tensor.value()?;
-    if let Some(value) = B::unwrap(&value.storage) {
-        return Ok(value.clone());
-    }
-    let spread = Tensor::from_bytes(
-        &tensor.to_bytes()?,
-        tensor.shape(),
-        tensor.dtype(),
-        tensor.device(),
-    )?;
-    Ok(B::take(spread.value()?.storage).expect("uploaded to the tensor's own device"))
 }
 
 fn fill_bytes(value: f64, count: usize, dtype: DType) -> Vec<u8> {

@@ -15,7 +15,7 @@ mod walk;
 use burn_backend::{DType, Element, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 use isa::Float;
 
 /// A convolution or one of its gradients.

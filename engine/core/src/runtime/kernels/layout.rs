@@ -3,7 +3,7 @@
 use burn_backend::{Shape, Slice};
 
 use super::{Arg, Backed, DType, Out, Value, float_dtype};
-use crate::op::{PadAxis, SliceAxis};
+use crate::ir::{PadAxis, SliceAxis};
 
 /// The same call for each kind of tensor.
 macro_rules! each_kind {

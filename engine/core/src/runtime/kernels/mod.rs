@@ -10,7 +10,7 @@ mod tests;
 use burn_backend::Shape;
 
 use super::backend::{Backed, Value, float_dtype};
-use crate::op::Op;
+use crate::ir::Op;
 use crate::{DType, Precision};
 
 /// One input: its value and what it stands for. Shapes are physical: a scalar has shape `[1]`.

@@ -6,8 +6,8 @@ use burn_wgpu::{CubeTensor, into_contiguous};
 use prospr_shaders as shaders;
 
 use super::{launch, output};
-use crate::images::Batch;
-use crate::op::Window;
+use crate::ir::Window;
+use crate::ir::images::Batch;
 use crate::runtime::kernels::layout::Padding;
 
 /// Of kernels whose workgroups of 64 compute 512 outputs.

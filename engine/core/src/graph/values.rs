@@ -220,13 +220,9 @@ impl Graph {
             Op::Unary(Unary::Sqrt) => value(0)?.sqrt(),
             Op::Unary(Unary::Recip) => 1.0 / value(0)?,
             Op::Binary(op) if node.dtype.is_float() => {
-                let (a, b) = (value(0)?, value(1)?);
-                match op {
-                    Binary::Add => a + b,
-                    Binary::Sub => a - b,
-                    Binary::Mul => a * b,
-                    Binary::Div => a / b,
-                }
+                let mut result = [0.0];
+                op.map(&mut result, &[value(0)?], &[value(1)?]);
+                result[0]
             }
             _ => return None,
         };

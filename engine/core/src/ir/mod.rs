@@ -2,7 +2,7 @@
 
 mod conv;
 mod dtype;
-mod elementwise;
+pub(crate) mod elementwise;
 mod error;
 pub(crate) mod images;
 mod layout;

@@ -2,8 +2,9 @@
 
 use burn_backend::Element;
 
-use super::block::{self, BLOCK, Block, Real};
+use super::block::{self, BLOCK, Block};
 use super::program::{Out, Rows, Run};
+use crate::ir::elementwise::Real;
 use crate::ir::program::{Instr, Program};
 
 /// Where a register's block lies.

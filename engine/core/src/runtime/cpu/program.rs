@@ -5,10 +5,11 @@ use burn_backend::{DType as BurnDType, Element, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::block::{self, BLOCK, Real};
+use super::block::{self, BLOCK};
 use super::machine::{Machine, Place, places};
 use super::walk::Walk;
 use crate::DType;
+use crate::ir::elementwise::Real;
 use crate::ir::program::{Loops, Output, Program};
 use crate::ir::shape::{numel, physical};
 use crate::runtime::Value;

@@ -1,6 +1,5 @@
 //! Programs on GPUs: kernels that are generated, compiled once and launched with parameters.
 
-mod functions;
 mod shapes;
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,16 @@
 
 use std::fmt::Write;
 
-use super::functions::{HALVES, HELPERS, unary};
 use crate::DType;
+use crate::ir::elementwise::WGSL;
 use crate::ir::program::{Instr, Loops, Program};
-use crate::ir::{Binary, Compare, Logic};
+use crate::ir::{Binary, Unary};
+
+/// Two floats lie in 64 bits.
+const HALVES: &str = "\
+fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
+fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
+";
 
 /// How elements are divided among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +114,7 @@ pub(super) fn write(
     if width == Width::Eight {
         source.push_str(HALVES);
     }
-    source.push_str(&HELPERS.replace("NUM", writer.number()));
+    source.push_str(&WGSL.replace("NUM", writer.number()));
     let _ = write!(
         source,
         "@compute @workgroup_size({workgroup}, 1, 1)\nfn main(\n    \
@@ -257,7 +263,10 @@ impl Writer<'_> {
             if !wanted[index] {
                 continue;
             }
-            let r = |i: usize| format!("x{i}");
+            let call = |text: &str, a: usize, b: usize| {
+                text.replace("{a}", &format!("x{a}"))
+                    .replace("{b}", &format!("x{b}"))
+            };
             let text = match *instr {
                 Instr::Load(input) => {
                     let along = match self.loops.strides[input][inner] {
@@ -288,32 +297,10 @@ impl Writer<'_> {
                 }
                 Instr::Const(value) if self.divides(index) => self.parameter(value as f32),
                 Instr::Const(value) => self.constant(value as f32),
-                Instr::Unary(op, x) => {
-                    let number = self.number();
-                    unary(op, &r(x), number, |p| self.constant(p as f32))
-                }
-                Instr::Binary(op, a, b) => {
-                    let sign = match op {
-                        Binary::Add => "+",
-                        Binary::Sub => "-",
-                        Binary::Mul => "*",
-                        Binary::Div => "/",
-                    };
-                    format!("x{a} {sign} x{b}")
-                }
-                Instr::Compare(op, a, b) => {
-                    let sign = match op {
-                        Compare::Eq => "==",
-                        Compare::Gt => ">",
-                        Compare::Ge => ">=",
-                        Compare::Lt => "<",
-                        Compare::Le => "<=",
-                    };
-                    format!("x{a} {sign} x{b}")
-                }
-                Instr::Logic(Logic::And, a, b) => format!("x{a} & x{b}"),
-                Instr::Logic(Logic::Or, a, b) => format!("x{a} | x{b}"),
-                Instr::Logic(Logic::Not, a, _) => format!("!x{a}"),
+                Instr::Unary(f, x) => self.unary(f, x),
+                Instr::Binary(f, a, b) => call(f.wgsl(), a, b),
+                Instr::Compare(f, a, b) => call(f.wgsl(), a, b),
+                Instr::Logic(f, a, b) => call(f.wgsl(), a, b),
                 Instr::Select(c, a, b) => format!("select(x{b}, x{a}, x{c})"),
                 // By its bits: compilers may take for granted that numbers are finite.
                 Instr::IsFinite(x) => {
@@ -326,6 +313,20 @@ impl Writer<'_> {
                 }
             };
             self.line(&format!("let x{index} = {text};"));
+        }
+    }
+
+    /// The expression of a function of one register.
+    fn unary(&mut self, f: Unary, x: usize) -> String {
+        let text = f
+            .wgsl()
+            .replace("NUM", self.number())
+            .replace("{x}", &format!("x{x}"));
+        match f {
+            Unary::Powf(p) if text.contains("{p}") => {
+                text.replace("{p}", &self.constant(p as f32))
+            }
+            _ => text,
         }
     }
 

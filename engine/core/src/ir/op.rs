@@ -1,8 +1,8 @@
-//! The closed set of operations.
+//! The closed set of operations, and what is known of each: name, kind, derivative, cost.
 
 use super::{Binary, Compare, Conv, Draw, Logic, PadAxis, SliceAxis, Unary, Window};
 
-/// What a node computes from its inputs.
+/// An operation: what a node computes from its inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Op {
     // sources
@@ -11,9 +11,11 @@ pub(crate) enum Op {
     Iota,
     Random(Draw),
     // control
+    /// The input's value under a new identity, with respect to which a transform differentiates.
     Alias,
-    /// The same value, computed apart: what is made of it is never taken for what is made of its input.
+    /// The input's value, which no plan merges with the input: what is computed from it is computed again.
     Fence,
+    /// The input's value, through which no derivative flows.
     Detach,
     Call {
         output: usize,
@@ -51,70 +53,126 @@ pub(crate) enum Op {
     PoolScatter(Window),
 }
 
+/// What an operation does with its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A value from outside the graph.
+    Data,
+    /// One value for all elements, which takes no memory.
+    Constant,
+    /// Computed from no inputs.
+    Source,
+    /// The elements of the first input, in its memory.
+    View,
+    /// The value of the last input, with a derivative rule of its own.
+    Call,
+    /// A function of the inputs' elements at the same place.
+    Elementwise,
+    /// A function of the elements along some axes.
+    Reduction,
+    /// Elements of the inputs in other places, or sums of some of them.
+    Rearrangement,
+    /// Sums of products of two inputs' elements.
+    Contraction,
+}
+
+/// Pattern of the operations through which no derivative flows. The rules in `ops/mod.rs` match all others, so the
+/// compiler asks for a rule wherever this list has no entry.
+macro_rules! without_derivative {
+    () => {
+        $crate::ir::Op::Data
+            | $crate::ir::Op::Full(_)
+            | $crate::ir::Op::Iota
+            | $crate::ir::Op::Random(_)
+            | $crate::ir::Op::Detach
+            | $crate::ir::Op::Compare(_)
+            | $crate::ir::Op::Logic(_)
+            | $crate::ir::Op::IsFinite
+            | $crate::ir::Op::ArgMax(_)
+            | $crate::ir::Op::ArgSort { .. }
+            | $crate::ir::Op::MaxPoolIndex(_)
+    };
+}
+pub(crate) use without_derivative;
+
 impl Op {
-    /// The name that messages and plans use.
-    pub fn name(&self) -> &'static str {
+    /// The table of operations: the name in messages and plans, and the kind.
+    fn row(&self) -> (&'static str, Kind) {
+        use Kind::*;
         match self {
-            Op::Data => "data",
-            Op::Full(_) => "full",
-            Op::Iota => "arange",
-            Op::Random(_) => "random",
-            Op::Alias => "alias",
-            Op::Fence => "fence",
-            Op::Detach => "stop_gradient",
-            Op::Call { .. } => "call",
-            Op::Unary(op) => op.name(),
-            Op::Binary(op) => op.name(),
-            Op::Compare(op) => op.name(),
-            Op::Logic(op) => op.name(),
-            Op::IsFinite => "is_finite",
-            Op::Select => "where",
-            Op::Cast => "to_dtype",
-            Op::Sum(_) => "sum",
-            Op::ArgMax(_) => "argmax",
-            Op::ArgSort { .. } => "argsort",
-            Op::Reshape => "reshape",
-            Op::Broadcast => "broadcast_to",
-            Op::Permute(_) => "permute",
-            Op::Slice(_) => "slice",
-            Op::Pad(_) => "pad",
-            Op::Concat(_) => "concat",
-            Op::Gather(_) => "gather",
-            Op::ScatterAdd(_) => "scatter_add",
-            Op::MatMul => "matmul",
-            Op::Conv(conv) => conv.name(),
-            Op::MaxPoolIndex(_) => "max_pool_index",
-            Op::PoolGather(_) => "pool_gather",
-            Op::PoolScatter(_) => "pool_scatter",
+            Op::Data => ("data", Data),
+            Op::Full(_) => ("full", Constant),
+            Op::Iota => ("arange", Source),
+            Op::Random(_) => ("random", Source),
+            Op::Alias => ("alias", View),
+            Op::Fence => ("fence", View),
+            Op::Detach => ("stop_gradient", View),
+            Op::Call { .. } => ("call", Call),
+            Op::Unary(f) => (f.name(), Elementwise),
+            Op::Binary(f) => (f.name(), Elementwise),
+            Op::Compare(f) => (f.name(), Elementwise),
+            Op::Logic(f) => (f.name(), Elementwise),
+            Op::IsFinite => ("is_finite", Elementwise),
+            Op::Select => ("where", Elementwise),
+            Op::Cast => ("to_dtype", Elementwise),
+            Op::Sum(_) => ("sum", Reduction),
+            Op::ArgMax(_) => ("argmax", Reduction),
+            Op::ArgSort { .. } => ("argsort", Rearrangement),
+            Op::Reshape => ("reshape", View),
+            Op::Broadcast => ("broadcast_to", View),
+            Op::Permute(_) => ("permute", View),
+            Op::Slice(_) => ("slice", View),
+            Op::Pad(_) => ("pad", Rearrangement),
+            Op::Concat(_) => ("concat", Rearrangement),
+            Op::Gather(_) => ("gather", Rearrangement),
+            Op::ScatterAdd(_) => ("scatter_add", Rearrangement),
+            Op::MatMul => ("matmul", Contraction),
+            Op::Conv(conv) => (conv.name(), Contraction),
+            Op::MaxPoolIndex(_) => ("max_pool_index", Reduction),
+            Op::PoolGather(_) => ("pool_gather", Rearrangement),
+            Op::PoolScatter(_) => ("pool_scatter", Rearrangement),
         }
     }
 
-    /// Whether it has no inputs.
+    /// The name in messages and plans.
+    pub fn name(&self) -> &'static str {
+        self.row().0
+    }
+
+    /// What the operation does with its inputs.
+    pub fn kind(&self) -> Kind {
+        self.row().1
+    }
+
+    /// Returns true if the value lies in the memory of the first input.
+    pub fn is_view(&self) -> bool {
+        self.kind() == Kind::View
+    }
+
+    /// Returns true if the value takes memory of its own: it is neither a view nor a constant.
+    pub fn is_stored(&self) -> bool {
+        !matches!(self.kind(), Kind::View | Kind::Constant)
+    }
+
+    /// Returns true if the operation has no inputs.
     pub fn is_source(&self) -> bool {
-        matches!(self, Op::Full(_) | Op::Iota | Op::Random(_))
+        matches!(self.kind(), Kind::Constant | Kind::Source)
     }
 
-    /// Whether a derivative can flow from the inputs to the output.
+    /// Returns true if a derivative can flow from the inputs to the output.
     pub fn is_differentiable(&self) -> bool {
-        !matches!(
-            self,
-            Op::Data
-                | Op::Full(_)
-                | Op::Iota
-                | Op::Random(_)
-                | Op::Detach
-                | Op::Compare(_)
-                | Op::Logic(_)
-                | Op::IsFinite
-                | Op::ArgMax(_)
-                | Op::ArgSort { .. }
-                | Op::MaxPoolIndex(_)
-        )
+        !matches!(self, without_derivative!())
     }
 
-    /// Two for each multiply-accumulate of a contraction; all other operations count nothing.
+    /// Returns true if computing an element takes tens of instructions, so that storing it is better than computing
+    /// it twice.
+    pub fn is_heavy(&self) -> bool {
+        matches!(self, Op::Unary(f) if f.is_heavy())
+    }
+
+    /// Floating-point operations: two for each multiply-accumulate of a contraction, none for all other kinds.
     ///
-    /// `out` counts the output's elements; `inner` is the size of the first input's last axis.
+    /// `out` is the number of the output's elements; `inner` is the size of the first input's last axis.
     pub fn flops(&self, out: usize, inner: Option<usize>) -> u64 {
         match self {
             Op::MatMul => 2 * (out * inner.unwrap_or(1)) as u64,

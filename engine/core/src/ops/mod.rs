@@ -17,7 +17,7 @@ mod reduce;
 mod sort;
 
 use crate::Tensor;
-use crate::ir::Op;
+use crate::ir::{Op, without_derivative};
 
 impl Op {
     /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
@@ -25,17 +25,7 @@ impl Op {
     /// Calls have several outputs and are handled by the walk itself.
     pub fn vjp(&self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         match self {
-            Op::Data
-            | Op::Full(_)
-            | Op::Iota
-            | Op::Random(_)
-            | Op::Detach
-            | Op::Compare(_)
-            | Op::Logic(_)
-            | Op::IsFinite
-            | Op::ArgMax(_)
-            | Op::ArgSort { .. }
-            | Op::MaxPoolIndex(_) => vec![None; inputs.len()],
+            without_derivative!() => vec![None; inputs.len()],
             Op::Alias | Op::Fence => vec![Some(ct.clone())],
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => vec![op.scale_by_derivative(&inputs[0], out, ct)],
@@ -80,17 +70,7 @@ impl Op {
     ) -> Option<Tensor> {
         let first = || tangents[0].as_ref();
         match self {
-            Op::Data
-            | Op::Full(_)
-            | Op::Iota
-            | Op::Random(_)
-            | Op::Detach
-            | Op::Compare(_)
-            | Op::Logic(_)
-            | Op::IsFinite
-            | Op::ArgMax(_)
-            | Op::ArgSort { .. }
-            | Op::MaxPoolIndex(_) => None,
+            without_derivative!() => None,
             Op::Alias | Op::Fence => first().cloned(),
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => first().and_then(|t| op.scale_by_derivative(&inputs[0], out, t)),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::Tensor;
 use crate::graph::{Graph, Id, Node, Plan};
-use crate::ir::Op;
+use crate::ir::{Kind, Op};
 use crate::runtime::Buffer;
 use crate::{DType, Device, Error, Precision, Result};
 
@@ -142,21 +142,13 @@ impl Traced {
     }
 }
 
-/// Bytes that a node reads and writes by itself.
+/// Bytes that a node reads and writes if it is computed by itself.
 fn traffic(tensor: &Tensor) -> u64 {
-    use Op::{Alias, Broadcast, Call, Data, Detach, Fence, Full, Permute, Reshape};
-    match tensor.0.op {
-        Data
-        | Full(_)
-        | Alias
-        | Fence
-        | Detach
-        | Call { .. }
-        | Reshape
-        | Broadcast
-        | Permute(_) => 0,
-        _ => tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>(),
+    let op = &tensor.0.op;
+    if !op.is_stored() || matches!(op.kind(), Kind::Data | Kind::Call) {
+        return 0;
     }
+    tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>()
 }
 
 /// What tensors recorded, as a graph.
@@ -299,7 +291,7 @@ pub fn flops_by_weight(outputs: &[Tensor], weights: &[Tensor]) -> Vec<u64> {
     let weight_of = |mut tensor: Tensor| loop {
         match (at.get(&tensor.id()), &tensor.0.op) {
             (Some(&index), _) => return Some(index),
-            (None, Op::Permute(_) | Op::Reshape) => {
+            (None, op) if op.is_view() => {
                 let input = tensor.inputs().into_iter().next()?;
                 tensor = input;
             }

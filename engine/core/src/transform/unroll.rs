@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 
 use super::checkpoint::{Function, When, replayed};
 use super::jit::Compiled;
-use crate::ir::Op;
 use crate::tensor::id_mark;
 use crate::{Error, Result, Tensor, Tree};
 
@@ -335,7 +334,7 @@ fn choose<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Bytes of all values in the history of `outputs` that is not older than `mark`, views not counted.
+/// Bytes of all values in the history of `outputs` that is not older than `mark`, without views and constants.
 fn graph_bytes(outputs: &[Tensor], mark: u64) -> u64 {
     let mut seen = HashSet::new();
     let mut stack = outputs.to_vec();
@@ -344,11 +343,7 @@ fn graph_bytes(outputs: &[Tensor], mark: u64) -> u64 {
         if tensor.id() < mark || !seen.insert(tensor.id()) {
             continue;
         }
-        let view = matches!(
-            tensor.0.op,
-            Op::Alias | Op::Detach | Op::Full(_) | Op::Reshape | Op::Broadcast | Op::Permute(_)
-        );
-        if !view {
+        if tensor.0.op.is_stored() {
             bytes += tensor.bytes();
         }
         stack.extend(tensor.inputs());

@@ -3,7 +3,7 @@
 use super::{BINDINGS, LENGTH, Role};
 use crate::DType;
 use crate::graph::values::{Graph, Id};
-use crate::ir::{Op, Unary};
+use crate::ir::Op;
 
 /// What computing a node in registers takes.
 #[derive(Clone, Default)]
@@ -27,7 +27,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
     for id in (0..nodes.len()).rev().filter(|&id| live[id]) {
         let (as_value, uses) = match roles[id] {
             Role::Opaque => (true, 1),
-            Role::View => (needed[id], users[id].max(1)),
+            Role::AxisMap => (needed[id], users[id].max(1)),
             _ => (false, 1),
         };
         for &input in &nodes[id].inputs {
@@ -87,7 +87,7 @@ fn cost(
     let nodes = &graph.nodes;
     let mut cost = Cost {
         instructions: 1,
-        heavy: is_heavy(&nodes[id].op),
+        heavy: nodes[id].op.is_heavy(),
         float: [id, nodes[id].inputs[0]]
             .map(|id| nodes[id].dtype)
             .into_iter()
@@ -97,7 +97,7 @@ fn cost(
     let mut parts = Vec::new();
     for &input in &nodes[id].inputs {
         let mut source = input;
-        while roles[source] == Role::View {
+        while roles[source] == Role::AxisMap {
             source = nodes[source].inputs[0];
         }
         if roles[source] == Role::Constant {
@@ -130,12 +130,4 @@ fn domain_size(graph: &Graph, id: Id) -> usize {
         Op::Sum(_) => graph.nodes[node.inputs[0]].numel(),
         _ => node.numel(),
     }
-}
-
-fn is_heavy(op: &Op) -> bool {
-    use Unary::*;
-    matches!(
-        op,
-        Op::Unary(Exp | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf | Powf(_))
-    )
 }

@@ -24,7 +24,7 @@ pub(super) fn memory(graph: &Graph) -> (Vec<Id>, Vec<u64>) {
         let element = node.device.element_bytes(node.dtype);
         let stored = node.stored_bytes() / node.dtype.size() as u64 * element;
         let dense = node.numel() as u64 * element;
-        let input = node.inputs.first().copied().filter(|_| node.is_view());
+        let input = node.inputs.first().copied().filter(|_| node.op.is_view());
         let (owner, size) = match (input, &node.op) {
             (Some(input), Op::Reshape) if strided[input] => (id, dense),
             (Some(input), op) => {
@@ -107,7 +107,7 @@ impl Plan {
             },
         );
         let makers = self.steps.iter().flat_map(|step| {
-            let what = step.work.to_string();
+            let what = step.action.to_string();
             let maker = move |(slot, meta): &(Id, crate::runtime::Meta)| {
                 (*slot, format!("{} {:?}", short(&what), meta.shape))
             };
@@ -159,7 +159,7 @@ impl Plan {
                 let shape = &step.outputs[0].1.shape;
                 format!(
                     "computing {} of shape {shape:?}",
-                    short(&step.work.to_string())
+                    short(&step.action.to_string())
                 )
             },
             alive: &|| self.alive(device, peak.at),

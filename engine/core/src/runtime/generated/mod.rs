@@ -1,6 +1,6 @@
 //! Programs on GPUs: kernels that are generated, compiled once and launched with parameters.
 
-mod shapes;
+mod loops;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,7 +20,7 @@ use super::{Backed, Value};
 use crate::DType;
 use crate::ir::program::{Input, Instr, Loops, Output, Program};
 use crate::ir::shape::{numel, physical, strides};
-use text::{Shape, Text, Width};
+use text::{Division, KernelText, Width};
 
 /// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is
 /// read once.
@@ -35,7 +35,7 @@ const NARROW: usize = 32;
 const BUSY: usize = 1024;
 
 /// A program that is ready to be launched on contiguous inputs.
-pub(crate) struct Compiled {
+pub(crate) struct GeneratedKernel {
     source: Arc<str>,
     words: Vec<u32>,
     params: OnceLock<Handle>,
@@ -44,12 +44,12 @@ pub(crate) struct Compiled {
     outputs: Vec<Output>,
     splits: usize,
     /// Adds up partial sums.
-    second: Option<Box<Compiled>>,
+    second: Option<Box<GeneratedKernel>>,
 }
 
-impl Compiled {
+impl GeneratedKernel {
     /// For inputs of these shapes, on a device of this class.
-    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> Compiled {
+    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> GeneratedKernel {
         let own: Vec<Vec<usize>> = shapes
             .iter()
             .enumerate()
@@ -58,28 +58,28 @@ impl Compiled {
         let (loops, width) = grouped(program, Loops::new(program, &own), class);
         let software = class != Class::Gpu;
         let workgroup = if software { NARROW } else { WORKGROUP };
-        let shape = shape(program, &loops, software);
-        let Text {
+        let division = division(program, &loops, software);
+        let KernelText {
             source,
             words,
             tasks,
             splits,
-        } = text::write(program, &loops, width, shape, workgroup);
-        let groups = match shape {
-            Shape::Tree { .. } => tasks,
+        } = text::write(program, &loops, width, division, workgroup);
+        let groups = match division {
+            Division::Tree { .. } => tasks,
             _ => tasks.div_ceil(workgroup),
         };
         let second = (splits > 1).then(|| {
             let outputs: Vec<usize> = program.outputs.iter().map(|o| numel(&o.shape)).collect();
             let adder = adder(program, splits, outputs[0]);
             let shape = [splits, outputs[0]];
-            Box::new(Compiled::new(
+            Box::new(GeneratedKernel::new(
                 &adder,
                 &vec![&shape[..]; outputs.len()],
                 class,
             ))
         });
-        Compiled {
+        GeneratedKernel {
             source: source.into(),
             words,
             params: OnceLock::new(),
@@ -131,7 +131,7 @@ impl Compiled {
                 .chain(&outputs)
                 .map(|t| &t.handle)
                 .chain([params]);
-            let source = Source(self.source.clone());
+            let source = WgslSource(self.source.clone());
             wgsl::launch_generated(
                 &client,
                 source,
@@ -197,16 +197,16 @@ fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
 }
 
 /// How the work is divided: a function of the shapes and the device's class alone.
-fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
+fn division(program: &Program, loops: &Loops, software: bool) -> Division {
     let size = |axes: &[usize]| axes.iter().map(|&a| loops.sizes[a]).product::<usize>();
     let inner = *loops.sizes.last().expect("there is an axis");
     let (kept, rows) = (size(&loops.outer(false)), size(&loops.outer(true)));
     if !program.is_reduction() {
         let run = if software { RUN } else { 1 };
-        return Shape::Store { run };
+        return Division::Store { run };
     }
     match (loops.summed.last() == Some(&true), software) {
-        (true, true) => Shape::Serial {
+        (true, true) => Division::Serial {
             rows: (SERIAL / inner.max(1)).max(1),
             part: inner.clamp(1, SERIAL),
         },
@@ -216,7 +216,7 @@ fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
                 .div_ceil(kept.max(1))
                 .min(count.div_ceil(8 * WORKGROUP))
                 .max(1);
-            Shape::Tree {
+            Division::Tree {
                 each: count.div_ceil(splits).max(1),
             }
         }
@@ -230,7 +230,7 @@ fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
                 .min(rows.div_ceil(16))
                 .max(rows.div_ceil(SERIAL))
                 .max(1);
-            Shape::Column {
+            Division::Column {
                 rows: rows.div_ceil(splits).max(1),
             }
         }
@@ -263,9 +263,9 @@ fn adder(program: &Program, splits: usize, count: usize) -> Program {
 }
 
 #[derive(Clone)]
-struct Source(Arc<str>);
+struct WgslSource(Arc<str>);
 
-impl KernelSource for Source {
+impl KernelSource for WgslSource {
     fn source(&self) -> SourceTemplate {
         SourceTemplate::new(self.0.to_string())
     }

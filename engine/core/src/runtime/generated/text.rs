@@ -18,7 +18,7 @@ fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec
 
 /// How elements are divided among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
     Store { run: usize },
     /// An invocation sums `rows` rows, or a `part` of one, one after the other.
@@ -34,15 +34,15 @@ pub(super) enum Shape {
 pub(super) enum Width {
     One,
     Four,
-    /// Twice four: the halves of 64-bit words, for [`Shape::Serial`] alone, which does not mind their order.
+    /// Twice four: the halves of 64-bit words, for [`Division::Serial`] alone, which does not mind their order.
     Eight,
 }
 
 /// A kernel and its parameters.
-pub(super) struct Text {
+pub(super) struct KernelText {
     pub source: String,
     pub words: Vec<u32>,
-    /// Invocations, or workgroups for [`Shape::Tree`].
+    /// Invocations, or workgroups for [`Division::Tree`].
     pub tasks: usize,
     /// Partial sums of each output element.
     pub splits: usize,
@@ -53,9 +53,9 @@ pub(super) fn write(
     program: &Program,
     loops: &Loops,
     width: Width,
-    shape: Shape,
+    division: Division,
     workgroup: usize,
-) -> Text {
+) -> KernelText {
     let mut writer = Writer {
         program,
         loops,
@@ -65,7 +65,7 @@ pub(super) fn write(
         body: String::new(),
         depth: 1,
     };
-    let (tasks, splits) = writer.kernel(shape, workgroup);
+    let (tasks, splits) = writer.kernel(division, workgroup);
     let mut source = String::new();
     let mut binding = 0;
     let mut buffer = |name: String, element: &str| {
@@ -95,15 +95,15 @@ pub(super) fn write(
         buffer(format!("in{index}"), &element(input.dtype, several));
     }
     // What is summed along the innermost axis is one element.
-    let several = match shape {
-        Shape::Store { .. } | Shape::Column { .. } => width,
-        Shape::Serial { .. } | Shape::Tree { .. } => Width::One,
+    let several = match division {
+        Division::Store { .. } | Division::Column { .. } => width,
+        Division::Serial { .. } | Division::Tree { .. } => Width::One,
     };
     for (index, output) in program.outputs.iter().enumerate() {
         buffer(format!("out{index}"), &element(output.dtype, several));
     }
     buffer("p".into(), "u32");
-    if let Shape::Tree { .. } = shape {
+    if let Division::Tree { .. } = division {
         for index in 0..program.outputs.len() {
             let _ = writeln!(
                 source,
@@ -123,7 +123,7 @@ pub(super) fn write(
          @builtin(local_invocation_index) lane: u32,\n) {{\n{}}}\n",
         writer.body
     );
-    Text {
+    KernelText {
         source,
         words: writer.words,
         tasks,
@@ -323,9 +323,7 @@ impl Writer<'_> {
             .replace("NUM", self.number())
             .replace("{x}", &format!("x{x}"));
         match f {
-            Unary::Powf(p) if text.contains("{p}") => {
-                text.replace("{p}", &self.constant(p as f32))
-            }
+            Unary::Powf(p) if text.contains("{p}") => text.replace("{p}", &self.constant(p as f32)),
             _ => text,
         }
     }

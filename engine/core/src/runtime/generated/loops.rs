@@ -1,17 +1,17 @@
 //! The loops of generated kernels, by how elements are divided among invocations.
 
-use super::text::{Shape, Width, Writer};
+use super::text::{Division, Width, Writer};
 use crate::DType;
 
 impl Writer<'_> {
     /// Writes the whole body; returns the number of tasks and the partial sums of each output element.
-    pub(super) fn kernel(&mut self, shape: Shape, workgroup: usize) -> (usize, usize) {
+    pub(super) fn kernel(&mut self, division: Division, workgroup: usize) -> (usize, usize) {
         let index = format!("(group.y * groups.x + group.x) * {workgroup}u + lane");
-        match shape {
-            Shape::Store { run } => self.store(run, &index),
-            Shape::Serial { rows, part } => self.serial(rows, part, &index),
-            Shape::Tree { each } => self.tree(each, workgroup),
-            Shape::Column { rows } => self.column(rows, &index),
+        match division {
+            Division::Store { run } => self.store(run, &index),
+            Division::Serial { rows, part } => self.serial(rows, part, &index),
+            Division::Tree { each } => self.tree(each, workgroup),
+            Division::Column { rows } => self.column(rows, &index),
         }
     }
 

@@ -19,7 +19,7 @@ pub use dtype::{DType, Element};
 pub(crate) use elementwise::{Binary, Compare, Logic, Unary};
 pub use error::{Error, Result};
 pub(crate) use layout::{PadAxis, SliceAxis};
-pub(crate) use op::{Kind, Op, without_derivative};
+pub(crate) use op::{Kind, Op};
 pub(crate) use pool::Window;
 pub use pool::{Interpolation, PoolOptions};
 pub use precision::Precision;

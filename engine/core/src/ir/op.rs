@@ -1,4 +1,4 @@
-//! The closed set of operations, and what is known of each: name, kind, derivative, cost.
+//! The closed set of operations, and the table of their names and kinds.
 
 use super::{Binary, Compare, Conv, Draw, Logic, PadAxis, SliceAxis, Unary, Window};
 
@@ -76,25 +76,6 @@ pub(crate) enum Kind {
     Contraction,
 }
 
-/// Pattern of the operations through which no derivative flows. The rules in `ops/mod.rs` match all others, so the
-/// compiler asks for a rule wherever this list has no entry.
-macro_rules! without_derivative {
-    () => {
-        $crate::ir::Op::Data
-            | $crate::ir::Op::Full(_)
-            | $crate::ir::Op::Iota
-            | $crate::ir::Op::Random(_)
-            | $crate::ir::Op::Detach
-            | $crate::ir::Op::Compare(_)
-            | $crate::ir::Op::Logic(_)
-            | $crate::ir::Op::IsFinite
-            | $crate::ir::Op::ArgMax(_)
-            | $crate::ir::Op::ArgSort { .. }
-            | $crate::ir::Op::MaxPoolIndex(_)
-    };
-}
-pub(crate) use without_derivative;
-
 impl Op {
     /// The table of operations: the name in messages and plans, and the kind.
     fn row(&self) -> (&'static str, Kind) {
@@ -157,11 +138,6 @@ impl Op {
     /// Returns true if the operation has no inputs.
     pub fn is_source(&self) -> bool {
         matches!(self.kind(), Kind::Constant | Kind::Source)
-    }
-
-    /// Returns true if a derivative can flow from the inputs to the output.
-    pub fn is_differentiable(&self) -> bool {
-        !matches!(self, without_derivative!())
     }
 
     /// Returns true if computing an element takes tens of instructions, so that storing it is better than computing

@@ -1,8 +1,8 @@
-//! The closed set of operations, one file a family: shape rule, derivative rules and checks together.
-//! (How each is computed on Burn's backends stands in `runtime/kernels/`, under the same names.)
+//! Operations on tensors, one file for each family: shape rules, derivative rules and tests.
+//! (`runtime/kernels/` computes them on Burn's backends, in files of the same names.)
 //!
-//! Every derivative rule is written with public tensor functions, so that its result can be differentiated
-//! again. Linear operations pair with their transposes; all else is composed from what is here.
+//! Derivative rules are written with public tensor functions, so that their results can be differentiated again. The
+//! rule of a linear operation is its transpose.
 
 mod control;
 mod conv;
@@ -17,9 +17,32 @@ mod reduce;
 mod sort;
 
 use crate::Tensor;
-use crate::ir::{Op, without_derivative};
+use crate::ir::Op;
+
+/// Pattern of the operations through which no derivative flows. The rules match all others by name, so the compiler
+/// asks for a rule wherever this list has no entry.
+macro_rules! without_derivative {
+    () => {
+        Op::Data
+            | Op::Full(_)
+            | Op::Iota
+            | Op::Random(_)
+            | Op::Detach
+            | Op::Compare(_)
+            | Op::Logic(_)
+            | Op::IsFinite
+            | Op::ArgMax(_)
+            | Op::ArgSort { .. }
+            | Op::MaxPoolIndex(_)
+    };
+}
 
 impl Op {
+    /// Returns true if a derivative can flow from the inputs to the output.
+    pub fn is_differentiable(&self) -> bool {
+        !matches!(self, without_derivative!())
+    }
+
     /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
     ///
     /// Calls have several outputs and are handled by the walk itself.

@@ -2,6 +2,7 @@
 
 mod backend;
 mod block;
+mod bound;
 mod conv;
 mod isa;
 mod kernels;
@@ -9,6 +10,7 @@ mod machine;
 pub(super) mod pad;
 pub(super) mod pool;
 pub(crate) mod program;
+mod registers;
 mod scratch;
 mod simd;
 mod walk;

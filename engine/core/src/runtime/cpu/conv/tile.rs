@@ -2,14 +2,15 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::isa::{Float, Segment};
+use super::super::isa::Float;
+use super::super::kernels::Segment;
 use super::Panel;
-use super::correlate::{DEPTH, Phase, Plan};
+use super::plan::{CorrelationPlan, DEPTH, StridePhase};
 
 /// One phase of one group of a task.
-pub(super) struct Work<'w, T: 'static> {
-    pub plan: &'w Plan<'w, T>,
-    pub phase: &'w Phase<'w, T>,
+pub(super) struct PhaseTask<'w, T: 'static> {
+    pub plan: &'w CorrelationPlan<'w, T>,
+    pub phase: &'w StridePhase<'w, T>,
     pub panels: &'w [Panel],
     /// Of all the group's panels.
     pub weights: &'w [T],
@@ -23,7 +24,7 @@ pub(super) struct Work<'w, T: 'static> {
     pub out_image: usize,
 }
 
-impl<T: Float> Work<'_, T> {
+impl<T: Float> PhaseTask<'_, T> {
     /// One image, by views of the padded source.
     pub fn in_place(&mut self, image: usize) {
         let (isa, padded) = (self.plan.isa, &self.plan.padded);

@@ -64,7 +64,10 @@ enum Cost {
 use Cost::{Heavy, Light};
 
 macro_rules! unary {
-    ($($name:ident $(($p:ident: $t:ty))?, $text:literal, $cost:expr, $value:expr, $wgsl:expr;)*) => {
+    (
+        $($name:ident $(($p:ident: $t:ty))?, $text:literal, $cost:expr, $value:expr, $wgsl:literal;)*
+        special: $($special:ident($at:literal), $short:expr, $short_wgsl:literal;)*
+    ) => {
         /// Functions of one number.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub(crate) enum Unary {
@@ -83,14 +86,17 @@ macro_rules! unary {
             /// The WGSL expression of `{x}`, which may call [`WGSL`]'s functions. `NUM` is the type of `{x}`, and `{p}`
             /// the function's parameter.
             pub fn wgsl(self) -> &'static str {
-                match self { $(Unary::$name $(($p))? => $wgsl,)* }
+                match self {
+                    $(Unary::$special($at) => $short_wgsl,)*
+                    $(Unary::$name { .. } => $wgsl,)*
+                }
             }
         }
 
-        unary!(@real f32: $($name $(($p))?, $value;)*);
-        unary!(@real f64: $($name $(($p))?, $value;)*);
+        unary!(@real f32: $($special($at), $short;)* $($name $(($p))?, $value;)*);
+        unary!(@real f64: $($special($at), $short;)* $($name $(($p))?, $value;)*);
     };
-    (@real $float:ident: $($name:ident $(($p:ident))?, $value:expr;)*) => {
+    (@real $float:ident: $($name:ident $(($p:pat))?, $value:expr;)*) => {
         impl Real for $float {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -125,9 +131,9 @@ unary! {
     Relu, "relu", Light,
         |x| if x <= 0.0 { 0.0 } else { x }, "select({x}, NUM(0.0), {x} <= NUM(0.0))";
     Erf, "erf", Heavy, |x| Libm::<Self>::erf(x), "erf({x})";
-    Powf(p: f64), "powf", Heavy,
-        |x| if p == -0.5 { 1.0 / x.sqrt() } else { x.powf(p as Self) },
-        if p == -0.5 { "1.0 / sqrt({x})" } else { "pow({x}, {p})" };
+    Powf(p: f64), "powf", Heavy, |x| x.powf(p as Self), "pow({x}, {p})";
+    special:
+    Powf(-0.5), |x| 1.0 / x.sqrt(), "1.0 / sqrt({x})";
 }
 
 /// Functions in WGSL that the language lacks, or has with too narrow a range.

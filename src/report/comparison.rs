@@ -4,10 +4,11 @@ use std::path::Path;
 
 use plotters::style::RGBColor;
 
+use super::colors::{HUES, INK, PAPER, mixed};
 use super::comparison_plots as plots;
-use super::filters::{Filters, Panel, draw};
+use super::filters::{Filters, Panel, Panels};
 use super::html::{Cell, Inline, Page};
-use super::picture::{HUES, INK, PAPER, mixed};
+
 use super::table::Table;
 use super::text::{percent, seconds, short_percent};
 use crate::comparison::{Comparison, Mean};
@@ -166,7 +167,7 @@ impl ComparisonReport<'_> {
                 panels.push(Panel::trained(title, filters));
             }
             page.heading("First layer");
-            let picture = draw(&first.layer, &panels, FILTERS)?;
+            let picture = Panels::new(&first.layer, panels, FILTERS)?;
             let caption = format!(
                 "{} Networks after training with their first seed, at the highest sparsity; each run's own report has more.",
                 first.caption()

@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use plotters::style::RGBColor;
 
-use super::picture::{AXIS, FAINT, GRID, INK, MUTED, PAPER, Picture};
+use super::colors::{AXIS, FAINT, GRID, INK, MUTED, PAPER};
+use super::picture::Picture;
 use crate::write_atomically;
 
 /// What plots' colours become on dark paper.
@@ -128,7 +129,7 @@ impl Page {
         &mut self,
         dir: &Path,
         file: &str,
-        picture: &Picture,
+        picture: &impl Picture,
         inline: Inline,
         caption: &str,
     ) -> anyhow::Result<()> {
@@ -138,7 +139,7 @@ impl Page {
             Inline::Svg => picture.svg()?,
             Inline::Png => format!(
                 "<img alt=\"{}\" src=\"data:image/png;base64,{}\">\n",
-                escape(picture.alt()),
+                escape(&picture.alt()),
                 STANDARD.encode(&png)
             ),
         };

@@ -2,7 +2,9 @@
 //!
 //! A page needs no network and no scripts. The same input gives the same bytes.
 
-mod axes;
+mod axis;
+mod chart;
+mod colors;
 mod comparison;
 mod comparison_plots;
 mod dots;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::picture::Picture;
 use super::sample::{compared, filters, history, layers, results, scores};
 use super::*;
 use crate::comparison::{Collapse, Comparison};

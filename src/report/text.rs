@@ -1,5 +1,7 @@
 //! Numbers in words that people read.
 
+use std::ops::Range;
+
 use crate::comparison::Mean;
 
 /// A count with its thousands apart.
@@ -63,6 +65,36 @@ pub fn mean_percent(fractions: &[f64]) -> String {
     }
 }
 
+/// A positive number with two digits, and a power of ten if it is small or large.
+pub fn scientific(value: f64) -> String {
+    number(value, -2..4)
+}
+
+/// A positive number with two digits, and a power of ten unless that is in `plain`.
+pub fn number(value: f64, plain: Range<i32>) -> String {
+    let text = format!("{value:.1e}");
+    let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+    let power: i32 = power.parse().unwrap_or(0);
+    if plain.contains(&power) {
+        let text = format!("{value:.0$}", (1 - power).max(0) as usize);
+        return match text.split_once('.') {
+            Some(_) => text.trim_end_matches('0').trim_end_matches('.').into(),
+            None => text,
+        };
+    }
+    match digits.trim_end_matches(".0") {
+        "1" => format!("10{}", superscript(power)),
+        digits => format!("{digits}·10{}", superscript(power)),
+    }
+}
+
+fn superscript(power: i32) -> String {
+    let digits: Vec<char> = "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().collect();
+    let power = power.to_string();
+    let digit = |c: char| c.to_digit(10).map_or('⁻', |digit| digits[digit as usize]);
+    power.chars().map(digit).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +110,9 @@ mod tests {
         assert_eq!(short_percent(0.98), "98 %");
         assert_eq!(short_percent(0.9995), "99.95 %");
         assert_eq!(short_percent(0.0), "0 %");
+        assert_eq!(scientific(3.24e-5), "3.2·10⁻⁵");
+        assert_eq!(scientific(0.05), "0.05");
+        assert_eq!(scientific(9.97), "10");
         assert_eq!(loss(f64::INFINITY), "not finite");
         assert_eq!(seconds(17.42), "17.42 s");
         assert_eq!(seconds(125.0), "2 min 5 s");

@@ -6,7 +6,9 @@ use plotters::style::text_anchor::HPos;
 
 use super::axis::Axis;
 use super::colors::{AXIS, GRID, INK, MUTED, PAPER};
-use super::picture::{Paper, Picture, TEXT, WIDTH, font, pixels, point, text_width, widest};
+use super::picture::{
+    Backend, Paper, Picture, TEXT, WIDTH, font, pixels, point, text_width, widest,
+};
 
 /// A chart of data.
 pub struct Chart {
@@ -183,7 +185,7 @@ impl Picture for Chart {
         self.alt.clone()
     }
 
-    fn draw<B: DrawingBackend<ErrorType: 'static>>(&self, paper: &Paper<B>) -> anyhow::Result<()> {
+    fn draw<B: Backend>(&self, paper: &Paper<B>) -> anyhow::Result<()> {
         paper.text((MARGIN, 22.0), HPos::Left, font(15.0, INK), self.title)?;
         for (
             Series {

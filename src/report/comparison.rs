@@ -1,4 +1,4 @@
-//! The report on several runs.
+//! The report on a comparison of several runs.
 
 use std::path::Path;
 
@@ -16,54 +16,54 @@ use crate::config::Check;
 use crate::results::{EpochRow, Results};
 use crate::write_atomically;
 
-/// So many filters of a run are shown; its own report has more.
+/// Largest number of filters shown of each run; the run's own report shows more.
 const FILTERS: usize = 24;
 
 /// One of the runs that are compared.
 #[derive(Clone, Debug)]
 pub struct ComparedRun {
-    /// What came out.
+    /// The results of the run.
     pub results: Results,
-    /// Epoch by epoch.
+    /// Metrics of each epoch.
     pub history: Vec<EpochRow>,
-    /// The first layer's filters, if they can be shown as pictures.
+    /// Filters of the first layer, if they can be drawn.
     pub filters: Option<Filters>,
-    /// Its own report's path, relative to the comparison's folder, with slashes.
+    /// Path of the run's own report, relative to the comparison's folder, with slashes.
     pub report: String,
 }
 
-/// A comparison's report. Runs with the same pruner and sparsity are one group, whose seeds are averaged.
+/// The report on a comparison. Runs with the same pruner and sparsity form a group, which is averaged over seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct ComparisonReport<'a> {
-    /// One for each pruner, sparsity, check and seed; the groups are shown in the order of their first runs.
+    /// One run for each pruner, sparsity, check and seed; groups are shown in the order of their first runs.
     pub runs: &'a [ComparedRun],
-    /// Their numbers, and the runs without a result.
+    /// The results of these runs, and the runs without a result.
     pub comparison: &'a Comparison,
-    /// The configuration, as text.
+    /// The configuration as TOML.
     pub config_toml: &'a str,
 }
 
-/// The runs that differ in nothing but their seeds; at least one.
+/// Runs that differ only in their seeds; at least one.
 pub struct Group<'a> {
-    /// The method's name.
+    /// Name of the pruning method.
     pub pruner: &'a str,
-    /// The fraction of weights that was to be removed.
+    /// Requested fraction of weights to remove.
     pub sparsity: f64,
-    /// One a seed.
+    /// One run for each seed.
     pub runs: Vec<&'a ComparedRun>,
-    /// Its pruner's colour.
+    /// Colour of the pruner.
     pub hue: RGBColor,
-    /// Its own colour: the pruner's, paler at lower sparsities.
+    /// Colour of the group: that of the pruner, paler at lower sparsities.
     pub color: RGBColor,
 }
 
 impl ComparisonReport<'_> {
-    /// Writes `comparison.md`, `report.html`, `accuracy.png`, `sparsity.png` and, if there is something to show,
-    /// `accuracy-by-sparsity.png` and `filters.png` into a folder that exists. Pictures are of the runs without checks;
-    /// if all of those collapsed, there are none.
+    /// Writes `comparison.md`, `report.html`, `accuracy.png`, `sparsity.png`, `accuracy-by-sparsity.png` if there are
+    /// several sparsities, and `filters.png` if there are filters, into an existing folder. Pictures show the runs
+    /// without checks; if all of those collapsed, there are no pictures.
     ///
     /// # Errors
-    /// If there are no runs, a file cannot be written, or filters do not have the shape that they claim.
+    /// If there are no runs, a file cannot be written, or the filters' values do not fit their shape.
     pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
         let table = Table::of(self.comparison);
         anyhow::ensure!(
@@ -123,7 +123,7 @@ impl ComparisonReport<'_> {
         Ok(write_atomically(&dir.join("report.html"), html.as_bytes())?)
     }
 
-    /// The sections with plots and filters.
+    /// Adds the sections with pictures.
     fn pictures(&self, page: &mut Page, dir: &Path, groups: &[Group<'_>]) -> anyhow::Result<()> {
         page.heading("Accuracy");
         page.figure(
@@ -131,8 +131,8 @@ impl ComparisonReport<'_> {
             "accuracy.png",
             &plots::curves(groups),
             Inline::Svg,
-            "Share of test images whose class has the largest output, after each epoch; means over seeds. Colours are \
-             pruners, paler ones lower sparsities.",
+            "Fraction of test images whose class has the largest output, after each epoch; means over seeds. Each pruner \
+             has a colour, which is paler at lower sparsities.",
         )?;
         if plots::sparsities(groups).len() > 1 {
             page.figure(
@@ -140,8 +140,8 @@ impl ComparisonReport<'_> {
                 "accuracy-by-sparsity.png",
                 &plots::frontier(groups),
                 Inline::Svg,
-                "Test accuracy after the last epoch against the share of weights that is left, on a logarithmic scale; \
-                 means over seeds, bars of one standard deviation. The broken line is the dense network.",
+                "Test accuracy after the last epoch against the fraction of weights kept, on a logarithmic scale; means \
+                 over seeds, with bars of one standard deviation. The broken line is the dense network.",
             )?;
         }
         page.heading("Sparsity");
@@ -150,8 +150,8 @@ impl ComparisonReport<'_> {
             "sparsity.png",
             &plots::layers(groups),
             Inline::Svg,
-            "What each pruner leaves of each layer, first layer on top, on a logarithmic scale; means over seeds, at \
-             the highest sparsity that was compared. A ring at the left border is a layer of which nothing is left.",
+            "Fraction of weights kept of each layer, first layer on top, on a logarithmic scale; means over seeds, at \
+             the highest sparsity that was compared. A ring at the left border is a layer without any kept weight.",
         )?;
 
         let highest = plots::sparsities(groups).last().copied();
@@ -164,7 +164,7 @@ impl ComparisonReport<'_> {
             let mut panels = vec![Panel::initial(first)];
             for (group, filters) in &pictured {
                 let title = format!("{} after training", group.name());
-                panels.push(Panel::trained(title, filters));
+                panels.push(Panel::trained(&title, filters));
             }
             page.heading("First layer");
             let picture = Panels::new(&first.layer, panels, FILTERS)?;
@@ -179,14 +179,14 @@ impl ComparisonReport<'_> {
 }
 
 impl Group<'_> {
-    /// Whether weights were removed.
+    /// Returns true if weights were removed.
     pub fn pruned(&self) -> bool {
         self.runs
             .iter()
             .any(|run| run.results.weights_kept < run.results.weights)
     }
 
-    /// Pruner and sparsity.
+    /// Name of the pruner, with the sparsity if weights were removed.
     pub fn name(&self) -> String {
         if self.pruned() {
             format!("{} {}", self.pruner, short_percent(self.sparsity))
@@ -195,12 +195,12 @@ impl Group<'_> {
         }
     }
 
-    /// A number of each run.
+    /// One number of each run.
     pub fn values(&self, value: impl Fn(&Results) -> f64) -> Vec<f64> {
         self.runs.iter().map(|run| value(&run.results)).collect()
     }
 
-    /// Test accuracy after the last epoch, averaged.
+    /// Mean test accuracy after the last epoch.
     pub fn top1(&self) -> f64 {
         Mean::of(&self.values(|r| r.test_top1)).mean
     }
@@ -225,7 +225,7 @@ fn run_row(run: &ComparedRun) -> Vec<Cell> {
     ]
 }
 
-/// How the pruners did at the highest sparsity, the best first, and without pruning.
+/// A sentence with the accuracies of all pruners at the highest sparsity, the best first, and of the dense network.
 fn verdict(groups: &[Group<'_>]) -> String {
     let result = |group: &Group<'_>| format!("{} {}", group.pruner, percent(group.top1()));
     let dense = groups.iter().find(|group| !group.pruned()).map(result);
@@ -236,7 +236,7 @@ fn verdict(groups: &[Group<'_>]) -> String {
         .iter()
         .filter(|g| g.pruned() && g.sparsity == highest)
         .collect();
-    // What is not a number comes last.
+    // NaN comes last.
     pruned.sort_by(|a, b| b.top1().max(-1.0).total_cmp(&a.top1().max(-1.0)));
     let pruned: Vec<String> = pruned.into_iter().map(result).collect();
     format!(
@@ -247,7 +247,7 @@ fn verdict(groups: &[Group<'_>]) -> String {
     )
 }
 
-/// Groups of the runs without checks, in the order of their first runs.
+/// The runs without checks as groups, in the order of their first runs.
 fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for run in runs.iter().filter(|run| run.results.check.is_none()) {

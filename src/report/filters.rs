@@ -1,11 +1,11 @@
 //! The first layer's filters as pictures.
 
 use anyhow::ensure;
-use plotters::prelude::{DrawingBackend, RGBColor};
+use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
 use super::colors::{GRID, INK, MUTED, PAPER, mixed};
-use super::picture::{Paper, Picture, TEXT, WIDTH, font, text_width};
+use super::picture::{Backend, Paper, Picture, TEXT, WIDTH, font, text_width};
 use super::text::scientific;
 
 /// The filters of a network's first layer, before and after training. All three lists are in the order of the
@@ -83,13 +83,10 @@ impl Filters {
     pub(super) fn picture(&self) -> anyhow::Result<Panels<'_>> {
         let mut panels = vec![Panel::initial(self)];
         if !self.kept.iter().all(|&kept| kept) {
-            panels.push(Panel {
-                title: "initial weights that stay".into(),
-                pruned: true,
-                ..Panel::initial(self)
-            });
+            let title = "initial weights that stay";
+            panels.push(Panel::new(title, self, &self.initial, true));
         }
-        panels.push(Panel::trained("after training".into(), self));
+        panels.push(Panel::trained("after training", self));
         Panels::new(&self.layer, panels, MOST)
     }
 }
@@ -97,31 +94,31 @@ impl Filters {
 /// Filters under one title.
 pub struct Panel<'a> {
     title: String,
-    values: &'a [f32],
     filters: &'a Filters,
+    values: &'a [f32],
     /// True if removed weights are marked.
     pruned: bool,
 }
 
 impl<'a> Panel<'a> {
-    /// All weights at initialization.
-    pub fn initial(filters: &'a Filters) -> Panel<'a> {
+    fn new(title: &str, filters: &'a Filters, values: &'a [f32], pruned: bool) -> Panel<'a> {
+        let title = title.into();
         Panel {
-            title: "initial weights".into(),
-            values: &filters.initial,
+            title,
             filters,
-            pruned: false,
+            values,
+            pruned,
         }
     }
 
+    /// All weights at initialization.
+    pub fn initial(filters: &'a Filters) -> Panel<'a> {
+        Panel::new("initial weights", filters, &filters.initial, false)
+    }
+
     /// Weights after training, without the removed ones.
-    pub fn trained(title: String, filters: &'a Filters) -> Panel<'a> {
-        Panel {
-            title,
-            values: &filters.trained,
-            filters,
-            pruned: true,
-        }
+    pub fn trained(title: &str, filters: &'a Filters) -> Panel<'a> {
+        Panel::new(title, filters, &filters.trained, true)
     }
 
     /// Arrangement of at most `most` filters.
@@ -136,23 +133,19 @@ impl<'a> Panel<'a> {
         // What is left of the width makes filters larger.
         let fit = ((room / columns as f64 - GAP) / width as f64).floor();
         let zoom = fit.clamp(zoom, 2.0 * zoom);
+        let height = rows as f64 * (GAP + zoom * height as f64);
         Grid {
             shown,
             zoom,
-            across: GAP + zoom * width as f64,
             columns,
-            height: rows as f64 * (GAP + zoom * height as f64),
+            height,
         }
     }
 
     /// Largest finite absolute weight, which gets full colour.
     fn scale(&self) -> f32 {
-        let sizes = self
-            .values
-            .iter()
-            .map(|v| v.abs())
-            .filter(|v| v.is_finite());
-        sizes.fold(0.0, f32::max)
+        let sizes = self.values.iter().map(|v| v.abs());
+        sizes.filter(|v| v.is_finite()).fold(0.0, f32::max)
     }
 
     /// Colour of a filter's weights at one place, of all channels together.
@@ -186,8 +179,6 @@ struct Grid {
     shown: usize,
     /// Side of a weight.
     zoom: f64,
-    /// Distance between the left borders of neighbours.
-    across: f64,
     columns: usize,
     height: f64,
 }
@@ -226,34 +217,32 @@ impl<'a> Panels<'a> {
 
 impl Picture for Panels<'_> {
     fn height(&self) -> f64 {
-        let heights = self.panels.iter();
+        let panels = self.panels.iter();
         HEAD.0
-            + heights
+            + panels
                 .map(|(_, grid)| HEAD.1 + grid.height + 12.0)
                 .sum::<f64>()
     }
 
     fn alt(&self) -> String {
-        let titles: Vec<&str> = self
-            .panels
-            .iter()
-            .map(|(panel, _)| &panel.title[..])
-            .collect();
+        let titles = self.panels.iter().map(|(panel, _)| &panel.title[..]);
+        let titles: Vec<&str> = titles.collect();
         format!("Filters of {}: {}.", self.layer, titles.join("; "))
     }
 
-    fn draw<B: DrawingBackend<ErrorType: 'static>>(&self, paper: &Paper<B>) -> anyhow::Result<()> {
+    fn draw<B: Backend>(&self, paper: &Paper<B>) -> anyhow::Result<()> {
         let title = format!("Filters of {}", self.layer);
         paper.text((MARGIN, 22.0), HPos::Left, font(15.0, INK), &title)?;
         let mut top = HEAD.0;
         for (panel, grid) in &self.panels {
             let (shown, filters) = (grid.shown, panel.filters.shape[0]);
-            let mut title = panel.title.clone();
-            if shown < filters {
-                title += &format!(" (the first {shown} of {filters})");
-            }
-            paper.text((MARGIN, top + 15.5), HPos::Left, font(TEXT, INK), &title)?;
-            panel.draw_range(paper, top + 15.5)?;
+            let title = match shown < filters {
+                true => format!("{} (the first {shown} of {filters})", panel.title),
+                false => panel.title.clone(),
+            };
+            let middle = top + 15.5;
+            paper.text((MARGIN, middle), HPos::Left, font(TEXT, INK), &title)?;
+            panel.draw_range(paper, middle)?;
             panel.draw_grid(paper, grid, top + HEAD.1)?;
             top += HEAD.1 + grid.height + 12.0;
         }
@@ -262,14 +251,9 @@ impl Picture for Panels<'_> {
 }
 
 impl Panel<'_> {
-    /// Draws the weights that the colours stand for, at the right border.
-    fn draw_range<B: DrawingBackend<ErrorType: 'static>>(
-        &self,
-        paper: &Paper<B>,
-        middle: f64,
-    ) -> anyhow::Result<()> {
-        let text =
-            |x: f64, text: &str| paper.text((x, middle), HPos::Right, font(TEXT, MUTED), text);
+    /// Draws the range of the colours at the right border.
+    fn draw_range<B: Backend>(&self, paper: &Paper<B>, middle: f64) -> anyhow::Result<()> {
+        let text = |x, text: &str| paper.text((x, middle), HPos::Right, font(TEXT, MUTED), text);
         let right = WIDTH - MARGIN;
         let limit = match self.scale() {
             0.0 => "0".into(),
@@ -279,48 +263,33 @@ impl Panel<'_> {
             return text(right, &format!("channels from −{limit} to {limit}"));
         }
         text(right, &limit)?;
-        let right = right - text_width(&limit, TEXT) - 6.0;
-        let left = right - 100.0;
+        let left = right - text_width(&limit, TEXT) - 106.0;
         text(left - 6.0, &format!("−{limit}"))?;
-        paper.rect(
-            (left - 1.0, middle - 6.0),
-            (right + 1.0, middle + 6.0),
-            GRID,
-        )?;
-        for i in 0..50 {
-            let (left, value) = (left + 2.0 * f64::from(i), (f64::from(i) - 24.5) / 24.5);
-            paper.rect(
-                (left, middle - 5.0),
-                (left + 2.0, middle + 5.0),
-                diverging(value),
-            )?;
-        }
-        Ok(())
+        let bar = |from: f64, to: f64, half: f64, color| {
+            let corner = (left + from, middle - half);
+            paper.rect(corner, (left + to, middle + half), color)
+        };
+        bar(-1.0, 101.0, 6.0, GRID)?;
+        (0..50).map(f64::from).try_for_each(|i| {
+            let color = diverging((i - 24.5) / 24.5);
+            bar(2.0 * i, 2.0 * i + 2.0, 5.0, color)
+        })
     }
 
-    /// Draws the filters as squares in rows.
-    fn draw_grid<B: DrawingBackend<ErrorType: 'static>>(
-        &self,
-        paper: &Paper<B>,
-        grid: &Grid,
-        top: f64,
-    ) -> anyhow::Result<()> {
+    /// Draws the filters in rows, each weight as a square.
+    fn draw_grid<B: Backend>(&self, paper: &Paper<B>, grid: &Grid, top: f64) -> anyhow::Result<()> {
         let [_, _, height, width] = self.filters.shape;
         let (scale, zoom) = (self.scale(), grid.zoom);
         for filter in 0..grid.shown {
-            let left = MARGIN + grid.across * (filter % grid.columns) as f64;
-            let top = top + (GAP + zoom * height as f64) * (filter / grid.columns) as f64;
-            let at = |x: usize, y: usize, border: f64| {
-                (
-                    left + zoom * x as f64 + border,
-                    top + zoom * y as f64 + border,
-                )
-            };
-            paper.rect(at(0, 0, -1.0), at(width, height, 1.0), GRID)?;
+            let (row, column) = (filter / grid.columns, filter % grid.columns);
+            let left = MARGIN + (GAP + zoom * width as f64) * column as f64;
+            let top = top + (GAP + zoom * height as f64) * row as f64;
+            let at = |x: usize, y: usize| (left + zoom * x as f64, top + zoom * y as f64);
+            let (right, bottom) = at(width, height);
+            paper.rect((left - 1.0, top - 1.0), (right + 1.0, bottom + 1.0), GRID)?;
             for i in 0..height * width {
                 let (x, y) = (i % width, i / width);
-                let color = self.color(filter, i, scale);
-                paper.rect(at(x, y, 0.0), at(x + 1, y + 1, 0.0), color)?;
+                paper.rect(at(x, y), at(x + 1, y + 1), self.color(filter, i, scale))?;
             }
         }
         Ok(())

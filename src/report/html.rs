@@ -1,4 +1,4 @@
-//! The page: plain HTML with everything in it.
+//! The HTML page of a report, with style sheet and pictures included.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::colors::{AXIS, FAINT, GRID, INK, MUTED, PAPER};
 use super::picture::Picture;
 use crate::write_atomically;
 
-/// What plots' colours become on dark paper.
+/// Replacements of the pictures' colours in dark mode.
 const DARK: [(RGBColor, &str); 6] = [
     (INK, "#E6EDF3"),
     (MUTED, "#9DA7B3"),
@@ -21,21 +21,21 @@ const DARK: [(RGBColor, &str); 6] = [
     (FAINT, "#1F3D50"),
 ];
 
-/// A page under construction; everything that is added is escaped here.
+/// A page under construction. Its methods escape all texts.
 pub struct Page {
     title: String,
     body: String,
 }
 
-/// What a table has in a cell.
+/// The contents of a table's cell.
 pub enum Cell {
-    /// Text.
+    /// Plain text.
     Text(String),
-    /// Text that leads to a place relative to the page.
+    /// A link to a path relative to the page.
     Link {
-        /// Where to.
+        /// The path.
         to: String,
-        /// What is read.
+        /// The text of the link.
         text: String,
     },
 }
@@ -55,17 +55,17 @@ impl Cell {
     }
 }
 
-/// How a picture stands on the page. There is a PNG file beside the page in any case.
+/// Format of a picture inside the page. In both cases there is also a PNG file beside the page.
 #[derive(Clone, Copy)]
 pub enum Inline {
-    /// As shapes, in the page's colours.
+    /// SVG, which follows the page's dark mode.
     Svg,
-    /// As a bitmap.
+    /// The PNG file, as a data URL.
     Png,
 }
 
 impl Page {
-    /// A page with nothing but its title.
+    /// Creates a page that has only its title.
     pub fn new(title: &str) -> Page {
         Page {
             title: title.into(),
@@ -73,17 +73,17 @@ impl Page {
         }
     }
 
-    /// A paragraph, of a class of the style sheet.
+    /// Adds a paragraph of a class of the style sheet.
     pub fn paragraph(&mut self, class: &str, text: &str) {
         self.body += &format!("<p class=\"{class}\">{}</p>\n", escape(text));
     }
 
-    /// The title of a section.
+    /// Adds the title of a section.
     pub fn heading(&mut self, text: &str) {
         self.body += &format!("<h2>{}</h2>\n", escape(text));
     }
 
-    /// Names and values.
+    /// Adds a table of names and values.
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         self.body += "<table class=\"facts\">\n";
         for (name, value) in facts {
@@ -96,7 +96,7 @@ impl Page {
         self.body += "</table>\n";
     }
 
-    /// Rows of numbers, each with its name in front; the last is the sum if `total` says so.
+    /// Adds a table of numbers; the first cell of each row is its name. If `total` is true, the last row is the sum.
     pub fn table(&mut self, columns: &[&str], rows: &[Vec<Cell>], total: bool) {
         self.body += "<div class=\"wide\"><table class=\"numbers\">\n<thead><tr>";
         for column in columns {
@@ -121,7 +121,7 @@ impl Page {
         self.body += "</table></div>\n";
     }
 
-    /// A picture with its caption, and its PNG file in the page's folder.
+    /// Adds a picture with its caption, and writes its PNG file into the page's folder.
     ///
     /// # Errors
     /// If the picture cannot be drawn or written.
@@ -150,7 +150,7 @@ impl Page {
         Ok(())
     }
 
-    /// Text as it was written, behind a line that opens it.
+    /// Adds preformatted text that is hidden until its summary is clicked.
     pub fn details(&mut self, summary: &str, text: &str) {
         let (summary, text) = (escape(summary), escape(text));
         self.body += &format!(
@@ -158,7 +158,7 @@ impl Page {
         );
     }
 
-    /// The whole file.
+    /// The complete HTML document.
     pub fn html(&self, version: &str) -> String {
         let mut dark = String::new();
         for (RGBColor(r, g, b), on_dark) in DARK {
@@ -181,8 +181,8 @@ impl Page {
     }
 }
 
-/// Text that means itself in HTML, in elements and in attributes. Control characters, which HTML forbids, are
-/// replaced.
+/// The text escaped for HTML elements and attributes. Control characters, which HTML forbids, are replaced by
+/// U+FFFD.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

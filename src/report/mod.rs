@@ -1,6 +1,6 @@
-//! Reports: one self-contained HTML page a run or comparison, with its plots as PNG files beside it.
+//! Reports: one self-contained HTML page for a run or comparison, with its pictures as PNG files beside it.
 //!
-//! A page needs no network and no scripts. The same input gives the same bytes.
+//! A page needs neither network nor scripts. The same input gives the same bytes.
 
 mod axis;
 mod chart;
@@ -35,27 +35,27 @@ use crate::write_atomically;
 use html::{Cell, Inline, Page};
 use text::{count, loss, percent, seconds, short_percent};
 
-/// One run's report.
+/// The report on one run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunReport<'a> {
-    /// What came out.
+    /// The results of the run.
     pub results: &'a Results,
-    /// Epoch by epoch.
+    /// Metrics of each epoch.
     pub history: &'a [EpochRow],
-    /// Saliency scores; none for a dense network, or if a mask came from a file.
+    /// Saliency scores; none for a dense network, or if the mask was read from a file.
     pub scores: Option<&'a [ScoredLayer]>,
-    /// The first layer's filters; none if they cannot be shown as pictures.
+    /// Filters of the first layer; none if they cannot be drawn.
     pub filters: Option<&'a Filters>,
-    /// The configuration, as text.
+    /// The configuration as TOML.
     pub config_toml: &'a str,
 }
 
 impl RunReport<'_> {
-    /// Writes `report.html`, `accuracy.png`, `sparsity.png` and, if there is something to show, `scores.png` and
-    /// `filters.png` into a folder that exists.
+    /// Writes `report.html`, `accuracy.png`, `sparsity.png` and, if there are scores and filters, `scores.png` and
+    /// `filters.png` into an existing folder.
     ///
     /// # Errors
-    /// If a file cannot be written, or filters do not have the shape that they claim.
+    /// If a file cannot be written, or the filters' values do not fit their shape.
     pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
         let results = self.results;
         let mut page = Page::new(&title(results));
@@ -75,7 +75,7 @@ impl RunReport<'_> {
             "accuracy.png",
             &plots::accuracy(results, self.history),
             Inline::Svg,
-            "Share of images whose class has the largest output. Training images are counted while the epoch runs, \
+            "Fraction of images whose class has the largest output. Training images are counted while the epoch runs, \
              each before the update that it takes part in; test images after the epoch. The ring is the epoch \
              with the best test accuracy.",
         )?;
@@ -86,7 +86,7 @@ impl RunReport<'_> {
             "sparsity.png",
             &plots::layers(&results.layers),
             Inline::Svg,
-            "One bar a prunable layer, first layer on top. The scale is logarithmic: each line is ten times the one \
+            "One bar for each prunable layer, first layer on top. The scale is logarithmic: each line is ten times the one \
              before it, and the gap between the ends of the two bars shows how much was removed.",
         )?;
         page.table(
@@ -98,8 +98,8 @@ impl RunReport<'_> {
         if let Some(layers) = self.scores {
             page.heading("Scores");
             let caption = format!(
-                "How many weights have which score, both on logarithmic scales. What lies right of the broken line \
-                 stayed; a weight left of it stayed only if its layer would have kept too few. Scores more than {} \
+                "Number of weights by score, both on logarithmic scales. Weights right of the broken line were \
+                 kept; a weight left of it was kept only if its layer would have kept too few. Scores more than {} \
                  decades below the highest share the leftmost bar.",
                 scores::DECADES
             );
@@ -139,11 +139,11 @@ fn verdict(results: &Results) -> String {
     let weights = count(results.weights);
     if results.weights_kept == results.weights {
         return format!(
-            "{accuracy} of the test images are classified rightly, with all {weights} prunable weights."
+            "{accuracy} of the test images are classified correctly, with all {weights} prunable weights."
         );
     }
     format!(
-        "{accuracy} of the test images are classified rightly, with {} of {weights} prunable weights: {} were removed \
+        "{accuracy} of the test images are classified correctly, with {} of {weights} prunable weights: {} were removed \
          before training.",
         count(results.weights_kept),
         percent(results.sparsity)

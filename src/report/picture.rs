@@ -26,6 +26,11 @@ const SCALE: f64 = 4.0;
 /// Bitmaps are averaged down by this factor, which smooths edges and leaves two pixels per CSS pixel.
 const OVERSAMPLING: u32 = 2;
 
+/// A drawing backend of plotters.
+pub trait Backend: DrawingBackend<ErrorType: 'static> {}
+
+impl<B: DrawingBackend<ErrorType: 'static>> Backend for B {}
+
 /// A drawing of [`WIDTH`] that can become SVG or PNG.
 pub trait Picture {
     /// Height in CSS pixels.
@@ -35,7 +40,7 @@ pub trait Picture {
     fn alt(&self) -> String;
 
     /// Draws everything on empty paper.
-    fn draw<B: DrawingBackend<ErrorType: 'static>>(&self, paper: &Paper<B>) -> anyhow::Result<()>;
+    fn draw<B: Backend>(&self, paper: &Paper<B>) -> anyhow::Result<()>;
 
     /// An `svg` element that fills the available width.
     fn svg(&self) -> anyhow::Result<String> {
@@ -88,14 +93,14 @@ pub trait Picture {
 }
 
 /// A drawing area of plotters, with positions in CSS pixels.
-pub struct Paper<B: DrawingBackend> {
+pub struct Paper<B: Backend> {
     /// The whole area, in backend pixels.
     pub area: DrawingArea<B, Shift>,
     /// Distance in em by which this backend draws centred text too high.
     lower: f64,
 }
 
-impl<B: DrawingBackend<ErrorType: 'static>> Paper<B> {
+impl<B: Backend> Paper<B> {
     /// Draws a text; the position is the middle of its height and the left end, middle or right end of its width.
     pub fn text(
         &self,

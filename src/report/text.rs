@@ -1,10 +1,10 @@
-//! Numbers in words that people read.
+//! Numbers formatted for readers.
 
 use std::ops::Range;
 
 use crate::comparison::Mean;
 
-/// A count with its thousands apart.
+/// A count with commas between thousands: `430,500`.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -17,7 +17,7 @@ pub fn count(n: usize) -> String {
     text
 }
 
-/// A fraction in percent.
+/// A fraction in percent with two decimals; `–` if it is not finite.
 pub fn percent(fraction: f64) -> String {
     if fraction.is_finite() {
         format!("{:.2} %", 100.0 * fraction)
@@ -26,13 +26,13 @@ pub fn percent(fraction: f64) -> String {
     }
 }
 
-/// A fraction in percent, with only the decimals that it has.
+/// A fraction in percent with at most three decimals and no trailing zeros: `99.95 %`.
 pub fn short_percent(fraction: f64) -> String {
     let text = format!("{:.3}", 100.0 * fraction);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A loss, which is not finite when training diverged.
+/// A loss with four decimals; `not finite` if training diverged.
 pub fn loss(loss: f64) -> String {
     if loss.is_finite() {
         format!("{loss:.4}")
@@ -41,7 +41,7 @@ pub fn loss(loss: f64) -> String {
     }
 }
 
-/// A duration.
+/// A duration in seconds, minutes or hours.
 pub fn seconds(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "–".into();
@@ -54,7 +54,7 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A mean of fractions in percent, with its deviation if there is one.
+/// The mean of fractions in percent ± their standard deviation if there are several.
 pub fn mean_percent(fractions: &[f64]) -> String {
     let Mean { mean, deviation } = Mean::of(fractions);
     match deviation {
@@ -65,12 +65,12 @@ pub fn mean_percent(fractions: &[f64]) -> String {
     }
 }
 
-/// A positive number with two digits, and a power of ten if it is small or large.
+/// A positive number with two significant digits, as a multiple of a power of ten if it is small or large.
 pub fn scientific(value: f64) -> String {
     number(value, -2..4)
 }
 
-/// A positive number with two digits, and a power of ten unless that is in `plain`.
+/// A positive number with two significant digits, as a multiple of a power of ten unless its exponent is in `plain`.
 pub fn number(value: f64, plain: Range<i32>) -> String {
     let text = format!("{value:.1e}");
     let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));

@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use plotters::style::RGBColor;
-
-use super::colors::{HUES, INK, PAPER, mixed};
 use super::comparison_plots as plots;
 use super::filters::{Filters, Panel, Panels};
+use super::groups::{Group, groups, sparsities};
 use super::html::{Cell, Inline, Page};
-
 use super::table::Table;
 use super::text::{percent, seconds, short_percent};
-use crate::comparison::{Comparison, Mean};
+use crate::comparison::Comparison;
 use crate::config::Check;
 use crate::results::{EpochRow, Results};
 use crate::write_atomically;
@@ -41,20 +38,6 @@ pub struct ComparisonReport<'a> {
     pub comparison: &'a Comparison,
     /// The configuration as TOML.
     pub config_toml: &'a str,
-}
-
-/// Runs that differ only in their seeds; at least one.
-pub struct Group<'a> {
-    /// Name of the pruning method.
-    pub pruner: &'a str,
-    /// Requested fraction of weights to remove.
-    pub sparsity: f64,
-    /// One run for each seed.
-    pub runs: Vec<&'a ComparedRun>,
-    /// Colour of the pruner.
-    pub hue: RGBColor,
-    /// Colour of the group: that of the pruner, paler at lower sparsities.
-    pub color: RGBColor,
 }
 
 impl ComparisonReport<'_> {
@@ -134,7 +117,7 @@ impl ComparisonReport<'_> {
             "Fraction of test images whose class has the largest output, after each epoch; means over seeds. Each pruner \
              has a colour, which is paler at lower sparsities.",
         )?;
-        if plots::sparsities(groups).len() > 1 {
+        if sparsities(groups).len() > 1 {
             page.figure(
                 dir,
                 "accuracy-by-sparsity.png",
@@ -154,7 +137,7 @@ impl ComparisonReport<'_> {
              the highest sparsity that was compared. A ring at the left border is a layer without any kept weight.",
         )?;
 
-        let highest = plots::sparsities(groups).last().copied();
+        let highest = sparsities(groups).last().copied();
         let pictured: Vec<(&Group<'_>, &Filters)> = groups
             .iter()
             .filter(|group| !group.pruned() || Some(group.sparsity) == highest)
@@ -175,34 +158,6 @@ impl ComparisonReport<'_> {
             page.figure(dir, "filters.png", &picture, Inline::Png, &caption)?;
         }
         Ok(())
-    }
-}
-
-impl Group<'_> {
-    /// Returns true if weights were removed.
-    pub fn pruned(&self) -> bool {
-        self.runs
-            .iter()
-            .any(|run| run.results.weights_kept < run.results.weights)
-    }
-
-    /// Name of the pruner, with the sparsity if weights were removed.
-    pub fn name(&self) -> String {
-        if self.pruned() {
-            format!("{} {}", self.pruner, short_percent(self.sparsity))
-        } else {
-            self.pruner.into()
-        }
-    }
-
-    /// One number of each run.
-    pub fn values(&self, value: impl Fn(&Results) -> f64) -> Vec<f64> {
-        self.runs.iter().map(|run| value(&run.results)).collect()
-    }
-
-    /// Mean test accuracy after the last epoch.
-    pub fn top1(&self) -> f64 {
-        Mean::of(&self.values(|r| r.test_top1)).mean
     }
 }
 
@@ -229,7 +184,7 @@ fn run_row(run: &ComparedRun) -> Vec<Cell> {
 fn verdict(groups: &[Group<'_>]) -> String {
     let result = |group: &Group<'_>| format!("{} {}", group.pruner, percent(group.top1()));
     let dense = groups.iter().find(|group| !group.pruned()).map(result);
-    let Some(&highest) = plots::sparsities(groups).last() else {
+    let Some(&highest) = sparsities(groups).last() else {
         return format!("Test accuracy: {}.", dense.unwrap_or_default());
     };
     let mut pruned: Vec<&Group<'_>> = groups
@@ -245,44 +200,4 @@ fn verdict(groups: &[Group<'_>]) -> String {
         pruned.join(", "),
         dense.map_or_else(String::new, |dense| format!(" Without pruning: {dense}."))
     )
-}
-
-/// The runs without checks as groups, in the order of their first runs.
-fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for run in runs.iter().filter(|run| run.results.check.is_none()) {
-        let Results {
-            pruner,
-            sparsity_requested: sparsity,
-            ..
-        } = &run.results;
-        match groups
-            .iter_mut()
-            .find(|g| g.pruner == pruner && g.sparsity == *sparsity)
-        {
-            Some(group) => group.runs.push(run),
-            None => groups.push(Group {
-                pruner,
-                sparsity: *sparsity,
-                runs: vec![run],
-                hue: INK,
-                color: INK,
-            }),
-        }
-    }
-    let mut pruners: Vec<&str> = Vec::new();
-    for group in groups.iter().filter(|group| group.pruned()) {
-        if !pruners.contains(&group.pruner) {
-            pruners.push(group.pruner);
-        }
-    }
-    let sparsities = plots::sparsities(&groups);
-    for group in groups.iter_mut().filter(|group| group.pruned()) {
-        let pruner = pruners.iter().position(|&name| name == group.pruner);
-        group.hue = HUES[pruner.unwrap_or(0) % HUES.len()];
-        let rank = sparsities.iter().rev().position(|&s| s == group.sparsity);
-        let steps = (sparsities.len() - 1).max(1) as f64;
-        group.color = mixed(group.hue, PAPER, 0.62 * rank.unwrap_or(0) as f64 / steps);
-    }
-    groups
 }

@@ -3,23 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::axis::Axis;
-use super::chart::{Chart, Mark, Series};
-use super::comparison::Group;
+use super::chart::Chart;
 use super::dots::{LayerValues, shares_kept};
+use super::groups::{Group, sparsities};
 use super::plots::{by_epoch, share};
+use super::series::{Mark, Series};
 use super::text::{percent, short_percent};
 use crate::comparison::Mean;
 
 const LINE: Mark = Mark::Line(2.5);
-
-/// The requested sparsities of pruned networks in ascending order.
-pub fn sparsities(groups: &[Group<'_>]) -> Vec<f64> {
-    let pruned = groups.iter().filter(|group| group.pruned());
-    let mut sparsities: Vec<f64> = pruned.map(|group| group.sparsity).collect();
-    sparsities.sort_by(f64::total_cmp);
-    sparsities.dedup();
-    sparsities
-}
 
 /// Test accuracy by epoch, one line for each group.
 pub fn curves(groups: &[Group<'_>]) -> Chart {
@@ -57,19 +49,11 @@ pub fn frontier(groups: &[Group<'_>]) -> Chart {
     let margin = 0.06 * (ends.1 - ends.0);
     let range = (ends.0 - margin, ends.1 + margin);
 
-    let mut free = range.0;
+    let span = range.1 - range.0;
     let ticks = sparsities.iter().map(|&s| (x(s), short_percent(s)));
-    let ticks = ticks.filter(|&(x, _)| {
-        // A label that would touch the one before it is left out.
-        let fits = x >= free;
-        free = if fits {
-            x + 0.09 * (range.1 - range.0)
-        } else {
-            free
-        };
-        fits
-    });
-    let ticks = ticks.collect();
+    let mut ticks: Vec<(f64, String)> = ticks.collect();
+    // A label that would touch the one before it is left out.
+    ticks.dedup_by(|next, tick| next.0 - tick.0 < 0.09 * span);
 
     let mut series: Vec<Series> = Vec::new();
     for (i, group) in groups.iter().enumerate() {
@@ -87,17 +71,10 @@ pub fn frontier(groups: &[Group<'_>]) -> Chart {
             series.push(Series::new("", hue, Mark::Dot, points()));
             series.extend(own.iter().filter_map(|g| {
                 let Mean { mean, deviation } = Mean::of(&g.values(|r| 100.0 * r.test_top1));
-                let (x, cap, deviation) = (x(g.sparsity), 0.006 * (range.1 - range.0), deviation?);
+                let (x, cap, deviation) = (x(g.sparsity), 0.006 * span, deviation?);
                 let [low, high] = [mean - deviation, mean + deviation].map(|y| y.clamp(0.0, 100.0));
-                let bar = [
-                    (-cap, high),
-                    (cap, high),
-                    (0.0, high),
-                    (0.0, low),
-                    (-cap, low),
-                    (cap, low),
-                ];
-                let bar = bar.map(|(beside, y)| (x + beside, y));
+                let across = [-cap, cap, 0.0, 0.0, -cap, cap].map(|beside| x + beside);
+                let bar = across.into_iter().zip([high, high, high, low, low, low]);
                 Some(Series::new("", hue, Mark::Line(1.5), bar))
             }));
         }
@@ -121,12 +98,9 @@ pub fn layers(groups: &[Group<'_>]) -> Chart {
     if shown.is_empty() {
         shown.extend(groups.first());
     }
-    let layers = shown.first().map(|group| &group.runs[0].results.layers);
-    let names: Vec<&str> = layers
-        .into_iter()
-        .flatten()
-        .map(|layer| &layer.name[..])
-        .collect();
+    let first = shown.first().into_iter();
+    let layers = first.flat_map(|group| &group.runs[0].results.layers);
+    let names: Vec<&str> = layers.map(|layer| &layer.name[..]).collect();
     let kept = |group: &Group<'_>, name: &str| {
         let layers = group.runs.iter().flat_map(|run| &run.results.layers);
         let shares: Vec<f64> = layers.filter(|l| l.name == name).map(share).collect();

@@ -5,9 +5,10 @@ use std::path::Path;
 use plotters::style::RGBColor;
 
 use super::axis::Axis;
-use super::chart::{Chart, Mark, Series};
+use super::chart::Chart;
 use super::colors::HUES;
 use super::picture::Picture;
+use super::series::{Mark, Series};
 use super::text::short_percent;
 
 /// A number of each layer. Values that are not finite are not drawn; zeros are rings at the left border.

@@ -1,8 +1,9 @@
 //! Charts of one run.
 
 use super::axis::Axis;
-use super::chart::{Chart, Mark, Series};
+use super::chart::Chart;
 use super::colors::{FAINT, HUES, KEPT};
+use super::series::{Mark, Series};
 use super::text::{count, percent};
 use crate::results::{EpochRow, LayerResult, Results};
 

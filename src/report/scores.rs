@@ -1,8 +1,9 @@
 //! Histogram of saliency scores, with the threshold between removed and kept weights.
 
 use super::axis::Axis;
-use super::chart::{Chart, Mark, Series};
+use super::chart::Chart;
 use super::colors::{GREY, INK, KEPT};
+use super::series::{Mark, Series};
 use super::text::{count, scientific};
 
 /// The saliency scores of a layer.

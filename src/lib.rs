@@ -15,6 +15,8 @@ pub mod run_folder;
 pub mod verify;
 
 pub use prospr_datasets as datasets;
+// The trait `Tree` comes with the engine; this is the derive macro beside it.
+pub use prospr_derive::FacadeTree as Tree;
 pub use prospr_engine::*;
 pub use prospr_nn::{models, nn, optim, train};
 pub use prospr_pruners as pruners;

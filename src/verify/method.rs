@@ -2,7 +2,7 @@
 
 use super::fixture::{Case, Fixture};
 use crate::Params;
-use crate::optim::{Sgd, UpdateRule};
+use crate::optim::{Optimizer, Sgd, UpdateRule};
 use crate::pruners::{
     Grasp, NormMode, ProsPr, Pruner, Result, Rounds, Snip, Sparsity, SynFlow, Task,
 };

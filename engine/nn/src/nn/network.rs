@@ -5,15 +5,13 @@ use std::sync::Arc;
 use prospr_engine::{DType, Device, Key, Params, Tensor, Tree};
 
 /// Images and their labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct Batch {
     /// `[n, c, h, w]`
     pub images: Tensor,
     /// I32, `[n]`
     pub labels: Tensor,
 }
-
-prospr_engine::impl_tree!(Batch { images, labels });
 
 /// Whether batch norm uses the batch's statistics and dropout drops.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015), as a composite: exact to any order.
 
 use super::Mode;
-use prospr_engine::{DType, Device, Params, Role, Tensor};
+use prospr_engine::{DType, Device, Params, Role, Tensor, Tree};
 
 /// PyTorch's ε, which keeps the variance from zero.
 const EPSILON: f64 = 1e-5;
@@ -9,17 +9,16 @@ const EPSILON: f64 = 1e-5;
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// The statistics of one batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct BatchStats {
     /// Mean of each channel, `[c]`.
     pub mean: Tensor,
     /// Variance of each channel, over the population, `[c]`.
     pub var: Tensor,
     /// How many values each channel had.
+    #[tree(static)]
     pub count: usize,
 }
-
-prospr_engine::impl_tree!(BatchStats { mean, var; count });
 
 impl BatchStats {
     /// Running statistics after this batch: `(1 − momentum)·running + momentum·batch`, the variance with

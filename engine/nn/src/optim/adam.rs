@@ -5,7 +5,8 @@ use prospr_engine::{Tensor, Tree};
 
 /// Adam (Kingma and Ba, 2015) with PyTorch's conventions: `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`,
 /// `w ← w − η m̂/(√v̂ + ε)` with bias-corrected `m̂ = m/(1 − β₁ᵗ)`, `v̂ = v/(1 − β₂ᵗ)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Tree)]
+#[tree(static)]
 pub struct Adam {
     /// Learning rate η.
     pub lr: f64,
@@ -42,28 +43,15 @@ impl Adam {
 }
 
 /// Moments and the number of steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct AdamState<T> {
     /// First moments.
     pub m: T,
     /// Second moments.
     pub v: T,
     /// Steps so far.
+    #[tree(static)]
     pub steps: i32,
-}
-
-impl<T: Tree> Tree for AdamState<T> {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        self.m.collect_leaves(out);
-        self.v.collect_leaves(out);
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        AdamState {
-            m: self.m.rebuild(next),
-            v: self.v.rebuild(next),
-            steps: self.steps,
-        }
-    }
 }
 
 /// `√v`, with derivative 0 instead of infinity where `v` is 0: a weight that never had a gradient.
@@ -108,6 +96,10 @@ impl Optimizer for Adam {
         });
         let next = params.zip_leaves(&step, |w, s| w - s);
         (next, AdamState { m, v, steps })
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
     }
 
     fn with_lr(&self, lr: f64) -> Adam {

@@ -1,25 +1,15 @@
 //! An update rule that is chosen while the program runs.
 
 use super::{Adam, AdamState, Optimizer, Sgd, SgdState};
-use prospr_engine::{Tensor, Tree};
+use prospr_engine::Tree;
 
 /// One of the update rules.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Tree)]
 pub enum UpdateRule {
     /// Gradient descent, with or without momentum.
     Sgd(Sgd),
     /// Adam or AdamW.
     Adam(Adam),
-}
-
-impl UpdateRule {
-    /// Learning rate η.
-    pub fn lr(&self) -> f64 {
-        match self {
-            UpdateRule::Sgd(rule) => rule.lr,
-            UpdateRule::Adam(rule) => rule.lr,
-        }
-    }
 }
 
 impl From<Sgd> for UpdateRule {
@@ -35,33 +25,12 @@ impl From<Adam> for UpdateRule {
 }
 
 /// What an [`UpdateRule`] carries from step to step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub enum RuleState<T> {
     /// That of gradient descent.
     Sgd(SgdState<T>),
     /// That of Adam.
     Adam(AdamState<T>),
-}
-
-impl<T: Tree> Tree for RuleState<T> {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        match self {
-            RuleState::Sgd(state) => state.collect_leaves(out),
-            RuleState::Adam(state) => state.collect_leaves(out),
-        }
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        match self {
-            RuleState::Sgd(state) => RuleState::Sgd(state.rebuild(next)),
-            RuleState::Adam(state) => RuleState::Adam(state.rebuild(next)),
-        }
-    }
-    fn is_tensors_only(&self) -> bool {
-        match self {
-            RuleState::Sgd(state) => state.is_tensors_only(),
-            RuleState::Adam(state) => state.is_tensors_only(),
-        }
-    }
 }
 
 impl Optimizer for UpdateRule {
@@ -87,6 +56,13 @@ impl Optimizer for UpdateRule {
                 (params, RuleState::Adam(state))
             }
             _ => panic!("update: {self:?} got the state of another rule; make it with its `init`"),
+        }
+    }
+
+    fn lr(&self) -> f64 {
+        match self {
+            UpdateRule::Sgd(rule) => rule.lr,
+            UpdateRule::Adam(rule) => rule.lr,
         }
     }
 

@@ -7,7 +7,8 @@ use prospr_engine::{Tensor, Tree};
 /// Nesterov's momentum `w ← w − η (d + μb)`.
 ///
 /// ```
-/// use prospr_engine::{DType, Device, Tensor, grad, optim::{Optimizer, Sgd}};
+/// use prospr_engine::{DType, Device, Tensor, grad};
+/// use prospr_nn::optim::{Optimizer, Sgd};
 /// let sgd = Sgd::new(0.1).momentum(0.9);
 /// let mut w = Tensor::scalar(1.0, DType::F64, &Device::cpu());
 /// let mut state = sgd.init(&w);
@@ -18,7 +19,8 @@ use prospr_engine::{Tensor, Tree};
 /// assert!((w.item()? - 0.46).abs() < 1e-12);
 /// # Ok::<(), prospr_engine::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Tree)]
+#[tree(static)]
 pub struct Sgd {
     /// Learning rate η.
     pub lr: f64,
@@ -79,24 +81,10 @@ impl Sgd {
 }
 
 /// The momentum buffers; none before the first step, nor without momentum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct SgdState<T> {
     /// `b`, one for each parameter.
     pub buffers: Option<T>,
-}
-
-impl<T: Tree> Tree for SgdState<T> {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        self.buffers.collect_leaves(out);
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        SgdState {
-            buffers: self.buffers.rebuild(next),
-        }
-    }
-    fn is_tensors_only(&self) -> bool {
-        self.buffers.is_tensors_only()
-    }
 }
 
 impl Optimizer for Sgd {
@@ -133,6 +121,10 @@ impl Optimizer for Sgd {
                 buffers: Some(buffers),
             },
         )
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
     }
 
     fn with_lr(&self, lr: f64) -> Sgd {

@@ -20,6 +20,9 @@
 //! A program is an ordinary closure over [`Tensor`]s and [`Tree`]s of them. It has no hidden state: parameters,
 //! statistics, optimiser state and random [`Key`]s come in as arguments and go out as results.
 
+#[cfg(test)]
+extern crate self as prospr_engine;
+
 mod explain;
 mod graph;
 mod ir;

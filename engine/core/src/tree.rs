@@ -280,3 +280,123 @@ impl<A: Static, B: Static> Static for (A, B) {
         self.1.hash_structure(state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::{DType, Device, Tensor, Tree, jit};
+
+    #[derive(Clone, Debug, Tree)]
+    enum Layer<T> {
+        Dense {
+            weight: T,
+            #[tree(static)]
+            slope: f64,
+        },
+        Scale(T, Option<T>),
+        Relu,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Tree)]
+    #[tree(static)]
+    struct Settings {
+        rate: Option<f64>,
+        sizes: (usize, Vec<i32>),
+    }
+
+    fn layers() -> (Vec<Layer<Tensor>>, Settings) {
+        let ones = Tensor::ones(&[2], DType::F64, &Device::cpu());
+        let layers = vec![
+            Layer::Dense {
+                weight: &ones * 2.0,
+                slope: 0.5,
+            },
+            Layer::Scale(&ones * 3.0, Some(&ones * 4.0)),
+            Layer::Relu,
+        ];
+        let settings = Settings {
+            rate: Some(0.1),
+            sizes: (1, vec![2]),
+        };
+        (layers, settings)
+    }
+
+    #[test]
+    fn derived_trees_keep_their_structure() {
+        let tree = layers();
+        assert_eq!(tree.leaves().len(), 3);
+        let doubled = tree.map_leaves(|t| t * 2.0);
+        let values: Vec<f64> = doubled
+            .leaves()
+            .iter()
+            .map(|t| t.sum().item().unwrap())
+            .collect();
+        assert_eq!(values, [8.0, 12.0, 16.0]);
+        assert!(matches!(doubled.0[0], Layer::Dense { slope: 0.5, .. }));
+        assert!(matches!(doubled.0[1], Layer::Scale(_, Some(_))));
+        assert_eq!(doubled.1, tree.1);
+    }
+
+    /// Trees with the same tensors and another structure are other arguments.
+    #[test]
+    fn jit_compiles_once_for_each_structure() {
+        let traced = AtomicUsize::new(0);
+        let f = jit(|(layers, settings): &(Vec<Layer<Tensor>>, Settings)| {
+            traced.fetch_add(1, Ordering::Relaxed);
+            let value = |layer: &Layer<Tensor>| match layer {
+                Layer::Dense { weight, slope } => weight.sum() * *slope,
+                Layer::Scale(a, b) => (a * b.as_ref().unwrap_or(a)).sum(),
+                Layer::Relu => Tensor::scalar(100.0, DType::F64, &Device::cpu()),
+            };
+            let sum = layers.iter().map(value).reduce(|a, b| a + b).unwrap();
+            sum * settings.rate.unwrap_or(1.0)
+        });
+        let call = |tree: &(Vec<Layer<Tensor>>, Settings)| f(tree).unwrap().item().unwrap();
+        let tree = layers();
+        let scaled = tree.map_leaves(|t| t * 2.0);
+        assert!((call(&tree) - 12.6).abs() < 1e-12);
+        assert!((call(&scaled) - 20.0).abs() < 1e-12);
+        assert_eq!(traced.load(Ordering::Relaxed), 1);
+        let (mut slope, mut variant, mut rate) = (tree.clone(), tree.clone(), tree.clone());
+        let Layer::Dense { weight, .. } = &tree.0[0] else {
+            unreachable!()
+        };
+        slope.0[0] = Layer::Dense {
+            weight: weight.clone(),
+            slope: 1.0,
+        };
+        variant.0[0] = Layer::Scale(weight.clone(), None);
+        rate.1.rate = None;
+        for (tree, expected) in [(slope, 12.8), (variant, 13.2), (rate, 126.0)] {
+            for _ in 0..2 {
+                assert!((call(&tree) - expected).abs() < 1e-12, "{tree:?}");
+            }
+        }
+        assert_eq!(traced.load(Ordering::Relaxed), 4);
+    }
+
+    /// A function of a step count does not fill the memory: the eight plans used last are kept.
+    #[test]
+    fn jit_keeps_a_few_plans() {
+        let traced = AtomicUsize::new(0);
+        let f = jit(|(x, _): &(Tensor, Settings)| {
+            traced.fetch_add(1, Ordering::Relaxed);
+            x * 2.0
+        });
+        let x = Tensor::ones(&[2], DType::F64, &Device::cpu());
+        let new = |step: usize| {
+            let before = traced.load(Ordering::Relaxed);
+            let settings = Settings {
+                rate: None,
+                sizes: (step, Vec::new()),
+            };
+            f(&(x.clone(), settings)).unwrap();
+            traced.load(Ordering::Relaxed) != before
+        };
+        assert!((0..8).all(&new));
+        assert!(!new(0) && new(8));
+        // 1 was used least recently.
+        assert!(!new(0) && !new(2) && new(1));
+    }
+}

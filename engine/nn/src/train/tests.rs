@@ -1,8 +1,9 @@
-//! Mixed precision, where kernels compute in f32: its steps must be those of f32.
+//! Training steps in mixed precision, where kernels compute in f32, against those of f32; and other optimisers.
 
 use super::*;
 use crate::models::by_name;
-use prospr_engine::{DType, Device};
+use crate::optim::Adam;
+use prospr_engine::{DType, Device, grad};
 
 /// A small network, drawn, and a batch of noise.
 pub(crate) fn subject(device: &Device) -> (Net, Params, Params, Batch) {
@@ -73,4 +74,35 @@ fn a_step_that_overflows_changes_only_the_scale() {
         &batch,
     );
     assert!(matches!(error, Err(Error::NonFinite { .. })));
+}
+
+/// A trainer takes any optimiser: Adam through it is Adam by hand, bit by bit.
+#[test]
+fn adam_trains() {
+    let (net, params, state, batch) = subject(&Device::cpu());
+    let adam = Adam::new(0.01);
+    let trainer = Trainer::new(&net, adam).schedule(Schedule::Step {
+        every: 1,
+        gamma: 0.5,
+    });
+    let mut now = trainer.start(&params, &state);
+    let (mut w, mut moments) = (params.clone(), adam.init(&params));
+    for epoch in 0..3 {
+        let batches = || [Ok(batch.clone()), Ok::<_, Error>(batch.clone())];
+        (now, _) = trainer
+            .epoch(now, batches(), |_| ControlFlow::Continue(()))
+            .unwrap();
+        for _ in 0..2 {
+            let loss = |w: &Params| {
+                let (logits, _) = net.apply(w, &state, &batch.images, Mode::Train(Key::new(0)));
+                cross_entropy(&logits, &batch.labels)
+            };
+            let rule = adam.with_lr(0.01 * 0.5f64.powi(epoch));
+            (w, moments) = rule.update(&w, &grad(loss)(&w), &moments);
+        }
+    }
+    assert_eq!((now.optimizer.steps, moments.steps), (6, 6));
+    for (a, b) in now.params.leaves().iter().zip(w.leaves()) {
+        assert_eq!(a.to_f64s().unwrap(), b.to_f64s().unwrap());
+    }
 }

@@ -12,12 +12,12 @@ pub struct Adam {
     pub lr: f64,
     /// Decay rates β₁ and β₂ of the two moments.
     pub betas: (f64, f64),
-    /// ε beside the root.
+    /// ε, which is added to the root of the second moment.
     pub epsilon: f64,
     /// Weight decay λ.
     pub weight_decay: f64,
-    /// Whether the decay shrinks the weights directly (AdamW; Loshchilov and Hutter, 2019) instead of being
-    /// added to the gradient.
+    /// True for decoupled weight decay, which shrinks the weights directly (AdamW; Loshchilov and Hutter, 2019) instead of
+    /// being added to the gradient.
     pub decoupled: bool,
 }
 
@@ -32,7 +32,7 @@ impl Adam {
             decoupled: false,
         }
     }
-    /// AdamW.
+    /// AdamW: Adam with decoupled weight decay λ.
     pub fn w(lr: f64, weight_decay: f64) -> Adam {
         Adam {
             weight_decay,
@@ -42,19 +42,19 @@ impl Adam {
     }
 }
 
-/// Moments and the number of steps.
+/// State of [`Adam`]: moments of the gradients, and the number of steps.
 #[derive(Clone, Debug, Tree)]
 pub struct AdamState<T> {
     /// First moments.
     pub m: T,
     /// Second moments.
     pub v: T,
-    /// Steps so far.
+    /// Number of finished steps.
     #[tree(static)]
     pub steps: i32,
 }
 
-/// `√v`, with derivative 0 instead of infinity where `v` is 0: a weight that never had a gradient.
+/// `√v` whose derivative is 0 instead of infinity at `v = 0`, where the weight has had no gradient yet.
 fn safe_sqrt(v: &Tensor) -> Tensor {
     let positive = v.gt(&v.zeros_like());
     positive.where_(&positive.where_(v, &v.ones_like()).sqrt(), &v.zeros_like())

@@ -1,5 +1,5 @@
-//! Optimisers as pure functions: `init` makes a state, `update` returns new parameters and a new state, and
-//! both can be differentiated through.
+//! Optimisers as pure functions: `init` makes a state, `update` returns new parameters and a new state. Both can be
+//! differentiated through.
 
 mod adam;
 mod rule;

@@ -1,4 +1,4 @@
-//! An update rule that is chosen while the program runs.
+//! Update rules that are chosen at run time.
 
 use super::{Adam, AdamState, Optimizer, Sgd, SgdState};
 use prospr_engine::Tree;
@@ -24,12 +24,12 @@ impl From<Adam> for UpdateRule {
     }
 }
 
-/// What an [`UpdateRule`] carries from step to step.
+/// State of an [`UpdateRule`].
 #[derive(Clone, Debug, Tree)]
 pub enum RuleState<T> {
-    /// That of gradient descent.
+    /// State of gradient descent.
     Sgd(SgdState<T>),
-    /// That of Adam.
+    /// State of Adam.
     Adam(AdamState<T>),
 }
 
@@ -44,7 +44,7 @@ impl Optimizer for UpdateRule {
     }
 
     /// # Panics
-    /// If the state is another rule's.
+    /// If the state belongs to another rule.
     fn update<T: Tree>(&self, params: &T, grads: &T, state: &RuleState<T>) -> (T, RuleState<T>) {
         match (self, state) {
             (UpdateRule::Sgd(rule), RuleState::Sgd(state)) => {

@@ -30,10 +30,10 @@ pub struct Sgd {
     pub dampening: f64,
     /// Weight decay λ, added to the gradient.
     pub weight_decay: f64,
-    /// Whether the step looks ahead (Nesterov).
+    /// True for Nesterov's momentum.
     pub nesterov: bool,
-    /// Whether no derivative flows through the first momentum buffer. Exact meta-gradients have `false`; the
-    /// reference implementation of ProsPr behaves as `true`.
+    /// True if no derivative flows through the first momentum buffer. Exact meta-gradients need `false`; the
+    /// reference implementation of ProsPr behaves as with `true`.
     pub detach_first_buffer: bool,
 }
 
@@ -49,29 +49,29 @@ impl Sgd {
             detach_first_buffer: false,
         }
     }
-    /// With momentum μ.
+    /// Sets the momentum μ.
     pub fn momentum(self, momentum: f64) -> Sgd {
         Sgd { momentum, ..self }
     }
-    /// With dampening τ.
+    /// Sets the dampening τ.
     pub fn dampening(self, dampening: f64) -> Sgd {
         Sgd { dampening, ..self }
     }
-    /// With weight decay λ.
+    /// Sets the weight decay λ.
     pub fn weight_decay(self, weight_decay: f64) -> Sgd {
         Sgd {
             weight_decay,
             ..self
         }
     }
-    /// With Nesterov's look-ahead.
+    /// Turns on Nesterov's momentum.
     pub fn nesterov(self) -> Sgd {
         Sgd {
             nesterov: true,
             ..self
         }
     }
-    /// Without a derivative through the first momentum buffer.
+    /// Stops derivatives through the first momentum buffer.
     pub fn detach_first_buffer(self) -> Sgd {
         Sgd {
             detach_first_buffer: true,
@@ -80,10 +80,10 @@ impl Sgd {
     }
 }
 
-/// The momentum buffers; none before the first step, nor without momentum.
+/// State of [`Sgd`]: the momentum buffers, `None` before the first step and without momentum.
 #[derive(Clone, Debug, Tree)]
 pub struct SgdState<T> {
-    /// `b`, one for each parameter.
+    /// Buffers `b`, one for each parameter.
     pub buffers: Option<T>,
 }
 

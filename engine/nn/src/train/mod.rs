@@ -1,4 +1,4 @@
-//! Training with a mask: pruned weights are zero before the first step and after every step.
+//! Training of a masked network: pruned weights are zero before the first step and after every step.
 
 mod evaluation;
 mod scale;
@@ -200,8 +200,7 @@ impl<O: Optimizer> Trainer<O> {
         (input, self.key.fold_in(now.step as u64))
     }
 
-    /// The plan of a [`step`](Trainer::step). Nothing is computed, and of the tensors only shapes, types and devices
-    /// count.
+    /// The plan of a [`step`](Trainer::step). Nothing is computed; only shapes, types and devices of the tensors matter.
     ///
     /// # Errors
     /// Those of [`explain`](prospr_engine::explain()).
@@ -214,8 +213,8 @@ impl<O: Optimizer> Trainer<O> {
     /// each learning rate and each value that the optimiser's state holds beside tensors.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if the loss before the step is not finite, or in mixed precision the gradients at no
-    /// [scale](LossScale); [`Error::Device`].
+    /// [`Error::NonFinite`] if the loss before the step is not finite, or if in mixed precision the gradients are finite at
+    /// no [scale](LossScale); [`Error::Device`].
     pub fn step(&self, now: &TrainState<O>, batch: &Batch) -> Result<TrainState<O>> {
         let (input, key) = self.input(now, batch);
         let output = self
@@ -248,12 +247,12 @@ impl<O: Optimizer> Trainer<O> {
         Ok(next)
     }
 
-    /// The rest of an epoch: steps on `batches`, which begin at number `now.seen.batches` of the epoch. `watch` sees the
-    /// state after every step and may break off. At the end of the batches the epoch counts as done, and its
-    /// training metrics come with the state; they are missing where `watch` broke off.
+    /// Trains for the rest of an epoch, on `batches` that begin at batch `now.seen.batches` of the epoch. `watch` gets the
+    /// state after every step and may stop the epoch. At the end of the batches the epoch counts as finished, and its
+    /// training metrics are returned with the state; they are `None` if `watch` stopped it.
     ///
     /// # Errors
-    /// Those of [`Trainer::step`]; what the batches fail with.
+    /// Those of [`Trainer::step`], and errors of the batches.
     pub fn epoch<E: From<Error>>(
         &self,
         mut now: TrainState<O>,
@@ -272,10 +271,10 @@ impl<O: Optimizer> Trainer<O> {
         Ok((now, Some(metrics)))
     }
 
-    /// Whole epochs from the first step on; `batches` gives those of an epoch, counted from 0.
+    /// Trains from the first step for some epochs; `batches` makes the batches of an epoch, counted from 0.
     ///
     /// # Errors
-    /// Those of [`Trainer::step`]; what the batches fail with.
+    /// Those of [`Trainer::step`], and errors of the batches.
     pub fn fit<E: From<Error>, I: IntoIterator<Item = Result<Batch, E>>>(
         &self,
         params: &Params,
@@ -293,7 +292,7 @@ impl<O: Optimizer> Trainer<O> {
     /// Loss and accuracies over all batches, in evaluation mode.
     ///
     /// # Errors
-    /// [`Error::Device`]; what the batches fail with.
+    /// [`Error::Device`], and errors of the batches.
     pub fn evaluate<E: From<Error>>(
         &self,
         at: &TrainState<O>,
@@ -303,6 +302,7 @@ impl<O: Optimizer> Trainer<O> {
     }
 }
 
+/// The parameters, with those that the mask names multiplied by it.
 fn masked(params: &Params, mask: &Params) -> Params {
     let mut masked = params.clone();
     for (name, _, mask) in mask.iter() {

@@ -5,7 +5,7 @@ use crate::models::by_name;
 use crate::optim::Adam;
 use prospr_engine::{DType, Device, grad};
 
-/// A small network, drawn, and a batch of noise.
+/// A small network with random parameters, and a batch of noise.
 pub(crate) fn subject(device: &Device) -> (Net, Params, Params, Batch) {
     let net = by_name("lenet-5", [1, 28, 28], 10).unwrap();
     let (params, state) = net.init(Key::new(1), DType::F32, &Device::cpu());
@@ -19,7 +19,7 @@ pub(crate) fn subject(device: &Device) -> (Net, Params, Params, Batch) {
     (net, to(&params), to(&state), batch)
 }
 
-/// The state after some steps on one batch, and the losses before each.
+/// The state after some steps on one batch, and the loss before each step.
 pub(crate) fn steps(count: usize, precision: Precision, device: &Device) -> (TrainState, Vec<f64>) {
     let (net, params, state, batch) = subject(device);
     let trainer = Trainer::new(&net, Sgd::new(0.005).momentum(0.9)).precision(precision);
@@ -63,7 +63,7 @@ fn a_step_that_overflows_changes_only_the_scale() {
     assert!(next.optimizer.buffers.is_none());
     assert_eq!(next.loss_scale.factor, 2f64.powi(126));
     assert_eq!((next.step, next.seen.batches), (1, 1));
-    // Gradients that are infinite at any scale.
+    // These parameters give infinite gradients at any scale.
     now.loss_scale.factor = 1.0;
     let huge = params.map_leaves(|p| p * 1e12);
     let error = trainer.step(

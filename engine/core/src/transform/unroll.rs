@@ -172,9 +172,11 @@ struct Steps<S, X, Y> {
     replayable: Arc<AtomicBool>,
 }
 
+type CompiledStep<S, Y> = Arc<Compiled<(S, Y)>>;
+
 impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
     /// The compiled step. There is none if it is differentiated through or cannot be replayed.
-    fn compiled(&self, input: &(S, X)) -> Result<Option<Arc<Compiled<(S, Y)>>>> {
+    fn compiled(&self, input: &(S, X)) -> Result<Option<CompiledStep<S, Y>>> {
         if !self.replayable.load(Relaxed) || input.leaves().iter().any(Tensor::is_traced) {
             return Ok(None);
         }

@@ -43,7 +43,8 @@ impl Summary {
     /// If the network does not take such images.
     ///
     /// ```
-    /// use prospr_engine::{Device, models, nn::Summary};
+    /// use prospr_engine::Device;
+    /// use prospr_nn::{models, nn::Summary};
     /// let net = models::by_name("resnet-20", [3, 32, 32], 10)?;
     /// let summary = Summary::of(&*net, [3, 32, 32], &Device::cpu());
     /// assert_eq!((summary.parameters, summary.flops), (269_722, 81_102_080));

@@ -1,7 +1,7 @@
 //! Prune neural networks before training, by differentiating through training: ProsPr (Alizadeh et al., ICLR
 //! 2022) on every GPU that wgpu reaches and on the CPU.
 //!
-//! The whole public API is on this page. [`prelude`] has what most programs need.
+//! This page shows the whole public API. [`prelude`] has the items that most programs need.
 
 pub mod bench;
 pub mod comparison;
@@ -18,7 +18,7 @@ pub use prospr_datasets as datasets;
 pub use prospr_engine::*;
 pub use prospr_pruners as pruners;
 
-/// What most programs need.
+/// The items that most programs need.
 pub mod prelude {
     pub use crate::{
         ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Role, Tensor, Tree,
@@ -27,7 +27,7 @@ pub mod prelude {
     };
 }
 
-/// The README's example is a test.
+/// Compiles and runs the README's examples as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

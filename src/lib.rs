@@ -16,7 +16,9 @@ pub mod verify;
 
 pub use prospr_datasets as datasets;
 pub use prospr_engine::*;
+pub use prospr_nn::{models, nn, optim, train};
 pub use prospr_pruners as pruners;
+pub use prospr_store::{TensorFile, pickle, write_atomically};
 
 /// The items that most programs need.
 pub mod prelude {

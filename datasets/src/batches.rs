@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use prospr_engine::images::{self, Moves};
-use prospr_engine::nn::Batch;
 use prospr_engine::{DType, Device, Key, Tensor};
+use prospr_nn::nn::Batch;
 use rayon::prelude::*;
 
 use crate::{Augment, Error, Image, Label, Normalization, Result, Skipped, Split, resize};

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use prospr_engine::pickle::{Node, Pickle};
+use prospr_store::pickle::{Node, Pickle};
 
 use crate::{Error, Result};
 

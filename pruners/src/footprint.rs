@@ -1,8 +1,8 @@
 //! What ProsPr's meta-gradient computes and how much memory it takes, before it is computed.
 
-use prospr_engine::nn::{Batch, Net};
-use prospr_engine::optim::Optimizer;
 use prospr_engine::{Explanation, Key, Params, Policy, Tensor, Tree, explain, grad, vjp};
+use prospr_nn::nn::{Batch, Net};
+use prospr_nn::optim::Optimizer;
 
 use crate::Result;
 use crate::prospr::{Inner, MetaGradient, ProsPr, StepInput};

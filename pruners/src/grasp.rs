@@ -1,7 +1,7 @@
 //! GraSP: Wang, Zhang and Grosse, "Picking winning tickets before training by preserving gradient flow", ICLR 2020.
 
-use prospr_engine::nn::{Batch, cross_entropy};
 use prospr_engine::{Device, Params, Tree, grad, hvp};
+use prospr_nn::nn::{Batch, cross_entropy};
 
 use crate::scores::{NormMode, Pruner, Task, add, logits_of, prunable, total};
 use crate::{Error, Result};

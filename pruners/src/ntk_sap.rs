@@ -1,7 +1,7 @@
 //! NTK-SAP: Wang, Li and Sun, "NTK-SAP: Improving neural network pruning by aligning training dynamics", ICLR 2023.
 
-use prospr_engine::nn::{BATCH_NORM_MOMENTUM, Mode};
 use prospr_engine::{Key, Params, Tensor, Tree, grad};
+use prospr_nn::nn::{BATCH_NORM_MOMENTUM, Mode};
 
 use crate::rounds::{Removed, Rounds};
 use crate::scores::{NormMode, Pruner, Task, add, prunable};
@@ -23,7 +23,7 @@ use crate::{Error, Result, Sparsity};
 /// As in the published code, weights alone are perturbed, all with the same `ε`; biases are drawn anew with the weights, where
 /// the published code keeps them. A unit that is dead in all draws of a round has scores of 0: networks without batch norm need
 /// several draws. A network that does not draw its initial
-/// values, such as a [`Function`](prospr_engine::nn::Function), keeps them in all rounds, and inputs and perturbations alone
+/// values, such as a [`Function`](prospr_nn::nn::Function), keeps them in all rounds, and inputs and perturbations alone
 /// differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NtkSap {

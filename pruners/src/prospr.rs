@@ -1,12 +1,12 @@
 //! ProsPr: Alizadeh et al., "Prospect Pruning: Finding Trainable Weights at Initialization using
 //! Meta-Gradients", ICLR 2022.
 
-use prospr_engine::nn::Batch;
-use prospr_engine::optim::{Optimizer, RuleState, UpdateRule};
 use prospr_engine::{
     Params, Policy, Tensor, Tree, UnrollOptions, grad, stream, tree_dot, try_value_and_grad,
     unroll, value_and_grad,
 };
+use prospr_nn::nn::Batch;
+use prospr_nn::optim::{Optimizer, RuleState, UpdateRule};
 
 use crate::Result;
 use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable};
@@ -50,7 +50,7 @@ impl Granularity {
 /// [`ProsPr::inner_decay`] are against that. The paper has neither.
 ///
 /// ```
-/// use prospr_engine::optim::Sgd;
+/// use prospr_nn::optim::Sgd;
 /// use prospr_pruners::ProsPr;
 /// let paper = ProsPr::new(3, Sgd::new(0.1));
 /// let imagenet = ProsPr::new(1024, Sgd::new(0.1)).first_order();

@@ -1,7 +1,7 @@
 //! What all pruners share.
 
-use prospr_engine::nn::{Batch, Mode, Net, cross_entropy, negative_logit};
 use prospr_engine::{Key, Params, Role, Tensor, Tree, tree_dot};
+use prospr_nn::nn::{Batch, Mode, Net, cross_entropy, negative_logit};
 
 use crate::{Error, Result};
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use prospr_engine::nn::{Mode, Network, Summary};
 use prospr_engine::{DType, Device, Params, Role, Tensor, Tree, grad, with_mean_pools};
+use prospr_nn::nn::{Mode, Network, Summary};
 
 use crate::scores::prunable;
 use crate::{Error, Mask, MaskLayer, Result};
@@ -69,7 +69,7 @@ impl Statistics {
         let summary = Summary::of(net, image, &device);
         let layer = |(((name, _, weight), effective), costs): (
             ((&str, _, &Tensor), &MaskLayer),
-            &prospr_engine::nn::Layer,
+            &prospr_nn::nn::Layer,
         )| {
             let n = weight.numel();
             LayerStatistics {

@@ -1,5 +1,6 @@
 //! Whole-system tests, in one binary so that Burn is linked once.
 
+mod baseline;
 mod bench;
 mod bridge;
 mod checks;

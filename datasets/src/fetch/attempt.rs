@@ -190,7 +190,7 @@ impl Task<'_> {
         } else {
             let json = serde_json::to_vec(version).expect("texts and numbers");
             self.forget()?;
-            prospr_engine::write_atomically(&self.version, &json).map_err(Error::from)?;
+            prospr_store::write_atomically(&self.version, &json).map_err(Error::from)?;
         }
         let part = OpenOptions::new()
             .create(true)

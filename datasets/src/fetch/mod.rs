@@ -168,7 +168,7 @@ impl Archive {
             files,
         };
         let json = serde_json::to_vec_pretty(&manifest).expect("texts and numbers");
-        Ok(prospr_engine::write_atomically(
+        Ok(prospr_store::write_atomically(
             &self.manifest(folder),
             &json,
         )?)

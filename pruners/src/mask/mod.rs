@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use prospr_engine::{DType, Device, Params, Role, Tensor, TensorFile, top_k_masks};
+use prospr_engine::{DType, Device, Params, Role, Tensor, top_k_masks};
+use prospr_store::TensorFile;
 
 use crate::{Error, Result};
 

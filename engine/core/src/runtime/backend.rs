@@ -1,0 +1,343 @@
+//! What the executor needs of a Burn backend beyond Burn's own trait.
+
+use burn_backend::ops::FloatTensorOps;
+use burn_backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn_backend::{Backend, TensorData, TensorMetadata};
+use burn_backend::{BoolDType, FloatDType, IntDType};
+use burn_flex::{Flex, FlexTensor};
+use burn_wgpu::{CubeTensor, Wgpu};
+
+use super::Storage;
+use super::kernels::layout::Padding;
+use super::{cpu, wgsl};
+use crate::ir::random::{self, Draw, Law};
+use crate::ir::shape::numel;
+use crate::ir::{Conv, Window};
+use crate::{DType, Precision};
+
+/// A primitive tensor of any kind.
+#[derive(Clone)]
+pub(crate) enum Value<B: Backend> {
+    Float(FloatTensor<B>),
+    Int(IntTensor<B>),
+    Bool(BoolTensor<B>),
+    /// One value for all elements.
+    Fill(f64),
+}
+
+/// A backend that tensors can live on.
+pub(crate) trait Backed: Backend {
+    fn wrap(value: Value<Self>) -> Storage;
+    fn unwrap(storage: &Storage) -> Option<&Value<Self>>;
+    fn take(storage: Storage) -> Option<Value<Self>>;
+
+    /// How the backend stores a logical integer type.
+    fn int_dtype(dtype: DType) -> IntDType;
+    fn same_float_memory(a: &FloatTensor<Self>, b: &FloatTensor<Self>) -> bool;
+    fn same_int_memory(a: &IntTensor<Self>, b: &IntTensor<Self>) -> bool;
+    fn same_bool_memory(a: &BoolTensor<Self>, b: &BoolTensor<Self>) -> bool;
+
+    /// A convolution or one of its gradients; `a` and `b` are its two operands.
+    fn convolve(
+        conv: &Conv,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
+    /// A batched matrix product `[.., m, k] × [.., k, n]`.
+    fn matmul(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
+    /// For each window, the flat index of its first largest pixel.
+    fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
+    /// The pixel of each window that its index picks.
+    fn pool_gather(x: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self>;
+    /// Images of a size whose pixels are the sums of the windows that pick them, in order: the transpose.
+    fn pool_scatter(
+        values: FloatTensor<Self>,
+        indices: IntTensor<Self>,
+        window: &Window,
+        size: [usize; 2],
+    ) -> FloatTensor<Self>;
+    /// `x` between zeros, of this shape; none if there is no kernel for its type.
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>>;
+    /// Zeros of length `size` along `axis`, plus the values at the indices, in order.
+    fn scatter_add(
+        axis: usize,
+        values: FloatTensor<Self>,
+        indices: IntTensor<Self>,
+        size: usize,
+        loop_limit: Option<usize>,
+    ) -> FloatTensor<Self>;
+    /// Draws in f32.
+    fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FloatTensor<Self>;
+
+    fn bool_dtype(device: &Self::Device) -> BoolDType {
+        burn_backend::get_or_init_device_settings::<Self>(device).bool_dtype
+    }
+
+    /// A primitive from row-major bytes.
+    fn from_bytes(
+        bytes: &[u8],
+        shape: &[usize],
+        dtype: DType,
+        device: &Self::Device,
+    ) -> Value<Self> {
+        use crate::Element;
+        let shape = shape.to_vec();
+        match dtype {
+            DType::F64 => Value::Float(Self::float_from_data(
+                TensorData::new(f64::from_bytes(bytes), shape),
+                device,
+            )),
+            DType::F32 => Value::Float(Self::float_from_data(
+                TensorData::new(f32::from_bytes(bytes), shape),
+                device,
+            )),
+            DType::I32 => Value::Int(Self::int_from_data(
+                TensorData::new(i32::from_bytes(bytes), shape),
+                device,
+            )),
+            DType::U8 => {
+                let data = TensorData::new(
+                    bytes.iter().map(|&b| i32::from(b)).collect::<Vec<_>>(),
+                    shape,
+                );
+                Value::Int(Self::int_cast(
+                    Self::int_from_data(data, device),
+                    Self::int_dtype(DType::U8),
+                ))
+            }
+            DType::Bool => {
+                let data = TensorData::new(bool::from_bytes(bytes), shape)
+                    .convert_dtype(Self::bool_dtype(device).into());
+                Value::Bool(Self::bool_from_data(data, device))
+            }
+        }
+    }
+}
+
+pub(crate) fn float_dtype(dtype: DType) -> FloatDType {
+    match dtype {
+        DType::F64 => FloatDType::F64,
+        _ => FloatDType::F32,
+    }
+}
+
+impl<B: Backed> Value<B> {
+    /// Whether both are views of one allocation.
+    pub fn shares_memory(&self, other: &Value<B>) -> bool {
+        match (self, other) {
+            (Value::Float(a), Value::Float(b)) => B::same_float_memory(a, b),
+            (Value::Int(a), Value::Int(b)) => B::same_int_memory(a, b),
+            (Value::Bool(a), Value::Bool(b)) => B::same_bool_memory(a, b),
+            _ => false,
+        }
+    }
+
+    /// Bytes that the elements take on the device.
+    pub fn bytes(&self) -> u64 {
+        let of = |shape: burn_backend::Shape, dtype: burn_backend::DType| {
+            (shape.num_elements() * dtype.size()) as u64
+        };
+        match self {
+            Value::Float(t) => of(t.shape(), t.dtype()),
+            Value::Int(t) => of(t.shape(), t.dtype()),
+            Value::Bool(t) => of(t.shape(), t.dtype()),
+            Value::Fill(_) => 0,
+        }
+    }
+
+    /// Row-major bytes of the logical type.
+    pub fn to_bytes(&self, dtype: DType) -> Result<Vec<u8>, String> {
+        let data = match self {
+            Value::Float(t) => pollster::block_on(B::float_into_data(t.clone())),
+            Value::Int(t) => pollster::block_on(B::int_into_data(t.clone())),
+            Value::Bool(t) => pollster::block_on(B::bool_into_data(t.clone())),
+            Value::Fill(_) => unreachable!("a fill is no primitive"),
+        };
+        let data = data.map_err(|e| format!("{e:?}"))?;
+        let wanted = match dtype {
+            DType::F64 => burn_backend::DType::F64,
+            DType::F32 => burn_backend::DType::F32,
+            DType::I32 => burn_backend::DType::I32,
+            DType::U8 => burn_backend::DType::U8,
+            DType::Bool => burn_backend::DType::Bool(burn_backend::BoolStore::Native),
+        };
+        Ok(data.convert_dtype(wanted).as_bytes().to_vec())
+    }
+}
+
+fn same_flex(a: &FlexTensor, b: &FlexTensor) -> bool {
+    std::ptr::eq(a.bytes().as_ptr(), b.bytes().as_ptr())
+}
+
+impl Backed for Flex {
+    fn wrap(value: Value<Self>) -> Storage {
+        Storage::Cpu(Box::new(value))
+    }
+    fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
+        match storage {
+            Storage::Cpu(value) => Some(value),
+            _ => None,
+        }
+    }
+    fn take(storage: Storage) -> Option<Value<Self>> {
+        match storage {
+            Storage::Cpu(value) => Some(*value),
+            _ => None,
+        }
+    }
+    fn int_dtype(dtype: DType) -> IntDType {
+        if dtype == DType::U8 {
+            IntDType::U8
+        } else {
+            IntDType::I32
+        }
+    }
+    fn same_float_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
+        same_flex(a, b)
+    }
+    fn same_int_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
+        same_flex(a, b)
+    }
+    fn same_bool_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
+        same_flex(a, b)
+    }
+    fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
+        cpu::convolve(conv, a, b)
+    }
+    fn matmul(a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
+        Flex::float_matmul(a, b)
+    }
+    fn max_pool_index(x: FlexTensor, window: &Window) -> FlexTensor {
+        cpu::pool::max_pool_index(&x, window)
+    }
+    fn pool_gather(x: FlexTensor, indices: FlexTensor) -> FlexTensor {
+        cpu::pool::pool_gather(&x, &indices)
+    }
+    fn pool_scatter(
+        values: FlexTensor,
+        indices: FlexTensor,
+        _: &Window,
+        size: [usize; 2],
+    ) -> FlexTensor {
+        cpu::pool::pool_scatter(&values, &indices, size)
+    }
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
+        let pad = |x| cpu::pad::pad(x, padding, shape);
+        match x {
+            Value::Float(x) => pad(x).map(Value::Float),
+            Value::Int(x) => pad(x).map(Value::Int),
+            _ => None,
+        }
+    }
+    fn scatter_add(
+        axis: usize,
+        values: FlexTensor,
+        indices: FlexTensor,
+        size: usize,
+        _: Option<usize>,
+    ) -> FlexTensor {
+        let mut shape = values.shape();
+        shape[axis] = size;
+        let zeros = FlexTensor::zeros(shape, values.dtype());
+        Flex::float_scatter(
+            axis,
+            zeros,
+            indices,
+            values,
+            burn_backend::tensor::IndexingUpdateOp::Add,
+        )
+    }
+    fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FlexTensor {
+        Flex::float_from_data(
+            TensorData::new(random::values(draw, numel(shape)), shape.to_vec()),
+            device,
+        )
+    }
+}
+
+fn same_cube(a: &CubeTensor, b: &CubeTensor) -> bool {
+    a.handle.memory.descriptor().id == b.handle.memory.descriptor().id
+}
+
+impl Backed for Wgpu {
+    fn wrap(value: Value<Self>) -> Storage {
+        Storage::Gpu(Box::new(value))
+    }
+    fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
+        match storage {
+            Storage::Gpu(value) => Some(value),
+            _ => None,
+        }
+    }
+    fn take(storage: Storage) -> Option<Value<Self>> {
+        match storage {
+            Storage::Gpu(value) => Some(*value),
+            _ => None,
+        }
+    }
+    fn int_dtype(_: DType) -> IntDType {
+        IntDType::I32
+    }
+    fn same_float_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
+        same_cube(a, b)
+    }
+    fn same_int_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
+        same_cube(a, b)
+    }
+    fn same_bool_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
+        same_cube(a, b)
+    }
+    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
+        wgsl::convolve(conv, a, b, precision)
+    }
+    fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
+        wgsl::matmul(a, b, precision)
+    }
+    fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
+        wgsl::images::max_pool_index(x, window)
+    }
+    fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
+        wgsl::images::pool_gather(x, indices)
+    }
+    fn pool_scatter(
+        values: CubeTensor,
+        indices: CubeTensor,
+        window: &Window,
+        size: [usize; 2],
+    ) -> CubeTensor {
+        wgsl::images::pool_scatter(values, indices, window, size)
+    }
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
+        let pad = |x: &CubeTensor| wgsl::images::pad(x.clone(), padding, shape);
+        match x {
+            Value::Float(x) => pad(x).map(Value::Float),
+            Value::Int(x) => pad(x).map(Value::Int),
+            Value::Bool(x) => pad(x).map(Value::Bool),
+            Value::Fill(_) => None,
+        }
+    }
+    fn scatter_add(
+        axis: usize,
+        values: CubeTensor,
+        indices: CubeTensor,
+        size: usize,
+        loop_limit: Option<usize>,
+    ) -> CubeTensor {
+        wgsl::scatter_add(axis, values, indices, size, loop_limit)
+    }
+    fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
+        match draw.law {
+            Law::Uniform => wgsl::uniform(draw.key, shape, device),
+            // Logarithms and cosines differ between drivers; the host's do not.
+            Law::Normal => Wgpu::float_from_data(
+                TensorData::new(random::values(draw, numel(shape)), shape.to_vec()),
+                device,
+            ),
+        }
+    }
+}

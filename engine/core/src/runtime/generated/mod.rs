@@ -1,0 +1,282 @@
+//! Programs on GPUs: kernels that are generated, compiled once and launched with parameters.
+
+mod functions;
+mod shapes;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::sync::OnceLock;
+
+use burn_backend::cubecl::Device as CubeDevice;
+use burn_backend::{DType as BurnDType, TensorMetadata};
+use burn_wgpu::{CubeTensor, KernelSource, SourceTemplate, Wgpu, into_contiguous};
+use cubecl::prelude::{ExecutionMode, KernelId};
+use cubecl::server::Handle;
+use std::sync::Arc;
+
+use super::device::Class;
+use super::wgsl;
+use super::{Backed, Value};
+use crate::DType;
+use crate::ir::program::{Input, Instr, Loops, Output, Program};
+use crate::ir::shape::{numel, physical, strides};
+use text::{Shape, Text, Width};
+
+/// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is
+/// read once.
+const RUN: usize = 16;
+/// Elements, or fours of them, that one invocation adds up.
+const SERIAL: usize = 1024;
+/// Invocations of a workgroup on a GPU.
+const WORKGROUP: usize = 256;
+/// Invocations of a workgroup on a software rasterizer.
+const NARROW: usize = 32;
+/// Workgroups that keep a large GPU busy.
+const BUSY: usize = 1024;
+
+/// A program that is ready to be launched on contiguous inputs.
+pub(crate) struct Compiled {
+    source: Arc<str>,
+    words: Vec<u32>,
+    params: OnceLock<Handle>,
+    groups: usize,
+    workgroup: usize,
+    outputs: Vec<Output>,
+    splits: usize,
+    /// Adds up partial sums.
+    second: Option<Box<Compiled>>,
+}
+
+impl Compiled {
+    /// For inputs of these shapes, on a device of this class.
+    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> Compiled {
+        let own: Vec<Vec<usize>> = shapes
+            .iter()
+            .enumerate()
+            .map(|(i, shape)| program.strides(i, &strides(shape)))
+            .collect();
+        let (loops, width) = grouped(program, Loops::new(program, &own), class);
+        let software = class != Class::Gpu;
+        let workgroup = if software { NARROW } else { WORKGROUP };
+        let shape = shape(program, &loops, software);
+        let Text {
+            source,
+            words,
+            tasks,
+            splits,
+        } = text::write(program, &loops, width, shape, workgroup);
+        let groups = match shape {
+            Shape::Tree { .. } => tasks,
+            _ => tasks.div_ceil(workgroup),
+        };
+        let second = (splits > 1).then(|| {
+            let outputs: Vec<usize> = program.outputs.iter().map(|o| numel(&o.shape)).collect();
+            let adder = adder(program, splits, outputs[0]);
+            let shape = [splits, outputs[0]];
+            Box::new(Compiled::new(
+                &adder,
+                &vec![&shape[..]; outputs.len()],
+                class,
+            ))
+        });
+        Compiled {
+            source: source.into(),
+            words,
+            params: OnceLock::new(),
+            groups,
+            workgroup,
+            outputs: program.outputs.clone(),
+            splits,
+            second,
+        }
+    }
+
+    /// The outputs' values.
+    pub fn run(
+        &self,
+        inputs: Vec<Value<Wgpu>>,
+        device: &CubeDevice,
+    ) -> Result<Vec<Value<Wgpu>>, String> {
+        let inputs: Vec<CubeTensor> = inputs
+            .into_iter()
+            .map(|value| match value {
+                Value::Float(t) | Value::Int(t) | Value::Bool(t) => into_contiguous(t),
+                Value::Fill(_) => unreachable!("inputs are dense"),
+            })
+            .collect();
+        let client = device.client();
+        let bool_dtype: BurnDType = Wgpu::bool_dtype(device).into();
+        let outputs: Vec<CubeTensor> = self
+            .outputs
+            .iter()
+            .map(|o| {
+                let mut shape = physical(&o.shape);
+                if self.splits > 1 {
+                    shape = vec![self.splits, numel(&o.shape)];
+                }
+                let dtype = if o.dtype == DType::Bool {
+                    bool_dtype
+                } else {
+                    BurnDType::F32
+                };
+                wgsl::output(&client, device, &shape, dtype)
+            })
+            .collect();
+        if self.groups > 0 {
+            let params = self
+                .params
+                .get_or_init(|| client.create_from_slice(bytemuck::cast_slice(&self.words)));
+            let buffers = inputs
+                .iter()
+                .chain(&outputs)
+                .map(|t| &t.handle)
+                .chain([params]);
+            let source = Source(self.source.clone());
+            wgsl::launch_generated(
+                &client,
+                source,
+                self.workgroup as u32,
+                self.groups as u64,
+                buffers,
+            );
+        }
+        let values = outputs
+            .into_iter()
+            .zip(&self.outputs)
+            .map(|(t, o)| match o.dtype {
+                DType::Bool => Value::Bool(t),
+                _ => Value::Float(t),
+            });
+        match &self.second {
+            None => Ok(values.collect()),
+            Some(second) => second.run(values.collect(), device).map(|values| {
+                let shaped = values
+                    .into_iter()
+                    .zip(&self.outputs)
+                    .map(|(value, o)| match value {
+                        Value::Float(t) => Value::Float(reshaped(t, &physical(&o.shape))),
+                        other => other,
+                    });
+                shaped.collect()
+            }),
+        }
+    }
+
+    /// Kernels that a run launches.
+    pub fn launches(&self) -> usize {
+        1 + self.second.as_ref().map_or(0, |s| s.launches())
+    }
+}
+
+fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
+    let shape = burn_backend::Shape::from(shape.to_vec());
+    debug_assert_eq!(t.shape().num_elements(), shape.num_elements());
+    CubeTensor::new_contiguous(
+        t.client.clone(),
+        t.device.clone(),
+        shape,
+        t.handle.clone(),
+        t.dtype,
+    )
+}
+
+/// Loops over as many neighbours at a time as the device reads with one instruction.
+fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
+    let sums_along = loops.summed.last() == Some(&true);
+    let floats = program.inputs.iter().all(|input| input.dtype == DType::F32);
+    if class == (Class::Software { wide: true }) && sums_along && floats {
+        // Reading 64 bits costs a software rasterizer no more than reading 32.
+        if let Some(groups) = loops.in_groups(8) {
+            return (groups, Width::Eight);
+        }
+    }
+    match loops.in_groups(4) {
+        Some(groups) => (groups, Width::Four),
+        None => (loops, Width::One),
+    }
+}
+
+/// How the work is divided: a function of the shapes and the device's class alone.
+fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
+    let size = |axes: &[usize]| axes.iter().map(|&a| loops.sizes[a]).product::<usize>();
+    let inner = *loops.sizes.last().expect("there is an axis");
+    let (kept, rows) = (size(&loops.outer(false)), size(&loops.outer(true)));
+    if !program.is_reduction() {
+        let run = if software { RUN } else { 1 };
+        return Shape::Store { run };
+    }
+    match (loops.summed.last() == Some(&true), software) {
+        (true, true) => Shape::Serial {
+            rows: (SERIAL / inner.max(1)).max(1),
+            part: inner.clamp(1, SERIAL),
+        },
+        (true, false) => {
+            let count = rows * inner;
+            let splits = BUSY
+                .div_ceil(kept.max(1))
+                .min(count.div_ceil(8 * WORKGROUP))
+                .max(1);
+            Shape::Tree {
+                each: count.div_ceil(splits).max(1),
+            }
+        }
+        (false, _) => {
+            let wanted = if software {
+                1
+            } else {
+                (BUSY * 64).div_ceil((kept * inner).max(1))
+            };
+            let splits = wanted
+                .min(rows.div_ceil(16))
+                .max(rows.div_ceil(SERIAL))
+                .max(1);
+            Shape::Column {
+                rows: rows.div_ceil(splits).max(1),
+            }
+        }
+    }
+}
+
+/// The program that adds up partial sums `[splits, count]` of each output.
+fn adder(program: &Program, splits: usize, count: usize) -> Program {
+    let outputs = program.outputs.len();
+    Program {
+        float: program.float,
+        domain: vec![splits, count],
+        summed: vec![true, false],
+        inputs: vec![
+            Input {
+                dtype: DType::F32,
+                axes: vec![Some(0), Some(1)],
+            };
+            outputs
+        ],
+        code: (0..outputs).map(Instr::Load).collect(),
+        outputs: (0..outputs)
+            .map(|register| Output {
+                register,
+                dtype: DType::F32,
+                shape: vec![1, count],
+            })
+            .collect(),
+    }
+}
+
+#[derive(Clone)]
+struct Source(Arc<str>);
+
+impl KernelSource for Source {
+    fn source(&self) -> SourceTemplate {
+        SourceTemplate::new(self.0.to_string())
+    }
+    fn id(&self) -> KernelId {
+        // Unchecked: indices are within bounds by construction, and loops end.
+        KernelId::new::<Self>()
+            .mode(ExecutionMode::Unchecked)
+            .info(self.0.clone())
+    }
+    fn lang(&self) -> &'static str {
+        "wgsl"
+    }
+}

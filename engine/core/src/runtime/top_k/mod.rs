@@ -1,0 +1,55 @@
+//! The largest of many scores, exactly, where they are: a radix select.
+//!
+//! Scores become unsigned keys of the same order. Their digits are counted, the highest first, and the digit that holds
+//! the k-th largest is fixed, until the k-th largest key is known. Scores above it stay, and as many at it as there is
+//! room for, the first ones. On a GPU nothing comes to the host.
+
+mod cpu;
+mod gpu;
+
+use burn_backend::TensorMetadata;
+use burn_flex::{Flex, FlexDevice, FlexTensor};
+use burn_wgpu::{CubeTensor, Wgpu};
+
+use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args};
+
+/// For each buffer of float scores a Bool buffer that is true at the `k` largest of all elements together, where
+/// `0 < k <` the number of elements. Everything stays on the device.
+pub(crate) fn top_k(
+    metas: &[&Meta],
+    scores: Vec<Buffer>,
+    k: usize,
+    device: &Device,
+) -> Vec<Buffer> {
+    match device.kind() {
+        DeviceKind::Cpu => {
+            let scores: Vec<FlexTensor> = floats::<Flex>(metas, scores, &FlexDevice);
+            track::<Flex>(cpu::masks(&scores, k), device)
+        }
+        DeviceKind::Gpu(gpu) => {
+            let scores: Vec<CubeTensor> = floats::<Wgpu>(metas, scores, &gpu.burn);
+            track::<Wgpu>(gpu::masks(scores, k), device)
+        }
+    }
+}
+
+fn floats<B: Backed>(
+    metas: &[&Meta],
+    scores: Vec<Buffer>,
+    place: &B::Device,
+) -> Vec<B::FloatTensorPrimitive> {
+    let float = |value: Value<B>| match value {
+        Value::Float(value) => value,
+        _ => unreachable!("a float tensor has a float value"),
+    };
+    let args = args::<B>(metas, scores, place).into_iter();
+    args.map(|arg| float(arg.dense())).collect()
+}
+
+fn track<B: Backed>(masks: Vec<B::BoolTensorPrimitive>, device: &Device) -> Vec<Buffer> {
+    let track = |mask: B::BoolTensorPrimitive| {
+        debug_assert!(matches!(mask.dtype(), burn_backend::DType::Bool(_)));
+        Buffer::track::<B>(Value::Bool(mask), device, &[])
+    };
+    masks.into_iter().map(track).collect()
+}

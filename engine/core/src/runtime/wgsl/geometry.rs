@@ -1,0 +1,149 @@
+//! A convolution as products of weights with gathered pixels.
+//!
+//! The input gradient of a strided convolution falls into phases: the input pixels `(s·t + a, s·u + b)` of one
+//! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these.
+
+use crate::ir::{Conv, ConvKind};
+
+/// A tap of a window: which pixel it looks at, from `step` times the output pixel on, and its place in the weight.
+#[derive(Clone, Copy)]
+pub(super) struct Tap {
+    pub row: i64,
+    pub column: i64,
+    pub index: usize,
+}
+
+/// A grid of output pixels that see the same taps.
+pub(super) struct Pass {
+    pub grid: [usize; 2],
+    pub step: [usize; 2],
+    pub taps: Vec<Tap>,
+    /// Where the grid's pixels lie in an output image.
+    pub base: usize,
+    pub line: usize,
+    pub column: usize,
+}
+
+/// What a convolution multiplies, in one group.
+pub(super) struct Geometry {
+    pub images: usize,
+    pub groups: usize,
+    /// Channels of the result, and channels that are summed over.
+    pub rows: usize,
+    pub channels: usize,
+    /// Of the images that are gathered from, and of the result.
+    pub size: [usize; 2],
+    pub out_size: [usize; 2],
+    /// Taps of the weight, and the weight's strides.
+    pub taps: usize,
+    pub w_group: usize,
+    pub w_row: usize,
+    pub w_channel: usize,
+    pub passes: Vec<Pass>,
+}
+
+impl Pass {
+    pub fn pixels(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+
+    /// Whether it covers an output image in order.
+    pub fn in_one_piece(&self) -> bool {
+        self.column == 1 && self.line == self.grid[1]
+    }
+}
+
+impl Geometry {
+    /// The weight gradient's is the forward's: its rows are the output's channels.
+    pub fn of(conv: &Conv) -> Geometry {
+        let o = conv.options;
+        let (outs, ins) = (conv.w[0] / o.groups, conv.w[1]);
+        let taps = conv.w[2] * conv.w[3];
+        let (x, y) = ([conv.x[2], conv.x[3]], [conv.y[2], conv.y[3]]);
+        let common = Geometry {
+            images: conv.x[0],
+            groups: o.groups,
+            rows: outs,
+            channels: ins,
+            size: x,
+            out_size: y,
+            taps,
+            w_group: outs * ins * taps,
+            w_row: ins * taps,
+            w_channel: taps,
+            passes: Vec::new(),
+        };
+        match conv.kind {
+            ConvKind::Forward | ConvKind::WeightGrad => Geometry {
+                passes: vec![forward(conv)],
+                ..common
+            },
+            ConvKind::InputGrad => Geometry {
+                rows: ins,
+                channels: outs,
+                size: y,
+                out_size: x,
+                w_row: taps,
+                w_channel: ins * taps,
+                passes: phases(conv),
+                ..common
+            },
+        }
+    }
+}
+
+fn forward(conv: &Conv) -> Pass {
+    let o = conv.options;
+    let place = |k: usize, i: usize| (k * o.dilation[i]) as i64 - o.padding[i] as i64;
+    let taps = (0..conv.w[2] * conv.w[3])
+        .map(|index| Tap {
+            row: place(index / conv.w[3], 0),
+            column: place(index % conv.w[3], 1),
+            index,
+        })
+        .collect();
+    Pass {
+        grid: [conv.y[2], conv.y[3]],
+        step: o.stride,
+        taps,
+        base: 0,
+        line: conv.y[3],
+        column: 1,
+    }
+}
+
+fn phases(conv: &Conv) -> Vec<Pass> {
+    let (o, width) = (conv.options, conv.x[3]);
+    // Input row s·t + a is seen through tap k by output row t + (a + padding − k·dilation) / s, if that is whole.
+    let place = |phase: usize, k: usize, i: usize| {
+        let distance = (phase + o.padding[i]) as i64 - (k * o.dilation[i]) as i64;
+        let step = o.stride[i] as i64;
+        (distance % step == 0).then_some(distance / step)
+    };
+    let mut passes = Vec::new();
+    for a in 0..o.stride[0].min(conv.x[2]) {
+        for b in 0..o.stride[1].min(width) {
+            let taps = (0..conv.w[2] * conv.w[3])
+                .filter_map(|index| {
+                    Some(Tap {
+                        row: place(a, index / conv.w[3], 0)?,
+                        column: place(b, index % conv.w[3], 1)?,
+                        index,
+                    })
+                })
+                .collect();
+            passes.push(Pass {
+                grid: [
+                    (conv.x[2] - a).div_ceil(o.stride[0]),
+                    (width - b).div_ceil(o.stride[1]),
+                ],
+                step: [1, 1],
+                taps,
+                base: a * width + b,
+                line: o.stride[0] * width,
+                column: o.stride[1],
+            });
+        }
+    }
+    passes
+}

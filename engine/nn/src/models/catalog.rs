@@ -1,0 +1,354 @@
+//! All networks by name.
+
+use std::sync::Arc;
+
+use super::{LeNet5, Mlp, ResNet, Shortcut, UNet, Vgg, VggLayer};
+use crate::nn::Net;
+use prospr_engine::{Error, Result};
+
+/// A network, or a family of networks, that has a name.
+#[derive(Debug)]
+pub struct Model {
+    /// What stands before the colon, if there is one.
+    pub name: &'static str,
+    /// What stands after the name, for messages; brackets where it may be left out.
+    pub arguments: &'static str,
+    /// One network of the family, by its name in full.
+    pub example: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// The images that it is usually for.
+    pub image: [usize; 3],
+    /// How many classes those have.
+    pub classes: usize,
+    build: Build,
+}
+
+/// The network of arguments, for images `[c, h, w]` of so many classes; or why there is none.
+type Build = fn(&str, [usize; 3], usize) -> Result<Net, String>;
+
+/// Every network.
+pub const MODELS: &[Model] = &[
+    small("lenet-5", "Caffe's LeNet-5", [1, 28, 28], lenet5),
+    small(
+        "lenet-300-100",
+        "two hidden linear layers",
+        [1, 28, 28],
+        |_, image, classes| {
+            Ok(Arc::new(Mlp::lenet_300_100(
+                image.iter().product(),
+                classes,
+            )))
+        },
+    ),
+    small("resnet-20", "option A shortcuts", CIFAR, |_, i, k| {
+        Ok(resnet(ResNet::resnet20(k), i))
+    }),
+    small("resnet-20-b", "option B shortcuts", CIFAR, |_, i, k| {
+        let shortcut = Shortcut::Project;
+        Ok(resnet(
+            ResNet {
+                shortcut,
+                ..ResNet::resnet20(k)
+            },
+            i,
+        ))
+    }),
+    small("resnet-18", SIZED_STEM, CIFAR, |_, i, k| {
+        Ok(resnet(sized(ResNet::resnet18(k), ResNet::imagenet, i), i))
+    }),
+    small("resnet-50", SIZED_STEM, CIFAR, |_, i, k| {
+        Ok(resnet(sized(ResNet::resnet50(k), ResNet::imagenet, i), i))
+    }),
+    small("vgg-16", SIZED_HEAD, CIFAR, |_, i, k| {
+        vgg(sized(Vgg::vgg16(k), Vgg::imagenet, i), i)
+    }),
+    small("vgg-19", SIZED_HEAD, CIFAR, |_, i, k| {
+        vgg(sized(Vgg::vgg19(k), Vgg::imagenet, i), i)
+    }),
+    large("resnet-18-imagenet", "torchvision's resnet18", |_, i, k| {
+        Ok(resnet(ResNet::resnet18(k).imagenet(), i))
+    }),
+    large("resnet-50-imagenet", "torchvision's resnet50", |_, i, k| {
+        Ok(resnet(ResNet::resnet50(k).imagenet(), i))
+    }),
+    large("vgg-16-imagenet", "torchvision's vgg16_bn", |_, i, k| {
+        vgg(Vgg::vgg16(k).imagenet(), i)
+    }),
+    large("vgg-19-imagenet", "torchvision's vgg19_bn", |_, i, k| {
+        vgg(Vgg::vgg19(k).imagenet(), i)
+    }),
+    Model {
+        name: "unet",
+        arguments: "[:BASE,DEPTH]",
+        example: "unet",
+        about: "logits for each pixel; 64 channels first and 4 halvings unless given",
+        image: [1, 256, 256],
+        classes: 2,
+        build: unet,
+    },
+    Model {
+        name: "vgg",
+        arguments: ":LAYERS",
+        example: "vgg:64,M,128,M",
+        about: "3×3 convolutions (5×5: 64k5) with batch norm, max pools (M), global average, linear",
+        image: CIFAR,
+        classes: 10,
+        build: |layers, image, classes| {
+            let layers: Result<Vec<VggLayer>, String> = layers.split(',').map(str::parse).collect();
+            vgg(Vgg::new(layers?, classes), image)
+        },
+    },
+    Model {
+        name: "mlp",
+        arguments: ":HIDDEN",
+        example: "mlp:300,100",
+        about: "linear layers with ReLU between them",
+        image: [1, 28, 28],
+        classes: 10,
+        build: |hidden, image, classes| {
+            Ok(Arc::new(Mlp {
+                inputs: image.iter().product(),
+                hidden: sizes(hidden)?,
+                classes,
+            }))
+        },
+    },
+];
+
+const CIFAR: [usize; 3] = [3, 32, 32];
+/// ProsPr changes networks for images up to this side: CIFAR's and Tiny ImageNet's.
+const SMALL: usize = 64;
+const SIZED_STEM: &str = "3×3 stem for images up to 64 pixels, torchvision's above";
+const SIZED_HEAD: &str =
+    "batch norm; one linear layer for images up to 64 pixels, torchvision's three above";
+
+const fn small(name: &'static str, about: &'static str, image: [usize; 3], build: Build) -> Model {
+    Model {
+        name,
+        arguments: "",
+        example: name,
+        about,
+        image,
+        classes: 10,
+        build,
+    }
+}
+
+const fn large(name: &'static str, about: &'static str, build: Build) -> Model {
+    Model {
+        classes: 1000,
+        ..small(name, about, [3, 224, 224], build)
+    }
+}
+
+/// The network of a name for images `[c, h, w]`: a name of [`MODELS`], with a colon and arguments for a family.
+///
+/// # Errors
+/// [`Error::Model`] if there is no such network, or it does not take such images.
+///
+/// ```
+/// use prospr_nn::models;
+/// assert!(models::by_name("lenet-5", [1, 28, 28], 10).is_ok());
+/// assert!(models::by_name("vgg:64,M,128", [3, 32, 32], 10).is_ok());
+/// assert!(models::by_name("lenet-6", [1, 28, 28], 10).is_err());
+/// ```
+pub fn by_name(name: &str, image: [usize; 3], classes: usize) -> Result<Net> {
+    let model = Model::of(name)?;
+    let (_, arguments) = name.split_once(':').unwrap_or((name, ""));
+    let net = match image.contains(&0) || classes == 0 {
+        true => Err(format!(
+            "images of {} and {classes} classes are none",
+            text(image)
+        )),
+        false => (model.build)(arguments, image, classes),
+    };
+    net.map_err(|reason| wrong(name, reason))
+}
+
+impl Model {
+    /// The entry of a name, which may have arguments.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with all names if there is none.
+    pub fn of(name: &str) -> Result<&'static Model> {
+        let (family, arguments) = match name.split_once(':') {
+            Some((family, _)) => (family, true),
+            None => (name, false),
+        };
+        let Some(model) = MODELS.iter().find(|model| model.name == family) else {
+            let known: Vec<String> = MODELS
+                .iter()
+                .map(|model| format!("{}{}", model.name, model.arguments))
+                .collect();
+            return Err(wrong(name, format!("there are {}", known.join(", "))));
+        };
+        if arguments && model.arguments.is_empty() {
+            let reason = format!("write {family}; it takes no arguments");
+            return Err(wrong(name, reason));
+        }
+        Ok(model)
+    }
+}
+
+fn wrong(requested: &str, reason: String) -> Error {
+    let requested = requested.to_string();
+    Error::Model { requested, reason }
+}
+
+fn text([c, h, w]: [usize; 3]) -> String {
+    format!("{c} × {h} × {w}")
+}
+
+/// The network for small images, or the one for large images made of it.
+fn sized<N>(net: N, large: fn(N) -> N, [_, h, w]: [usize; 3]) -> N {
+    if h.max(w) <= SMALL { net } else { large(net) }
+}
+
+/// Numbers above zero.
+fn sizes(text: &str) -> Result<Vec<usize>, String> {
+    let size = |part: &str| match part.parse() {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err(format!("`{part}` is no size; write numbers with commas")),
+    };
+    text.split(',').map(size).collect()
+}
+
+fn lenet5(_: &str, image: [usize; 3], classes: usize) -> Result<Net, String> {
+    match image {
+        [1, 28, 28] => Ok(Arc::new(LeNet5 { classes })),
+        _ => Err(format!(
+            "it takes images of 1 × 28 × 28, the data's are {}",
+            text(image)
+        )),
+    }
+}
+
+fn resnet(net: ResNet, [channels, ..]: [usize; 3]) -> Net {
+    Arc::new(ResNet { channels, ..net })
+}
+
+fn vgg(net: Vgg, image: [usize; 3]) -> Result<Net, String> {
+    let [channels, h, w] = image;
+    let pools = net.layers.iter().filter(|&&l| l == VggLayer::Pool).count();
+    if h.min(w).checked_shr(pools as u32).unwrap_or(0) == 0 {
+        return Err(format!(
+            "its {pools} pools halve images of {} to nothing",
+            text(image)
+        ));
+    }
+    Ok(Arc::new(Vgg { channels, ..net }))
+}
+
+fn unet(arguments: &str, image: [usize; 3], classes: usize) -> Result<Net, String> {
+    let usual = UNet::new(image[0], classes);
+    let (base, depth) = match arguments {
+        "" => (usual.base, usual.depth),
+        _ => match sizes(arguments)?[..] {
+            [base, depth] => (base, depth),
+            _ => return Err(format!("`{arguments}` is not BASE,DEPTH, such as 64,4")),
+        },
+    };
+    let fits = |side: usize| side.trailing_zeros() as usize >= depth;
+    if !fits(image[1]) || !fits(image[2]) {
+        return Err(format!(
+            "it halves images {depth} times, which those of {} do not allow",
+            text(image)
+        ));
+    }
+    Ok(Arc::new(UNet {
+        base,
+        depth,
+        ..usual
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Summary;
+    use prospr_engine::{DType, Device, Key};
+
+    /// Torchvision's, and ProsPr's for small images.
+    #[test]
+    fn parameters_are_counted_as_published() {
+        let counts = [
+            ("lenet-5", [1, 28, 28], 10, 431_080),
+            ("lenet-300-100", [1, 28, 28], 10, 266_610),
+            ("mlp:300,100", [1, 28, 28], 10, 266_610),
+            ("resnet-20", CIFAR, 10, 269_722),
+            ("resnet-20-b", CIFAR, 10, 272_474),
+            ("resnet-18", CIFAR, 10, 11_173_962),
+            ("resnet-18", CIFAR, 100, 11_220_132),
+            ("resnet-18", [3, 64, 64], 200, 11_271_432),
+            ("resnet-18", [3, 224, 224], 1000, 11_689_512),
+            ("resnet-18-imagenet", CIFAR, 1000, 11_689_512),
+            ("resnet-50", CIFAR, 10, 23_520_842),
+            ("resnet-50", [3, 224, 224], 1000, 25_557_032),
+            ("resnet-50-imagenet", CIFAR, 1000, 25_557_032),
+            ("vgg-16", CIFAR, 10, 14_728_266),
+            ("vgg-16", [3, 224, 224], 1000, 138_365_992),
+            ("vgg-16-imagenet", CIFAR, 1000, 138_365_992),
+            ("vgg-19", CIFAR, 10, 20_040_522),
+            ("vgg-19", CIFAR, 100, 20_086_692),
+            ("vgg-19", [3, 64, 64], 200, 20_137_992),
+            ("vgg-19-imagenet", [3, 224, 224], 1000, 143_678_248),
+            ("unet", [1, 256, 256], 2, 31_036_546),
+            ("unet", [3, 256, 256], 2, 31_037_698),
+        ];
+        for (name, image, classes, expected) in counts {
+            let net = by_name(name, image, classes).unwrap();
+            let (params, _) = net.init(Key::new(0), DType::F32, &Device::cpu());
+            assert_eq!(params.numel(), expected, "{name}, {classes} classes");
+        }
+    }
+
+    /// Multiply-accumulates that fvcore and torchvision publish.
+    #[test]
+    fn flops_are_counted_as_published() {
+        for (name, macs) in [
+            ("resnet-18-imagenet", 1_814_073_344),
+            ("resnet-50-imagenet", 4_089_184_256),
+            ("vgg-16-imagenet", 15_470_264_320),
+        ] {
+            let image = [3, 224, 224];
+            let net = by_name(name, image, 1000).unwrap();
+            let summary = Summary::of(&*net, image, &Device::cpu());
+            assert_eq!(summary.flops, 2 * macs, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_network_of_its_images() {
+        for model in MODELS {
+            assert!(model.example.starts_with(model.name));
+            let net = by_name(model.example, model.image, model.classes).unwrap();
+            let summary = Summary::of(&*net, model.image, &Device::cpu());
+            assert_eq!(summary.output[0], model.classes, "{}", model.name);
+            let layers: u64 = summary.layers.iter().map(|layer| layer.flops).sum();
+            assert_eq!(layers, summary.flops, "{}", model.name);
+            assert!(summary.step_flops < 3 * summary.flops);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_says_why() {
+        for (name, image, reason) in [
+            ("lenet-6", CIFAR, "lenet-5, lenet-300-100"),
+            ("lenet-6", CIFAR, "unet[:BASE,DEPTH], vgg:LAYERS"),
+            ("lenet-5", CIFAR, "images of 1 × 28 × 28"),
+            ("resnet-20:5", CIFAR, "no arguments"),
+            ("resnet-20", [3, 0, 32], "are none"),
+            ("vgg-16", [1, 28, 28], "5 pools"),
+            ("vgg", CIFAR, "`` is no layer"),
+            ("vgg:8,x", CIFAR, "`x` is no layer"),
+            ("mlp:", CIFAR, "`` is no size"),
+            ("mlp:3,0", CIFAR, "`0` is no size"),
+            ("unet:8", CIFAR, "BASE,DEPTH"),
+            ("unet:8,6", CIFAR, "halves images 6 times"),
+        ] {
+            let error = by_name(name, image, 10).err().unwrap().to_string();
+            assert!(error.contains(reason), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! VGG-like networks: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
+//! recognition", ICLR 2015, with batch norm or without; for large images as in torchvision, for small ones with a single
+//! linear classifier.
+
+mod layer;
+
+use std::fmt;
+
+pub use layer::VggLayer;
+
+use super::build::{self, Bias, Builder};
+use crate::nn::init::Init;
+use crate::nn::{self, Mode, Network, batch_norm_layer};
+use prospr_engine::{ConvOptions, DType, Device, Key, Params, PoolOptions, Tensor};
+
+/// How pixels are pooled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// The largest.
+    Max,
+    /// The mean.
+    Average,
+}
+
+/// What follows the feature extractor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Head {
+    /// A linear layer on the mean of each channel.
+    GlobalAverage,
+    /// A linear layer on all pixels of all channels.
+    Flatten {
+        /// How many pixels are left after the last layer.
+        pixels: usize,
+    },
+    /// torchvision's: adaptive average pooling to 7×7 pixels and three linear layers, with ReLU and dropout after each
+    /// of the first two; `classifier.0`, `classifier.3` and `classifier.6`.
+    Hidden {
+        /// Size of the hidden layers; 4096 there.
+        width: usize,
+        /// Probability of dropping a value; 0.5 there.
+        dropout: f64,
+    },
+}
+
+/// Convolutions and pools in a row, then a classifier.
+///
+/// Names are those of a PyTorch `Sequential` in which each convolution, batch norm, ReLU and pool takes an index:
+/// `features.0.weight`, `features.1.running_mean`, …, and `classifier.weight`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vgg {
+    /// Channels of the images.
+    pub channels: usize,
+    /// The feature extractor.
+    pub layers: Vec<VggLayer>,
+    /// Whether a batch norm follows each convolution.
+    pub batch_norm: bool,
+    /// Whether convolutions have biases.
+    pub conv_bias: bool,
+    /// Whether linear layers have one.
+    pub linear_bias: bool,
+    /// How the pools pool.
+    pub pool: PoolKind,
+    /// The classifier.
+    pub head: Head,
+    /// Number of classes.
+    pub classes: usize,
+    /// What stands before the index in the names of the layers.
+    pub prefix: String,
+    /// Name of the classifier.
+    pub classifier: String,
+}
+
+/// The layers of VGG-16 and VGG-19: how many convolutions stand before each of the five pools.
+fn published(convs: [usize; 5]) -> Vec<VggLayer> {
+    let stage = |(convs, channels)| {
+        let conv = VggLayer::Conv {
+            channels,
+            kernel: 3,
+        };
+        std::iter::repeat_n(conv, convs).chain([VggLayer::Pool])
+    };
+    let widths = [64, 128, 256, 512, 512];
+    convs.into_iter().zip(widths).flat_map(stage).collect()
+}
+
+impl Vgg {
+    /// For small colour images: batch norm, biases, max pools and global average pooling.
+    pub fn new(layers: Vec<VggLayer>, classes: usize) -> Vgg {
+        Vgg {
+            channels: 3,
+            layers,
+            batch_norm: true,
+            conv_bias: true,
+            linear_bias: true,
+            pool: PoolKind::Max,
+            head: Head::GlobalAverage,
+            classes,
+            prefix: "features.".into(),
+            classifier: "classifier".into(),
+        }
+    }
+
+    /// VGG-16 (configuration D) for small images: 14,728,266 parameters at ten classes.
+    pub fn vgg16(classes: usize) -> Vgg {
+        Vgg::new(published([2, 2, 3, 3, 3]), classes)
+    }
+
+    /// VGG-19 (configuration E) for small images: 20,040,522 parameters at ten classes.
+    pub fn vgg19(classes: usize) -> Vgg {
+        Vgg::new(published([2, 2, 4, 4, 4]), classes)
+    }
+
+    /// With torchvision's classifier, as `vgg16_bn` and `vgg19_bn`: 138,365,992 and 143,678,248 parameters at 1,000
+    /// classes.
+    pub fn imagenet(self) -> Vgg {
+        let head = Head::Hidden {
+            width: 4096,
+            dropout: 0.5,
+        };
+        Vgg { head, ..self }
+    }
+
+    /// Each layer with the index of its first module.
+    fn indexed(&self) -> impl Iterator<Item = (usize, VggLayer)> {
+        let conv = 2 + usize::from(self.batch_norm);
+        self.layers.iter().scan(0, move |next, &layer| {
+            let at = *next;
+            *next += if layer == VggLayer::Pool { 1 } else { conv };
+            Some((at, layer))
+        })
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("{}{index}", self.prefix)
+    }
+
+    /// Names of the linear layers. ReLU and dropout have an index too.
+    fn linear_names(&self) -> Vec<String> {
+        let name = &self.classifier;
+        match self.head {
+            Head::Hidden { .. } => [0, 3, 6].map(|i| format!("{name}.{i}")).into(),
+            _ => vec![name.clone()],
+        }
+    }
+}
+
+impl Network for Vgg {
+    /// As torchvision: convolutions Kaiming normal with fan-out, linear weights normal with standard deviation 0.01,
+    /// biases zero.
+    fn init(&self, key: Key, dtype: DType, device: &Device) -> (Params, Params) {
+        let mut build = Builder::new(key, dtype, device);
+        let bias = |has| if has { Bias::Zero } else { Bias::None };
+        let mut channels = self.channels;
+        for (at, conv) in self.indexed() {
+            let VggLayer::Conv {
+                channels: out,
+                kernel,
+            } = conv
+            else {
+                continue;
+            };
+            let (shape, init) = (
+                [out, channels, kernel, kernel],
+                Init::KAIMING_NORMAL_FAN_OUT,
+            );
+            build.layer(&self.name(at), &shape, init, bias(self.conv_bias));
+            if self.batch_norm {
+                build.norm(&self.name(at + 1), out);
+            }
+            channels = out;
+        }
+        let linear = match self.head {
+            Head::GlobalAverage => vec![channels],
+            Head::Flatten { pixels } => vec![channels * pixels],
+            Head::Hidden { width, .. } => vec![channels * 7 * 7, width, width],
+        };
+        let outputs = linear.iter().skip(1).chain([&self.classes]);
+        for ((name, &from), &to) in self.linear_names().iter().zip(&linear).zip(outputs) {
+            let bias = bias(self.linear_bias);
+            build.layer(name, &[to, from], Init::Normal(0.01), bias);
+        }
+        build.done()
+    }
+
+    fn apply(
+        &self,
+        params: &Params,
+        state: &Params,
+        images: &Tensor,
+        mode: Mode,
+    ) -> (Tensor, Params) {
+        let (mut x, mut next) = (images.clone(), state.clone());
+        for (at, layer) in self.indexed() {
+            x = match (layer, self.pool) {
+                (VggLayer::Pool, PoolKind::Max) => x.max_pool2d(PoolOptions::new(2)),
+                (VggLayer::Pool, PoolKind::Average) => x.avg_pool2d(PoolOptions::new(2)),
+                (VggLayer::Conv { kernel, .. }, _) => {
+                    let same = ConvOptions::default().padding(kernel / 2);
+                    let (weight, bias) = build::layer(params, &self.name(at));
+                    let mut y = nn::conv2d(&x, weight, bias, same);
+                    if self.batch_norm {
+                        let name = self.name(at + 1);
+                        y = batch_norm_layer(params, state, &name, &y, mode, &mut next);
+                    }
+                    y.relu()
+                }
+            };
+        }
+        x = match self.head {
+            Head::GlobalAverage => x.adaptive_avg_pool2d(1, 1),
+            Head::Flatten { .. } => x,
+            Head::Hidden { .. } => x.adaptive_avg_pool2d(7, 7),
+        };
+        x = x.flatten_from(1);
+        for (i, name) in self.linear_names().iter().enumerate() {
+            if i > 0 {
+                x = x.relu();
+                if let (Head::Hidden { dropout, .. }, Mode::Train(key)) = (self.head, mode) {
+                    x = nn::dropout(&x, dropout, key.fold_in(i as u64));
+                }
+            }
+            let (weight, bias) = build::layer(params, name);
+            x = nn::linear(&x, weight, bias);
+        }
+        (x, next)
+    }
+}
+
+impl fmt::Display for Vgg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers: Vec<String> = self.layers.iter().map(VggLayer::to_string).collect();
+        let no = |has| if has { "" } else { "no " };
+        let pools = match self.pool {
+            _ if !self.layers.contains(&VggLayer::Pool) => "no",
+            PoolKind::Max => "max",
+            PoolKind::Average => "average",
+        };
+        let head = match self.head {
+            Head::GlobalAverage => "global average".into(),
+            Head::Flatten { .. } => "flatten".into(),
+            Head::Hidden { width, .. } => format!("two hidden layers of {width}"),
+        };
+        write!(
+            f,
+            "vgg:{} ({}batch norm, {}conv biases, {pools} pools, {head}, {} classes)",
+            layers.join(","),
+            no(self.batch_norm),
+            no(self.conv_bias),
+            self.classes
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(text: &str) -> Vec<VggLayer> {
+        text.split(',').map(|l| l.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn names_and_shapes_are_torchvisions() {
+        let net = Vgg::vgg16(1000).imagenet();
+        let (params, state) = net.init(Key::new(0), DType::F32, &Device::cpu());
+        assert_eq!(params["features.40.weight"].shape(), [512, 512, 3, 3]);
+        assert_eq!(params["classifier.0.weight"].shape(), [4096, 25088]);
+        assert_eq!(params["classifier.6.bias"].shape(), [1000]);
+        assert_eq!(state["features.41.running_var"].shape(), [512]);
+        assert_eq!(state.len(), 2 * 13);
+    }
+
+    #[test]
+    fn dropout_is_for_training() {
+        let device = Device::cpu();
+        let head = Head::Hidden {
+            width: 50,
+            dropout: 0.5,
+        };
+        let net = Vgg {
+            head,
+            ..Vgg::new(layers("4,M"), 5)
+        };
+        let images = Key::new(1).normal(&[2, 3, 8, 8], DType::F64, &device);
+        let (params, state) = net.init(Key::new(0), DType::F64, &device);
+        let logits = |mode| {
+            let (logits, _) = net.apply(&params, &state, &images, mode);
+            logits.to_f64s().unwrap()
+        };
+        let train = |seed| logits(Mode::Train(Key::new(seed)));
+        assert_eq!(logits(Mode::Eval), logits(Mode::Eval));
+        assert_eq!(train(2), train(2));
+        assert_ne!(train(2), train(3));
+    }
+
+    #[test]
+    fn every_option_applies() {
+        let device = Device::cpu();
+        let images = Key::new(1).normal(&[2, 3, 8, 8], DType::F64, &device);
+        for (yes, pool, head) in [
+            (true, PoolKind::Average, Head::GlobalAverage),
+            (false, PoolKind::Max, Head::Flatten { pixels: 16 }),
+        ] {
+            let mut net = Vgg::new(layers("4k5,M,6"), 5);
+            (net.batch_norm, net.conv_bias, net.linear_bias) = (yes, !yes, yes);
+            (net.pool, net.head) = (pool, head);
+            let (params, state) = net.init(Key::new(0), DType::F64, &device);
+            for mode in [Mode::Train(Key::new(2)), Mode::Eval] {
+                let (logits, next) = net.apply(&params, &state, &images, mode);
+                assert_eq!(logits.shape(), [2, 5], "{net}");
+                assert_eq!(next.len(), if yes { 4 } else { 0 });
+            }
+        }
+    }
+}

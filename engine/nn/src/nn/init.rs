@@ -1,0 +1,166 @@
+//! Initial weights, by the names that PyTorch gives them.
+//!
+//! For a weight `[out, in, ..]`, fan-in is `in · Π kernel`, fan-out `out · Π kernel`.
+
+use prospr_engine::{DType, Device, Key, Tensor};
+
+/// Which count of connections sets the variance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// Connections into an output: keeps the size of activations.
+    In,
+    /// Connections out of an input: keeps the size of gradients.
+    Out,
+}
+
+/// The shape of the distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// Normal.
+    Normal,
+    /// Uniform around zero.
+    Uniform,
+}
+
+/// A rule for drawing initial weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Standard deviation `gain/√fan` (He et al., 2015); the gain is `√2` for ReLU.
+    Kaiming {
+        /// Which fan.
+        fan: Fan,
+        /// Which distribution.
+        law: Law,
+        /// The nonlinearity's gain.
+        gain: f64,
+    },
+    /// Standard deviation `gain·√(2/(fan_in + fan_out))` (Glorot and Bengio, 2010).
+    Xavier {
+        /// Which distribution.
+        law: Law,
+        /// The nonlinearity's gain.
+        gain: f64,
+    },
+    /// What PyTorch gives convolution and linear weights: uniform within `±1/√fan_in`.
+    PyTorchDefault,
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// All the same.
+    Constant(f64),
+}
+
+impl Init {
+    /// `kaiming_normal_(mode="fan_in", nonlinearity="relu")`
+    pub const KAIMING_NORMAL_FAN_IN: Init = Init::Kaiming {
+        fan: Fan::In,
+        law: Law::Normal,
+        gain: std::f64::consts::SQRT_2,
+    };
+    /// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`: torchvision's ResNets.
+    pub const KAIMING_NORMAL_FAN_OUT: Init = Init::Kaiming {
+        fan: Fan::Out,
+        law: Law::Normal,
+        gain: std::f64::consts::SQRT_2,
+    };
+    /// `kaiming_uniform_(mode="fan_in", nonlinearity="relu")`
+    pub const KAIMING_UNIFORM_FAN_IN: Init = Init::Kaiming {
+        fan: Fan::In,
+        law: Law::Uniform,
+        gain: std::f64::consts::SQRT_2,
+    };
+    /// `xavier_normal_()`
+    pub const XAVIER_NORMAL: Init = Init::Xavier {
+        law: Law::Normal,
+        gain: 1.0,
+    };
+    /// `xavier_uniform_()`
+    pub const XAVIER_UNIFORM: Init = Init::Xavier {
+        law: Law::Uniform,
+        gain: 1.0,
+    };
+
+    /// Draws a weight of shape `[out, in, ..]`.
+    ///
+    /// # Panics
+    /// If the shape has fewer than two axes and the rule needs fans.
+    #[track_caller]
+    pub fn draw(self, key: Key, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
+        let (law, std) = match self {
+            Init::Constant(value) => return Tensor::full(value, shape, dtype, device),
+            Init::Kaiming { fan, law, gain } => {
+                let (fan_in, fan_out) = fans(shape);
+                let fan = if fan == Fan::In { fan_in } else { fan_out };
+                (law, gain / fan.sqrt())
+            }
+            Init::Xavier { law, gain } => {
+                let (fan_in, fan_out) = fans(shape);
+                (law, gain * (2.0 / (fan_in + fan_out)).sqrt())
+            }
+            Init::Normal(std) => (Law::Normal, std),
+            Init::PyTorchDefault => (Law::Uniform, 1.0 / (3.0 * fans(shape).0).sqrt()),
+        };
+        match law {
+            Law::Normal => key.normal(shape, dtype, device) * std,
+            Law::Uniform => symmetric(key, std * 3f64.sqrt(), shape, dtype, device),
+        }
+    }
+}
+
+/// The bias that PyTorch gives a layer with this weight: uniform within `±1/√fan_in`.
+#[track_caller]
+pub fn pytorch_bias(key: Key, weight_shape: &[usize], dtype: DType, device: &Device) -> Tensor {
+    symmetric(
+        key,
+        1.0 / fans(weight_shape).0.sqrt(),
+        &weight_shape[..1],
+        dtype,
+        device,
+    )
+}
+
+fn symmetric(key: Key, bound: f64, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
+    key.uniform(shape, dtype, device) * (2.0 * bound) - bound
+}
+
+#[track_caller]
+fn fans(shape: &[usize]) -> (f64, f64) {
+    assert!(
+        shape.len() >= 2,
+        "init: fans need a weight [out, in, ..], found shape {shape:?}"
+    );
+    let kernel: usize = shape[2..].iter().product();
+    ((shape[1] * kernel) as f64, (shape[0] * kernel) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_as_named() {
+        let device = Device::cpu();
+        let shape = [64, 32, 3, 3];
+        let (fan_in, fan_out) = (288.0, 576.0);
+        let cases = [
+            (Init::KAIMING_NORMAL_FAN_IN, 2.0 / fan_in),
+            (Init::KAIMING_NORMAL_FAN_OUT, 2.0 / fan_out),
+            (Init::KAIMING_UNIFORM_FAN_IN, 2.0 / fan_in),
+            (Init::XAVIER_NORMAL, 2.0 / (fan_in + fan_out)),
+            (Init::XAVIER_UNIFORM, 2.0 / (fan_in + fan_out)),
+            (Init::Normal(0.01), 1e-4),
+            (Init::PyTorchDefault, 1.0 / (3.0 * fan_in)),
+        ];
+        for (init, var) in cases {
+            let w = init.draw(Key::new(1), &shape, DType::F64, &device);
+            let found = w.var_axes(&[], 0, false).item().unwrap();
+            assert!(
+                (found / var - 1.0).abs() < 0.05,
+                "{init:?}: variance {found}, expected {var}"
+            );
+            let bound = w.abs().max().item().unwrap();
+            if matches!(init, Init::PyTorchDefault) {
+                assert!(bound <= 1.0 / fan_in.sqrt() && bound > 0.99 / fan_in.sqrt());
+            }
+        }
+    }
+}

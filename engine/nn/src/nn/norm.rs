@@ -1,0 +1,223 @@
+//! Batch normalisation (Ioffe and Szegedy, 2015), as a composite: exact to any order.
+
+use super::Mode;
+use prospr_engine::{DType, Device, Params, Role, Tensor};
+
+/// PyTorch's ε, which keeps the variance from zero.
+const EPSILON: f64 = 1e-5;
+/// PyTorch's share of a batch in the running statistics.
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
+/// The statistics of one batch.
+#[derive(Clone, Debug)]
+pub struct BatchStats {
+    /// Mean of each channel, `[c]`.
+    pub mean: Tensor,
+    /// Variance of each channel, over the population, `[c]`.
+    pub var: Tensor,
+    /// How many values each channel had.
+    pub count: usize,
+}
+
+prospr_engine::impl_tree!(BatchStats { mean, var; count });
+
+impl BatchStats {
+    /// Running statistics after this batch: `(1 − momentum)·running + momentum·batch`, the variance with
+    /// Bessel's correction, as PyTorch. No derivative flows through them.
+    pub fn update(
+        &self,
+        running_mean: &Tensor,
+        running_var: &Tensor,
+        momentum: f64,
+    ) -> (Tensor, Tensor) {
+        let unbiased = self.count as f64 / (self.count.max(2) - 1) as f64;
+        let blend = |running: &Tensor, batch: &Tensor, factor: f64| {
+            running * (1.0 - momentum) + batch.stop_gradient() * (momentum * factor)
+        };
+        (
+            blend(running_mean, &self.mean, 1.0),
+            blend(running_var, &self.var, unbiased),
+        )
+    }
+}
+
+/// `γ (x − mean)/√(var + ε) + β` with each channel's statistics over this batch, for `x: [n, c, ..]`.
+///
+/// # Panics
+/// If a channel has fewer than two values: its variance would be zero.
+#[track_caller]
+pub fn batch_norm_train(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    epsilon: f64,
+) -> (Tensor, BatchStats) {
+    assert!(
+        x.rank() >= 2,
+        "batch_norm: the input must have 2 axes or more, found shape {:?}",
+        x.shape()
+    );
+    let others: Vec<isize> = (0..x.rank() as isize).filter(|&a| a != 1).collect();
+    let count = x.numel() / x.shape()[1];
+    assert!(
+        count > 1,
+        "batch_norm: a channel needs more than one value, found shape {:?}",
+        x.shape()
+    );
+    let mean = x.mean_axes(&others, true);
+    let centred = x - &mean;
+    let var = centred.square().mean_axes(&others, true);
+    let scale = per_channel(gamma, x.rank()) * (&var + epsilon).powf(-0.5);
+    let y = centred * scale + per_channel(beta, x.rank());
+    let list = [x.shape()[1]];
+    (
+        y,
+        BatchStats {
+            mean: mean.reshape(&list),
+            var: var.reshape(&list),
+            count,
+        },
+    )
+}
+
+/// `γ (x − mean)/√(var + ε) + β` with given statistics, for `x: [n, c, ..]`.
+#[track_caller]
+pub fn batch_norm(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    epsilon: f64,
+) -> Tensor {
+    let scale = gamma * (var + epsilon).powf(-0.5);
+    let shift = beta - mean * &scale;
+    x * per_channel(&scale, x.rank()) + per_channel(&shift, x.rank())
+}
+
+/// The batch norm called `name` of a network, with PyTorch's names and constants: by the batch's statistics in
+/// [`Mode::Train`], which also writes the new running statistics to `next`; by the running ones in [`Mode::Eval`].
+///
+/// # Panics
+/// If `params` or `state` lack it, and as [`batch_norm_train`].
+#[track_caller]
+pub fn batch_norm_layer(
+    params: &Params,
+    state: &Params,
+    name: &str,
+    x: &Tensor,
+    mode: Mode,
+    next: &mut Params,
+) -> Tensor {
+    let names = ["weight", "bias", "running_mean", "running_var"].map(|n| format!("{name}.{n}"));
+    let [gamma, beta] = [&params[&names[0]], &params[&names[1]]];
+    let [mean, var] = [&state[&names[2]], &state[&names[3]]];
+    match mode {
+        Mode::Eval => batch_norm(x, gamma, beta, mean, var, EPSILON),
+        Mode::Train(_) => {
+            let (y, stats) = batch_norm_train(x, gamma, beta, EPSILON);
+            let (mean, var) = stats.update(mean, var, BATCH_NORM_MOMENTUM);
+            next.insert(&names[2], Role::Buffer, mean);
+            next.insert(&names[3], Role::Buffer, var);
+            y
+        }
+    }
+}
+
+/// Adds a batch norm's initial values: γ = 1 and β = 0 to `params`, mean 0 and variance 1 to `state`.
+pub fn batch_norm_init(
+    params: &mut Params,
+    state: &mut Params,
+    name: &str,
+    channels: usize,
+    dtype: DType,
+    device: &Device,
+) {
+    let full = |value| Tensor::full(value, &[channels], dtype, device);
+    params.insert(format!("{name}.weight"), Role::NormScale, full(1.0));
+    params.insert(format!("{name}.bias"), Role::NormShift, full(0.0));
+    state.insert(format!("{name}.running_mean"), Role::Buffer, full(0.0));
+    state.insert(format!("{name}.running_var"), Role::Buffer, full(1.0));
+}
+
+fn per_channel(list: &Tensor, rank: usize) -> Tensor {
+    let mut shape = vec![1; rank - 1];
+    shape[0] = list.numel();
+    list.reshape(&shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{batch_norm, batch_norm_init, batch_norm_layer, batch_norm_train};
+    use crate::nn::Mode;
+    use prospr_engine::testing::gradients;
+    use prospr_engine::{DType, Device, Key, Params, Tensor, explain};
+
+    /// `BatchNorm1d(1)` of PyTorch after one batch `[0, 2, 4]`, then in evaluation of 1.
+    #[test]
+    fn running_statistics_are_pytorchs() {
+        let device = Device::cpu();
+        let (mut params, mut state) = (Params::new(), Params::new());
+        batch_norm_init(&mut params, &mut state, "bn", 1, DType::F64, &device);
+        let apply = |state: &Params, values: &[f64], mode| {
+            let x = Tensor::new(values, &[values.len(), 1], &device).unwrap();
+            let mut next = state.clone();
+            let y = batch_norm_layer(&params, state, "bn", &x, mode, &mut next);
+            (y.to_f64s().unwrap(), next)
+        };
+        let (_, next) = apply(&state, &[0.0, 2.0, 4.0], Mode::Train(Key::new(0)));
+        assert!((next["bn.running_mean"].item().unwrap() - 0.2).abs() < 1e-12);
+        assert!((next["bn.running_var"].item().unwrap() - 1.3).abs() < 1e-12);
+        let (y, same) = apply(&next, &[1.0], Mode::Eval);
+        assert!((y[0] - 0.8 / (1.3f64 + 1e-5).sqrt()).abs() < 1e-12);
+        assert_eq!(same["bn.running_var"].item(), next["bn.running_var"].item());
+    }
+
+    #[test]
+    fn gradients_of_batch_norm() {
+        gradients("batch_norm_train", &[&[3, 2, 2, 2], &[2], &[2]], 3, |x| {
+            batch_norm_train(&x[0], &x[1], &x[2], 1e-1).0.sin()
+        });
+        gradients("batch statistics", &[&[4, 2], &[2], &[2]], 2, |x| {
+            let (_, stats) = batch_norm_train(&x[0], &x[1], &x[2], 1e-5);
+            stats.mean * stats.var
+        });
+        gradients(
+            "batch_norm",
+            &[&[3, 2, 2], &[2], &[2], &[2], &[2]],
+            3,
+            |x| batch_norm(&x[0], &x[1], &x[2], &x[3], &(x[4].square() + 0.5), 1e-5),
+        );
+    }
+
+    #[test]
+    fn batch_norm_and_relu_are_three_passes() {
+        let x = Tensor::ones(&[4, 3, 8, 8], DType::F32, &Device::cpu());
+        let list = Tensor::ones(&[3], DType::F32, &Device::cpu());
+        let args = (x, list.clone(), list);
+        let plan = explain(
+            |(x, gamma, beta): &(Tensor, Tensor, Tensor)| {
+                batch_norm_train(x, gamma, beta, 1e-5).0.relu()
+            },
+            &args,
+        )
+        .unwrap();
+        let large = |shapes: &[Vec<usize>]| {
+            shapes
+                .iter()
+                .filter(|s| s.iter().product::<usize>() > 3)
+                .count()
+        };
+        let passes: Vec<(usize, usize)> = plan
+            .kernels
+            .iter()
+            .map(|k| (large(&k.inputs), large(&k.outputs)))
+            .filter(|&(i, o)| i + o > 0)
+            .collect();
+        // Mean, variance, result: only the last writes as much as it reads.
+        assert_eq!(passes, [(1, 0), (1, 0), (1, 1)], "{plan}");
+        assert!(
+            plan.recorded > 10 && plan.recorded_bytes > plan.kernels.iter().map(|k| k.bytes).sum()
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! Optimisers as pure functions: `init` makes a state, `update` returns new parameters and a new state, and
+//! both can be differentiated through.
+
+mod adam;
+mod rule;
+mod schedule;
+mod sgd;
+
+pub use adam::{Adam, AdamState};
+pub use rule::{RuleState, UpdateRule};
+pub use schedule::Schedule;
+pub use sgd::{Sgd, SgdState};
+
+use prospr_engine::Tree;
+
+/// An update rule.
+pub trait Optimizer {
+    /// What it carries from step to step.
+    type State<T: Tree>: Tree;
+
+    /// The state before the first step.
+    fn init<T: Tree>(&self, params: &T) -> Self::State<T>;
+
+    /// One step: new parameters and state from gradients of the same structure.
+    fn update<T: Tree>(&self, params: &T, grads: &T, state: &Self::State<T>)
+    -> (T, Self::State<T>);
+
+    /// The same rule with another learning rate.
+    fn with_lr(&self, lr: f64) -> Self;
+}

@@ -1,0 +1,141 @@
+//! Stochastic gradient descent with momentum.
+
+use super::Optimizer;
+use prospr_engine::{Tensor, Tree};
+
+/// PyTorch's SGD: `d = g + λw`, `b ← μb + (1 − τ)d` (the first `b` is `d`), then `w ← w − η b`, or with
+/// Nesterov's momentum `w ← w − η (d + μb)`.
+///
+/// ```
+/// use prospr_engine::{DType, Device, Tensor, grad, optim::{Optimizer, Sgd}};
+/// let sgd = Sgd::new(0.1).momentum(0.9);
+/// let mut w = Tensor::scalar(1.0, DType::F64, &Device::cpu());
+/// let mut state = sgd.init(&w);
+/// for _ in 0..2 {
+///     let g = grad(|w: &Tensor| w.square())(&w);
+///     (w, state) = sgd.update(&w, &g, &state);
+/// }
+/// assert!((w.item()? - 0.46).abs() < 1e-12);
+/// # Ok::<(), prospr_engine::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    /// Learning rate η.
+    pub lr: f64,
+    /// Momentum μ.
+    pub momentum: f64,
+    /// Dampening τ of the momentum's new term.
+    pub dampening: f64,
+    /// Weight decay λ, added to the gradient.
+    pub weight_decay: f64,
+    /// Whether the step looks ahead (Nesterov).
+    pub nesterov: bool,
+    /// Whether no derivative flows through the first momentum buffer. Exact meta-gradients have `false`; the
+    /// reference implementation of ProsPr behaves as `true`.
+    pub detach_first_buffer: bool,
+}
+
+impl Sgd {
+    /// Plain gradient descent.
+    pub fn new(lr: f64) -> Sgd {
+        Sgd {
+            lr,
+            momentum: 0.0,
+            dampening: 0.0,
+            weight_decay: 0.0,
+            nesterov: false,
+            detach_first_buffer: false,
+        }
+    }
+    /// With momentum μ.
+    pub fn momentum(self, momentum: f64) -> Sgd {
+        Sgd { momentum, ..self }
+    }
+    /// With dampening τ.
+    pub fn dampening(self, dampening: f64) -> Sgd {
+        Sgd { dampening, ..self }
+    }
+    /// With weight decay λ.
+    pub fn weight_decay(self, weight_decay: f64) -> Sgd {
+        Sgd {
+            weight_decay,
+            ..self
+        }
+    }
+    /// With Nesterov's look-ahead.
+    pub fn nesterov(self) -> Sgd {
+        Sgd {
+            nesterov: true,
+            ..self
+        }
+    }
+    /// Without a derivative through the first momentum buffer.
+    pub fn detach_first_buffer(self) -> Sgd {
+        Sgd {
+            detach_first_buffer: true,
+            ..self
+        }
+    }
+}
+
+/// The momentum buffers; none before the first step, nor without momentum.
+#[derive(Clone, Debug)]
+pub struct SgdState<T> {
+    /// `b`, one for each parameter.
+    pub buffers: Option<T>,
+}
+
+impl<T: Tree> Tree for SgdState<T> {
+    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
+        self.buffers.collect_leaves(out);
+    }
+    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
+        SgdState {
+            buffers: self.buffers.rebuild(next),
+        }
+    }
+    fn is_tensors_only(&self) -> bool {
+        self.buffers.is_tensors_only()
+    }
+}
+
+impl Optimizer for Sgd {
+    type State<T: Tree> = SgdState<T>;
+
+    fn init<T: Tree>(&self, _: &T) -> SgdState<T> {
+        SgdState { buffers: None }
+    }
+
+    fn update<T: Tree>(&self, params: &T, grads: &T, state: &SgdState<T>) -> (T, SgdState<T>) {
+        let direction = match self.weight_decay {
+            0.0 => grads.clone(),
+            decay => grads.zip_leaves(params, |g, w| g + w * decay),
+        };
+        if self.momentum == 0.0 {
+            let next = params.zip_leaves(&direction, |w, d| w - d * self.lr);
+            return (next, SgdState { buffers: None });
+        }
+        let buffers = match &state.buffers {
+            Some(buffers) => buffers.zip_leaves(&direction, |b, d| {
+                b * self.momentum + d * (1.0 - self.dampening)
+            }),
+            None if self.detach_first_buffer => direction.map_leaves(Tensor::stop_gradient),
+            None => direction.clone(),
+        };
+        let step = match self.nesterov {
+            true => direction.zip_leaves(&buffers, |d, b| d + b * self.momentum),
+            false => buffers.clone(),
+        };
+        let next = params.zip_leaves(&step, |w, s| w - s * self.lr);
+        (
+            next,
+            SgdState {
+                buffers: Some(buffers),
+            },
+        )
+    }
+
+    fn with_lr(&self, lr: f64) -> Sgd {
+        Sgd { lr, ..*self }
+    }
+}

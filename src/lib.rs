@@ -29,7 +29,8 @@ pub mod prelude {
     };
 }
 
-/// Compiles and runs the README's examples as doc tests.
+/// Makes the examples of the README and of `docs/library.md` doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/library.md")]
 pub struct Readme;

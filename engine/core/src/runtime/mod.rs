@@ -4,12 +4,15 @@ mod adapters;
 mod allocator;
 mod backend;
 pub mod baseline;
+mod budget;
 mod cpu;
 mod device;
+mod device_info;
 mod generated;
 mod kernels;
 mod memory;
-mod room;
+mod refusals;
+mod selection;
 mod top_k;
 mod wgsl;
 
@@ -17,14 +20,16 @@ use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 
 pub use allocator::keep_freed_memory;
+pub use device::Device;
 pub(crate) use device::DeviceKind;
-pub use device::{Device, DeviceInfo, Selection};
+pub use device_info::DeviceInfo;
 pub use memory::{MemoryUse, limit_memory};
+pub use selection::Selection;
 pub(crate) use top_k::top_k;
 
 pub(crate) use backend::{Backed, Value};
 use memory::Charge;
-pub(crate) use room::Wish;
+pub(crate) use refusals::MemoryRequest;
 
 use crate::ir::Op;
 use crate::ir::program::Program;
@@ -260,7 +265,7 @@ pub(crate) fn upload(
 ) -> crate::Result<Buffer> {
     device.require(dtype)?;
     let size = numel(shape) as u64 * device.element_bytes(dtype);
-    device.make_room(&Wish {
+    device.check_memory(&MemoryRequest {
         more: size,
         largest: size,
         during: &|| format!("making a tensor of shape {shape:?}"),

@@ -4,7 +4,7 @@ use super::Plan;
 use crate::Result;
 use crate::graph::values::{Graph, Id};
 use crate::ir::Op;
-use crate::runtime::{Buffer, Device, Wish};
+use crate::runtime::{Buffer, Device, MemoryRequest};
 
 /// Where a run holds the most.
 pub(crate) struct Peak {
@@ -131,19 +131,24 @@ impl Plan {
 
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if a device has no room for a run.
-    pub fn make_room(&self, leaves: &[Buffer]) -> Result<()> {
+    pub fn check_memory(&self, leaves: &[Buffer]) -> Result<()> {
         for device in &self.devices {
             let peak = self.peak(device, |number| leaves[number].own_bytes());
-            self.wish(device, &peak, |wish| device.make_room(wish))?;
+            self.request(device, &peak, |request| device.check_memory(request))?;
         }
         Ok(())
     }
 
-    /// A run as a wish for memory.
-    pub fn wish<T>(&self, device: &Device, peak: &Peak, with: impl FnOnce(&Wish) -> T) -> T {
+    /// A run's request for memory.
+    pub fn request<T>(
+        &self,
+        device: &Device,
+        peak: &Peak,
+        with: impl FnOnce(&MemoryRequest) -> T,
+    ) -> T {
         let outputs = self.steps.iter().filter(|step| step.device == *device);
         let outputs = outputs.flat_map(|step| &step.outputs);
-        with(&Wish {
+        with(&MemoryRequest {
             more: peak.grown,
             largest: outputs
                 .map(|(slot, _)| self.bytes[*slot])

@@ -183,7 +183,7 @@ impl Plan {
     /// # Errors
     /// [`Error::OutOfMemory`] if there is no room; [`Error::Device`] if the device fails.
     pub fn run(&self, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        self.make_room(&leaves)?;
+        self.check_memory(&leaves)?;
         let mut slots: Vec<Option<Buffer>> = vec![None; self.slots];
         for (&slot, buffer) in self.leaves.iter().zip(leaves) {
             slots[slot] = Some(buffer);

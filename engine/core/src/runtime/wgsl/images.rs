@@ -8,7 +8,7 @@ use prospr_shaders as shaders;
 use super::{launch, output};
 use crate::ir::Window;
 use crate::ir::images::Batch;
-use crate::runtime::kernels::layout::Padding;
+use crate::runtime::backend::Padding;
 
 /// Of kernels whose workgroups of 64 compute 512 outputs.
 fn invocations(outputs: usize) -> u64 {

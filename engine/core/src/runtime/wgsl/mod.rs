@@ -11,6 +11,7 @@ use cubecl::prelude::{CubeCount, ExecutionMode, KernelId};
 use cubecl::server::{Handle, KernelArguments};
 use prospr_shaders::{Arithmetic, Gemm, LANES, Shader, Soft};
 
+mod backend;
 mod conv;
 mod geometry;
 mod gpu;

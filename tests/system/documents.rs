@@ -20,7 +20,10 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
 /// Files and folders that a page links to, relative to its folder.
 fn links(page: &Path) -> Vec<PathBuf> {
     let text = std::fs::read_to_string(page).unwrap();
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let targets = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
     targets
         .map(|(target, _)| target.split('#').next().unwrap_or_default())
         .filter(|target| !target.is_empty() && !target.contains("://"))
@@ -30,7 +33,9 @@ fn links(page: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn links_lead_to_files() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .canonicalize()
+        .unwrap();
     let docs = root.join("docs");
     let mut all = pages(&docs);
     all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name)));

@@ -1,25 +1,50 @@
-//! Links between documents.
+//! Documents: links and named source files exist, and the book has every page.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// All Markdown files below a folder.
-fn pages(folder: &Path) -> Vec<PathBuf> {
+/// All files below a folder, without build outputs and hidden folders.
+fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(pages(&path));
-        } else if path.extension().is_some_and(|end| end == "md") {
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_file() {
             found.push(path);
+        } else if !name.starts_with('.') && !["target", "runs"].contains(&&*name) {
+            found.extend(files(&path));
         }
     }
     found
 }
 
-/// Files and folders that a page links to, relative to its folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .canonicalize()
+        .unwrap()
+}
+
+fn is_markdown(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "md")
+}
+
+/// The README, its neighbours, and all pages of `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let named = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
+    let docs = files(&root().join("docs"));
+    named
+        .into_iter()
+        .chain(docs.into_iter().filter(|path| is_markdown(path)))
+        .collect()
+}
+
+fn text(page: &Path) -> String {
+    std::fs::read_to_string(page).unwrap()
+}
+
+/// Targets of a page's relative links.
 fn links(page: &Path) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(page).unwrap();
+    let text = text(page);
     let targets = text
         .split("](")
         .skip(1)
@@ -33,22 +58,45 @@ fn links(page: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn links_lead_to_files() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .canonicalize()
-        .unwrap();
-    let docs = root.join("docs");
-    let mut all = pages(&docs);
-    all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name)));
-    for page in &all {
-        for link in links(page) {
+    let docs = root().join("docs");
+    for page in pages() {
+        for link in links(&page) {
             assert!(link.exists(), "{}: {}", page.display(), link.display());
             // The book is made of `docs/` alone.
             let stays = !page.starts_with(&docs) || link.canonicalize().unwrap().starts_with(&docs);
-            assert!(stays, "{}: {}", page.display(), link.display());
+            assert!(stays, "{} leaves docs/: {}", page.display(), link.display());
         }
     }
+}
+
+#[test]
+fn the_book_has_every_page() {
+    let docs = root().join("docs");
     let summary = docs.join("SUMMARY.md");
     let mut chapters: BTreeSet<PathBuf> = links(&summary).into_iter().collect();
     chapters.insert(summary);
-    assert_eq!(chapters, pages(&docs).into_iter().collect());
+    let pages = pages().into_iter().filter(|page| page.starts_with(&docs));
+    assert_eq!(chapters, pages.collect());
+}
+
+#[test]
+fn named_source_files_exist() {
+    let known = files(&root());
+    for page in pages() {
+        let text = text(&page);
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_path = name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c));
+            let is_source = [".rs", ".wgsl", ".py", ".sh"]
+                .iter()
+                .any(|end| name.ends_with(end));
+            let exists = known.iter().any(|path| path.ends_with(name));
+            assert!(
+                !is_path || !is_source || exists,
+                "{}: {name}",
+                page.display()
+            );
+        }
+    }
 }

@@ -17,12 +17,12 @@ pub struct DataSet {
     pub files: &'static str,
     /// Size on disk.
     pub size: &'static str,
-    /// Where its files come from.
+    /// Origin of its files.
     pub origin: Origin,
     open: Open,
 }
 
-/// Where the files of a data set come from.
+/// Origin of a data set's files.
 pub enum Origin {
     /// Public downloads: one for each form in which the same data is published.
     Published(&'static [Download]),

@@ -19,9 +19,9 @@ pub enum Error {
     Format {
         /// The file.
         name: String,
-        /// What the format requires.
+        /// Requirement of the format.
         expected: String,
-        /// What the file contains.
+        /// Actual contents.
         found: String,
     },
     /// None of the accepted file names exists.
@@ -83,7 +83,7 @@ pub enum Error {
         path: PathBuf,
         /// The entry, or the archive as a whole.
         entry: String,
-        /// What is wrong with it.
+        /// The cause.
         reason: String,
     },
     /// Something else exists where a data set would be unpacked.
@@ -91,7 +91,7 @@ pub enum Error {
     InTheWay {
         /// The existing file or folder.
         path: PathBuf,
-        /// Why it is not the data set.
+        /// Reason why it is not the data set.
         reason: String,
     },
     /// Several problems.

@@ -13,7 +13,7 @@ pub struct Split {
     pub source: Arc<dyn ImageSource>,
     /// Channels, height and width as served.
     pub shape: [usize; 3],
-    /// How images of other sizes are resized.
+    /// Resizing of images that have another size.
     pub fit: Fit,
 }
 

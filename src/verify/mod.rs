@@ -21,6 +21,7 @@
 //! | `synflow` | `iterations`, `density`, `schedule`: `rho**((t+1)/T)` |
 
 mod agreement;
+mod candidate;
 mod fixture;
 mod method;
 mod network;
@@ -36,9 +37,9 @@ pub use agreement::Agreement;
 use crate::pruners::{Error, Mask, MaskOptions, Result, Sparsity, Task};
 use crate::{DType, Device, Key};
 use agreement::equal_share;
+use candidate::Candidate;
 use fixture::Fixture;
 use method::Method;
-use network::Candidate;
 
 /// Settings of a verification.
 #[derive(Clone, Debug)]

@@ -1,27 +1,11 @@
 //! Inference of networks from the names and shapes of a state dict.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::candidate::{Candidate, KNOWN, SIDE, Shapes};
 use super::sequential::vggs;
 use crate::models::{Block, ResNet, Shortcut, Stage};
-use crate::nn::Net;
 use crate::{DType, Device, Key};
-
-/// A network that fits a state dict.
-pub struct Candidate {
-    pub net: Net,
-    pub description: String,
-    /// Channels, height and width of its input.
-    pub input: [usize; 3],
-    pub classes: usize,
-}
-
-/// Shapes by name.
-pub type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
-
-/// Side of the images if neither batches nor the classifier determine it: CIFAR's.
-pub const SIDE: usize = 32;
 
 /// Networks with the given names and shapes, the most likely first; `images` is the shape of the images.
 ///
@@ -74,10 +58,6 @@ fn linear<'a>(shapes: &Shapes<'a>) -> Result<(&'a str, [usize; 2]), String> {
         )),
     }
 }
-
-/// Description of the known networks, for messages.
-pub const KNOWN: &str = "known networks are ResNets (`conv1`, `layer1.0.conv1`, …, `linear` or `fc`) and \
-    `Sequential`s of convolutions, batch norms and pools before one linear classifier (`features.0`, …, `classifier`)";
 
 fn resnet(
     shapes: &Shapes<'_>,

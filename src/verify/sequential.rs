@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::network::{Candidate, KNOWN, SIDE, Shapes};
+use super::candidate::{Candidate, KNOWN, SIDE, Shapes};
 use crate::models::{Head, PoolKind, Vgg, VggLayer};
 
 /// A convolution of a `Sequential`: its index and the shape of its weight.

@@ -37,7 +37,7 @@ pub enum Progress<'a> {
     Retrying {
         /// The file.
         file: &'a str,
-        /// Why the connection broke.
+        /// Cause of the interruption.
         reason: &'a str,
     },
     /// A complete file is being unpacked.

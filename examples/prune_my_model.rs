@@ -1,4 +1,4 @@
-//! Your own model function and your own batches: a ProsPr mask, then training.
+//! Prunes a model function of your own with ProsPr, on batches of your own, then trains it.
 use prospr::nn::{Batch, Function, Net, init::Init, linear};
 use prospr::prelude::*;
 use prospr::pruners::{Mask, MaskOptions, ProsPr, Pruner, Sparsity, Task};
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     params.insert("fc2", Role::Weight, init.draw(k2, &[2, 64], dtype, &device));
     let net: Net = std::sync::Arc::new(Function::new(params.clone(), model));
 
-    // 32 points; the label says which of its two numbers is the larger one.
+    // Batches of 32 points in the plane; the label is the index of the larger coordinate.
     let batch = |i: usize| -> Result<Batch, Error> {
         let images = key.fold_in(i as u64).normal(&[32, 2], dtype, &device);
         let labels = images.argmax(1, false);

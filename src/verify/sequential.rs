@@ -1,14 +1,14 @@
-//! VGG-like networks, from the names and shapes of a `Sequential`.
+//! Inference of VGG-like networks from the names and shapes of a `Sequential`.
 
 use std::sync::Arc;
 
-use super::network::{Candidate, KNOWN, SIDE, Shapes};
+use super::candidate::{Candidate, KNOWN, SIDE, Shapes};
 use crate::models::{Head, PoolKind, Vgg, VggLayer};
 
-/// A convolution of a `Sequential`: its index and its weight's shape.
+/// A convolution of a `Sequential`: its index and the shape of its weight.
 type Conv = (usize, [usize; 4]);
 
-/// The networks of convolutions, pools and one linear classifier that have these names and shapes.
+/// Networks of convolutions, pools and one linear classifier with these names and shapes.
 pub fn vggs(
     shapes: &Shapes<'_>,
     &(classifier, [classes, features]): &(&str, [usize; 2]),
@@ -38,7 +38,7 @@ pub fn vggs(
             last[0]
         ));
     }
-    // What names do not tell: how the pools pool, and whether there is one after the last convolution.
+    // Names do not determine the kind of pools and whether a pool follows the last convolution.
     let mut found = Vec::new();
     for (pool, trailing) in [
         (PoolKind::Max, true),
@@ -68,7 +68,7 @@ pub fn vggs(
     Ok(found)
 }
 
-/// The network with the head that leaves so many pixels of each channel, if the images allow it.
+/// Adds the head that leaves the given number of pixels per channel, if the size of the images allows it.
 fn with_head(
     net: Vgg,
     pixels: usize,
@@ -96,7 +96,7 @@ fn with_head(
     })
 }
 
-/// The convolutions of a `Sequential` by index, and what stands before the index.
+/// Convolutions of a `Sequential` by index, and the prefix of their names.
 fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
     let mut found: Vec<(&str, Conv)> = Vec::new();
     for (name, shape) in shapes {
@@ -130,7 +130,7 @@ fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
     }
 }
 
-/// Convolutions, and a pool in every gap of one index.
+/// Layers of the network: the convolutions, with a pool wherever one index is missing.
 fn layers(prefix: &str, convs: &[Conv], batch_norm: bool) -> Result<Vec<VggLayer>, String> {
     let (mut layers, mut next) = (Vec::new(), 0);
     for &(at, [channels, _, kernel, _]) in convs {

@@ -9,7 +9,7 @@ use prospr_engine::{DType, Device, Key, Params, Tensor, Tree};
 pub struct Batch {
     /// `[n, c, h, w]`
     pub images: Tensor,
-    /// I32, `[n]`
+    /// Class numbers (I32): `[n]`, or `[n, h, w]` with a label per pixel.
     pub labels: Tensor,
 }
 

@@ -192,7 +192,7 @@ impl Verification {
     /// The scores of one network against the file's.
     fn compare(&self, candidate: &Candidate, device: &Device, dtype: DType) -> Result<Outcome> {
         let (fixture, method) = (&self.fixture, &self.method);
-        let (params, state) = fixture.values(&*candidate.net, dtype, device)?;
+        let (params, state) = fixture.values(candidate, dtype, device)?;
         let batches = fixture.batches(method.batches(), candidate.classes, dtype, device)?;
         let mut task = Task {
             net: &candidate.net,

@@ -1,4 +1,4 @@
-//! From the names and shapes of a state dict to the networks that may have it.
+//! The networks that fit the names and shapes of a state dict.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sequential::vggs;
 use crate::models::{Block, ResNet, Shortcut, Stage};
 use crate::nn::Net;
-use crate::{DType, Device, Key};
+use crate::{DType, Device, Key, Params};
 
 /// A network that a state dict fits.
 pub struct Candidate {
@@ -17,16 +17,23 @@ pub struct Candidate {
     pub classes: usize,
 }
 
+impl Candidate {
+    /// Parameters and state of the network, with any values.
+    pub fn initial(&self, dtype: DType, device: &Device) -> (Params, Params) {
+        self.net.init(Key::new(0), &self.input, dtype, device)
+    }
+}
+
 /// Shapes by name.
 pub type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
 
-/// Side of the images where neither batches nor the classifier tell: CIFAR's.
+/// Side of the images if neither batches nor the classifier tell it: CIFAR's.
 pub const SIDE: usize = 32;
 
 /// The networks that have these names and shapes, the likeliest first; `images` is the shape of the images.
 ///
 /// # Errors
-/// What was expected and found, if there is none.
+/// A message with what was expected and found, if there is none.
 pub fn candidates(
     shapes: &Shapes<'_>,
     images: Option<[usize; 3]>,
@@ -75,7 +82,7 @@ fn linear<'a>(shapes: &Shapes<'a>) -> Result<(&'a str, [usize; 2]), String> {
     }
 }
 
-/// What is known, for messages.
+/// The known networks, for messages.
 pub const KNOWN: &str = "known networks are ResNets (`conv1`, `layer1.0.conv1`, …, `linear` or `fc`) and \
     `Sequential`s of convolutions, batch norms and pools before one linear classifier (`features.0`, …, `classifier`)";
 
@@ -124,7 +131,6 @@ fn resnet(
         ));
     }
     let net = ResNet {
-        channels,
         stem,
         large_images: kernel == 7,
         block: if has("layer1.0.conv3.") {
@@ -147,9 +153,12 @@ fn resnet(
     })
 }
 
-/// Whether the network has exactly these names and shapes.
+/// Checks that the network has exactly these names and shapes.
+///
+/// # Errors
+/// A message with the first difference.
 fn fits(candidate: &Candidate, shapes: &Shapes<'_>) -> Result<(), String> {
-    let (params, state) = candidate.net.init(Key::new(0), DType::F32, &Device::cpu());
+    let (params, state) = candidate.initial(DType::F32, &Device::cpu());
     let network = &candidate.description;
     let mut rest = shapes.clone();
     for (name, _, tensor) in params.iter().chain(state.iter()) {

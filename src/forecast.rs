@@ -21,7 +21,7 @@ impl Forecast {
     /// A forecast for a network with images `[c, h, w]`.
     pub fn new(net: &Net, image: [usize; 3], device: &Device) -> Forecast {
         let Summary { output, .. } = Summary::of(&**net, image, device);
-        let (params, state) = net.init(Key::new(0), DType::F32, device);
+        let (params, state) = net.init(Key::new(0), &image, DType::F32, device);
         Forecast {
             net: net.clone(),
             params,

@@ -35,7 +35,7 @@ impl Subject {
         let summary = Summary::of(&*net, image, device);
         let usual = if device.info().software { 8 } else { 128 };
         let n = options.batch.unwrap_or(usual);
-        let (params, state) = net.init(Key::new(0), DType::F32, device);
+        let (params, state) = net.init(Key::new(0), &image, DType::F32, device);
         let images = Key::new(1).normal(&[n, image[0], image[1], image[2]], DType::F32, device);
         // One label per image, or per pixel.
         let mut shape = vec![n];

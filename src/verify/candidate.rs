@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::nn::Net;
+use crate::{DType, Device, Key, Params};
 
 /// A network that fits a state dict.
 pub struct Candidate {
@@ -11,6 +12,13 @@ pub struct Candidate {
     /// Channels, height and width of its input.
     pub input: [usize; 3],
     pub classes: usize,
+}
+
+impl Candidate {
+    /// Parameters and state of the network, with any values.
+    pub fn initial(&self, dtype: DType, device: &Device) -> (Params, Params) {
+        self.net.init(Key::new(0), &self.input, dtype, device)
+    }
 }
 
 /// Shapes by name.

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::nn::{Batch, Network};
+use super::candidate::Candidate;
+use crate::nn::Batch;
 use crate::pruners::Result;
 use crate::{DType, Device, Error, Params, Tensor, TensorFile};
 
@@ -98,11 +99,11 @@ impl Fixture {
     /// Values of a network's parameters and state, with their roles.
     pub fn values(
         &self,
-        net: &dyn Network,
+        candidate: &Candidate,
         dtype: DType,
         device: &Device,
     ) -> Result<(Params, Params)> {
-        let (params, state) = net.init(crate::Key::new(0), dtype, device);
+        let (params, state) = candidate.initial(dtype, device);
         let read = |like: &Params| {
             let mut values = Params::new();
             for (name, role, _) in like.iter() {

@@ -194,7 +194,7 @@ impl Verification {
     /// Compares the scores of one network with the file's.
     fn compare(&self, candidate: &Candidate, device: &Device, dtype: DType) -> Result<Outcome> {
         let (fixture, method) = (&self.fixture, &self.method);
-        let (params, state) = fixture.values(&*candidate.net, dtype, device)?;
+        let (params, state) = fixture.values(candidate, dtype, device)?;
         let batches = fixture.batches(method.batches(), candidate.classes, dtype, device)?;
         let mut task = Task {
             net: &candidate.net,

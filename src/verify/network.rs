@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::candidate::{Candidate, KNOWN, SIDE, Shapes};
 use super::sequential::vggs;
 use crate::models::{Block, ResNet, Shortcut, Stage};
-use crate::{DType, Device, Key};
+use crate::{DType, Device};
 
 /// Networks with the given names and shapes, the most likely first; `images` is the shape of the images.
 ///
@@ -104,7 +104,6 @@ fn resnet(
         ));
     }
     let net = ResNet {
-        channels,
         stem,
         large_images: kernel == 7,
         block: if has("layer1.0.conv3.") {
@@ -129,7 +128,7 @@ fn resnet(
 
 /// Checks that the network has exactly these names and shapes.
 fn fits(candidate: &Candidate, shapes: &Shapes<'_>) -> Result<(), String> {
-    let (params, state) = candidate.net.init(Key::new(0), DType::F32, &Device::cpu());
+    let (params, state) = candidate.initial(DType::F32, &Device::cpu());
     let network = &candidate.description;
     let mut rest = shapes.clone();
     for (name, _, tensor) in params.iter().chain(state.iter()) {

@@ -15,13 +15,12 @@ pub fn vggs(
     images: Option<[usize; 3]>,
 ) -> Result<Vec<Candidate>, String> {
     let (prefix, convs) = convolutions(shapes)?;
-    let (first, last) = (convs[0].1, convs[convs.len() - 1].1);
+    let (channels, last) = (convs[0].1[1], convs[convs.len() - 1].1);
     let has =
         |index: usize, part: &str| shapes.contains_key(format!("{prefix}{index}.{part}").as_str());
     let batch_norm = has(1, "weight") && convs.iter().all(|&(at, _)| at != 1);
     let layers = layers(&prefix, &convs, batch_norm)?;
     let net = Vgg {
-        channels: first[1],
         layers,
         batch_norm,
         conv_bias: has(0, "bias"),
@@ -57,7 +56,7 @@ pub fn vggs(
         if pools == 0 && pool == PoolKind::Average {
             continue;
         }
-        found.extend(with_head(net, features / last[0], pools, images));
+        found.extend(with_head(net, features / last[0], pools, channels, images));
     }
     if found.is_empty() {
         return Err(format!(
@@ -73,6 +72,7 @@ fn with_head(
     net: Vgg,
     pixels: usize,
     pools: usize,
+    channels: usize,
     images: Option<[usize; 3]>,
 ) -> Option<Candidate> {
     let [h, w] = match images {
@@ -84,13 +84,13 @@ fn with_head(
     let head = match left_h * left_w {
         0 => return None,
         _ if pixels == 1 => Head::GlobalAverage,
-        left if left == pixels => Head::Flatten { pixels },
+        left if left == pixels => Head::Flatten,
         _ => return None,
     };
     let net = Vgg { head, ..net };
     Some(Candidate {
         description: net.to_string(),
-        input: [net.channels, h, w],
+        input: [channels, h, w],
         classes: net.classes,
         net: Arc::new(net),
     })

@@ -8,7 +8,7 @@ use prospr_engine::{DType, Device, grad};
 /// A small network with random parameters, and a batch of noise.
 pub(crate) fn subject(device: &Device) -> (Net, Params, Params, Batch) {
     let net = by_name("lenet-5", [1, 28, 28], 10).unwrap();
-    let (params, state) = net.init(Key::new(1), DType::F32, &Device::cpu());
+    let (params, state) = net.init(Key::new(1), &[1, 28, 28], DType::F32, &Device::cpu());
     let to = |params: &Params| params.map_leaves(|t| t.to_device(device).unwrap());
     let images = Key::new(2).normal(&[8, 1, 28, 28], DType::F32, &Device::cpu());
     let labels: Vec<i32> = (0..8).map(|i| i % 3).collect();

@@ -8,7 +8,7 @@ use prospr_shaders::Arithmetic;
 use super::geometry::{Geometry, Tap};
 use super::{Class, arithmetic, class, floats, gpu, launch, output, soft, sum_parts};
 use crate::Precision;
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 use crate::runtime::kernels;
 

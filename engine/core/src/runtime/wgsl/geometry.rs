@@ -3,7 +3,7 @@
 //! The input gradient of a strided convolution falls into phases: the input pixels `(s·t + a, s·u + b)` of one
 //! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these.
 
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 
 /// A tap of a window: which pixel it looks at, from `step` times the output pixel on, and its place in the weight.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use burn_wgpu::{CubeTensor, into_contiguous};
 use prospr_shaders as shaders;
 
 use super::{launch, output};
-use crate::images::Batch;
-use crate::op::Window;
-use crate::runtime::kernels::layout::Padding;
+use crate::ir::Window;
+use crate::ir::images::Batch;
+use crate::runtime::backend::Padding;
 
 /// Of kernels whose workgroups of 64 compute 512 outputs.
 fn invocations(outputs: usize) -> u64 {

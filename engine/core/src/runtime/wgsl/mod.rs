@@ -11,6 +11,7 @@ use cubecl::prelude::{CubeCount, ExecutionMode, KernelId};
 use cubecl::server::{Handle, KernelArguments};
 use prospr_shaders::{Arithmetic, Gemm, LANES, Shader, Soft};
 
+mod backend;
 mod conv;
 mod geometry;
 mod gpu;
@@ -206,7 +207,7 @@ pub(super) fn output(
 pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> CubeTensor {
     let client = device.client();
     let out = output(&client, device, shape, DType::F32);
-    let count = crate::shape::numel(shape) as u32;
+    let count = crate::ir::shape::numel(shape) as u32;
     let params = [key[0], key[1], count, 0];
     launch(
         &client,

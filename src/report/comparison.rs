@@ -4,30 +4,16 @@ use std::path::Path;
 
 use super::comparison_plots as plots;
 use super::filters::{Filters, Panel, Panels};
-use super::groups::{Group, groups, sparsities};
+use super::groups::{ComparedRun, Group, groups, sparsities};
 use super::html::{Cell, Inline, Page};
 use super::table::Table;
 use super::text::{percent, seconds, short_percent};
 use crate::comparison::Comparison;
 use crate::config::Check;
-use crate::results::{EpochRow, Results};
 use crate::write_atomically;
 
 /// Largest number of filters shown of each run; the run's own report shows more.
 const FILTERS: usize = 24;
-
-/// One of the runs that are compared.
-#[derive(Clone, Debug)]
-pub struct ComparedRun {
-    /// The results of the run.
-    pub results: Results,
-    /// Metrics of each epoch.
-    pub history: Vec<EpochRow>,
-    /// Filters of the first layer, if they can be drawn.
-    pub filters: Option<Filters>,
-    /// Path of the run's own report, relative to the comparison's folder, with slashes.
-    pub report: String,
-}
 
 /// The report on a comparison. Runs with the same pruner and sparsity form a group, which is averaged over seeds.
 #[derive(Clone, Copy, Debug)]

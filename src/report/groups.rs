@@ -3,10 +3,23 @@
 use plotters::style::RGBColor;
 
 use super::colors::{HUES, INK, PAPER, mixed};
-use super::comparison::ComparedRun;
+use super::filters::Filters;
 use super::text::short_percent;
 use crate::comparison::Mean;
-use crate::results::Results;
+use crate::results::{EpochRow, Results};
+
+/// One of the runs that are compared.
+#[derive(Clone, Debug)]
+pub struct ComparedRun {
+    /// The results of the run.
+    pub results: Results,
+    /// Metrics of each epoch.
+    pub history: Vec<EpochRow>,
+    /// Filters of the first layer, if they can be drawn.
+    pub filters: Option<Filters>,
+    /// Path of the run's own report, relative to the comparison's folder, with slashes.
+    pub report: String,
+}
 
 /// Runs that differ only in their seeds; at least one.
 pub struct Group<'a> {

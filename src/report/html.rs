@@ -9,6 +9,7 @@ use plotters::style::RGBColor;
 
 use super::colors::{AXIS, FAINT, GRID, INK, MUTED, PAPER};
 use super::picture::Picture;
+use super::text::escape;
 use crate::write_atomically;
 
 /// Replacements of the pictures' colours in dark mode.
@@ -179,25 +180,6 @@ impl Page {
             version = escape(version),
         )
     }
-}
-
-/// The text escaped for HTML elements and attributes. Control characters, which HTML forbids, are replaced by
-/// U+FFFD.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() => escaped.push('\u{FFFD}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

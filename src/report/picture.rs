@@ -13,7 +13,7 @@ use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::colors::INK;
-use super::html::escape;
+use super::text::escape;
 use crate::write_atomically;
 
 /// Width of every picture in CSS pixels.

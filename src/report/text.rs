@@ -1,4 +1,4 @@
-//! Numbers formatted for readers.
+//! Numbers formatted for readers, and texts escaped for HTML.
 
 use std::ops::Range;
 
@@ -93,6 +93,25 @@ fn superscript(power: i32) -> String {
     let power = power.to_string();
     let digit = |c: char| c.to_digit(10).map_or('⁻', |digit| digits[digit as usize]);
     power.chars().map(digit).collect()
+}
+
+/// The text escaped for HTML elements and attributes. Control characters, which HTML forbids, are replaced by
+/// U+FFFD.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            '\n' | '\t' => escaped.push(c),
+            c if c.is_control() => escaped.push('\u{FFFD}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

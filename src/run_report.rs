@@ -1,9 +1,9 @@
 //! Reading of a run folder, to write its report.
 
-use super::{ComparedRun, Filters, RunReport, ScoredLayer};
 use crate::config::Check;
 use crate::experiment::{Experiment, Initial};
 use crate::pruners::{Mask, prunable};
+use crate::report::{ComparedRun, Filters, RunReport, ScoredLayer};
 use crate::results::Results;
 use crate::run_folder::RunFolder;
 use crate::{Device, Params, TensorFile};

@@ -1,8 +1,8 @@
-//! Reading of a run folder, to write its report.
+//! Report on a finished run, written from the files in its folder.
 
 use crate::config::Check;
 use crate::experiment::{Experiment, Initial};
-use crate::pruners::{Mask, prunable};
+use crate::pruners::{Mask, MaskLayer, prunable};
 use crate::report::{ComparedRun, Filters, RunReport, ScoredLayer};
 use crate::results::Results;
 use crate::run_folder::RunFolder;
@@ -51,7 +51,7 @@ fn scores(folder: &RunFolder, mask: Option<&Mask>) -> anyhow::Result<Option<Vec<
         return Ok(None);
     };
     let file = TensorFile::read(&path)?;
-    let layer = |layer: &crate::pruners::MaskLayer| -> anyhow::Result<ScoredLayer> {
+    let layer = |layer: &MaskLayer| -> anyhow::Result<ScoredLayer> {
         Ok(ScoredLayer {
             name: layer.name.clone(),
             scores: file.tensor(&layer.name, &Device::cpu())?.to_vec()?,

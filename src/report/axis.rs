@@ -32,7 +32,7 @@ impl Axis {
         }
     }
 
-    /// Percentages between 0 and 100: a range that holds all finite values, with little room around them.
+    /// An axis for percentages between 0 and 100. Its range holds all finite values with a small margin.
     pub fn percent(values: impl Iterator<Item = f64>) -> Axis {
         let (low, high) = values
             .filter(|v| v.is_finite())
@@ -63,7 +63,7 @@ impl Axis {
 
     /// A logarithmic axis from `10^low` to `10^high`.
     pub fn log(name: &'static str, low: f64, high: f64) -> Axis {
-        // Labels below one are all of the kind that the lowest needs.
+        // All labels below one are powers of ten if the lowest one is.
         let plain = if low < -3.0 { 0..4 } else { -3..4 };
         let label = |v: f64| (v, number(10f64.powf(v), plain.clone()));
         let ticks = log_ticks(low, high).into_iter().map(label).collect();
@@ -93,7 +93,7 @@ impl Ranged for &Axis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // There are no lines between the labelled ones.
+        // Grid lines are at labels only.
         let ticks = self
             .ticks
             .iter()
@@ -113,8 +113,8 @@ impl ValueFormatter<f64> for &Axis {
     }
 }
 
-/// Ticks between two logarithms: powers of ten, their multiples by two and five if there are few, or even steps if
-/// there are hardly any.
+/// Ticks between two logarithms: powers of ten; also twice and five times these if there are few; even steps if there
+/// are at most two.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let every = ((high - low) / 8.0).ceil().max(1.0) as i32;
     let multiples = if high - low > 2.0 { 1..2 } else { 1..6 };

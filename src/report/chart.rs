@@ -18,7 +18,7 @@ pub struct Chart {
     pub height: f64,
     pub x: Axis,
     pub y: Axis,
-    /// Drawn in this order; those with a label are in the legend.
+    /// The data, drawn in this order; series with a label are in the legend.
     pub series: Vec<Series>,
     /// Columns of text on the right, with an entry for each tick of the vertical axis.
     pub columns: Vec<Vec<String>>,
@@ -56,7 +56,8 @@ impl Chart {
         }
     }
 
-    /// The labelled series with the places of their keys, in as many rows as it takes.
+    /// The labelled series with the positions of their keys, in as many rows as needed. Plotters' own legend is a box
+    /// inside the plot, which would hide data.
     fn legend<'a>(&'a self) -> Vec<(&'a Series, (f64, f64))> {
         let (mut x, mut y) = (MARGIN, 46.0);
         let labelled = self.series.iter().filter(|s| !s.label.is_empty());

@@ -43,7 +43,7 @@ fn mean_curve(group: &Group<'_>) -> Vec<(f64, f64)> {
 /// Test accuracy against sparsity, one line for each pruner.
 pub fn frontier(groups: &[Group<'_>]) -> Chart {
     let sparsities = sparsities(groups);
-    // The fewer weights are left, the farther right.
+    // Higher sparsities are farther right.
     let x = |sparsity: f64| -(1.0 - sparsity).log10();
     let ends = (x(sparsities[0]), x(sparsities[sparsities.len() - 1]));
     let margin = 0.06 * (ends.1 - ends.0);
@@ -104,7 +104,7 @@ pub fn layers(groups: &[Group<'_>]) -> Chart {
     let kept = |group: &Group<'_>, name: &str| {
         let layers = group.runs.iter().flat_map(|run| &run.results.layers);
         let shares: Vec<f64> = layers.filter(|l| l.name == name).map(share).collect();
-        // NaN, which is not drawn, for the layers of another network.
+        // Layers that a run does not have give NaN, which is not drawn.
         Mean::of(&shares).mean
     };
     let values = shown.iter().map(|group| {

@@ -130,7 +130,7 @@ impl<'a> Panel<'a> {
         let fits = (room / (GAP + zoom * width as f64)).floor().max(1.0) as usize;
         let rows = shown.div_ceil(fits);
         let columns = shown.div_ceil(rows);
-        // What is left of the width makes filters larger.
+        // Filters are enlarged to fill the rest of the width.
         let fit = ((room / columns as f64 - GAP) / width as f64).floor();
         let zoom = fit.clamp(zoom, 2.0 * zoom);
         let height = rows as f64 * (GAP + zoom * height as f64);
@@ -200,10 +200,10 @@ pub struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// Panels with at most so many filters each.
+    /// Panels with at most `most` filters each.
     ///
     /// # Errors
-    /// If the filters do not have the shape that they claim.
+    /// If the number of values does not fit the shape.
     pub fn new(layer: &'a str, panels: Vec<Panel<'a>>, most: usize) -> anyhow::Result<Panels<'a>> {
         let panels = panels.into_iter().map(|panel| {
             panel.filters.check()?;

@@ -8,7 +8,7 @@ use super::text::short_percent;
 use crate::comparison::Mean;
 use crate::results::{EpochRow, Results};
 
-/// One of the runs that are compared.
+/// A run of a comparison.
 #[derive(Clone, Debug)]
 pub struct ComparedRun {
     /// The results of the run.
@@ -52,7 +52,7 @@ impl Group<'_> {
         }
     }
 
-    /// One number of each run.
+    /// A number of each run's results.
     pub fn values(&self, value: impl Fn(&Results) -> f64) -> Vec<f64> {
         self.runs.iter().map(|run| value(&run.results)).collect()
     }

@@ -6,7 +6,7 @@ use plotters::prelude::{Circle, Color, DrawingBackend, PathElement, RGBColor, Re
 use super::colors::{INK, PAPER};
 use super::picture::pixels;
 
-/// Data that are drawn alike. Points that are not finite are left out.
+/// Points with the same colour and mark. Points that are not finite are not drawn.
 pub struct Series {
     pub label: String,
     pub color: RGBColor,
@@ -14,23 +14,23 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// How points are drawn.
+/// Shape in which points are drawn.
 #[derive(Clone, Copy)]
 pub enum Mark {
-    /// A line through them, this many CSS pixels wide; a point alone is a dot.
+    /// A line through the points with this width in CSS pixels; a single point is a dot.
     Line(f64),
-    /// A broken line through them.
+    /// A broken line through the points.
     Dashes,
     /// A rectangle for each pair of opposite corners.
     Bar,
     Dot,
     Ring,
-    /// Nothing: the label is a remark in the legend.
+    /// Nothing in the plot: the label is a remark in the legend.
     Remark,
 }
 
 impl Series {
-    /// Points that are drawn alike.
+    /// A series of points with its label in the legend; an empty label keeps it out of the legend.
     pub fn new(
         label: impl Into<String>,
         color: RGBColor,
@@ -66,7 +66,7 @@ impl Mark {
             Mark::Line(_) if points.len() == 1 => dot(5.0, color).collect(),
             Mark::Line(width) => {
                 let style = color.stroke_width(pixels(width));
-                // Lines one by one and round joints: plotters' bitmaps have gaps where a path turns sharply.
+                // Separate lines with round joints, because plotters' bitmaps have gaps where a path turns sharply.
                 let lines = points.windows(2);
                 let lines = lines.map(|line| PathElement::new(line, style).into_dyn());
                 lines.chain(dot(width / 2.0 - 0.25, color)).collect()

@@ -1,4 +1,4 @@
-//! What every pruning method must do, whatever it is.
+//! Requirements that every pruning method must meet.
 
 use clap::ValueEnum;
 use prospr::config::{Method, Norm, RunConfig, Settings};
@@ -12,7 +12,7 @@ use prospr::run_folder::RunFolder;
 
 use crate::support::gpu;
 
-/// Small, with batch norm.
+/// A small network with batch norm.
 const NETWORK: &str = "vgg:8,M,16";
 const IMAGE: [usize; 3] = [1, 28, 28];
 
@@ -92,7 +92,7 @@ fn masks_are_exact_and_the_same_on_the_cpu_and_the_gpu() {
     }
 }
 
-/// Methods that sum over batches see them in any order; what makes steps does not.
+/// Methods that sum over batches do not depend on their order; methods that take training steps do.
 #[test]
 fn sums_do_not_depend_on_the_order_of_batches() {
     use Method::*;
@@ -142,7 +142,7 @@ fn sparsity_has_its_ends() {
     }
 }
 
-/// A weight that is no number makes scores that are none, which no mask is made of.
+/// A NaN weight gives NaN scores, and masks of NaN scores are an error.
 #[test]
 fn scores_that_are_no_numbers_are_refused() {
     let net = net();
@@ -207,7 +207,7 @@ fn methods_of_the_command_line_take_what_data_they_need() {
     }
 }
 
-/// What Iter-SNIP and NTK-SAP removed never comes back, while FORCE brings weights back.
+/// Weights removed by Iter-SNIP and NTK-SAP stay removed, while FORCE restores some.
 #[test]
 fn rounds_remove_for_good_or_for_now() {
     let zeros = |method, iterations| {

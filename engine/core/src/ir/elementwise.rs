@@ -66,7 +66,7 @@ use Cost::{Heavy, Light};
 macro_rules! unary {
     (
         $($name:ident $(($p:ident: $t:ty))?, $text:literal, $cost:expr, $value:expr, $wgsl:literal;)*
-        special: $($special:ident($at:literal), $short:expr, $short_wgsl:literal;)*
+        $([$special:ident($at:literal), $short:expr, $short_wgsl:literal])*
     ) => {
         /// Functions of one number.
         #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,8 +132,8 @@ unary! {
         |x| if x <= 0.0 { 0.0 } else { x }, "select({x}, NUM(0.0), {x} <= NUM(0.0))";
     Erf, "erf", Heavy, |x| Libm::<Self>::erf(x), "erf({x})";
     Powf(p: f64), "powf", Heavy, |x| x.powf(p as Self), "pow({x}, {p})";
-    special:
-    Powf(-0.5), |x| 1.0 / x.sqrt(), "1.0 / sqrt({x})";
+    // Parameters with a faster form, which is matched first.
+    [Powf(-0.5), |x| 1.0 / x.sqrt(), "1.0 / sqrt({x})"]
 }
 
 /// Functions in WGSL that the language lacks, or has with too narrow a range.

@@ -1,19 +1,19 @@
-//! Initial weights, by the names that PyTorch gives them.
+//! Initialisation of weights, with PyTorch's names.
 //!
 //! For a weight `[out, in, ..]`, fan-in is `in · Π kernel`, fan-out `out · Π kernel`.
 
 use prospr_engine::{DType, Device, Key, Tensor};
 
-/// Which count of connections sets the variance.
+/// The number of connections that determines the variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
-    /// Connections into an output: keeps the size of activations.
+    /// Fan-in, the connections into an output: preserves the variance of activations.
     In,
-    /// Connections out of an input: keeps the size of gradients.
+    /// Fan-out, the connections out of an input: preserves the variance of gradients.
     Out,
 }
 
-/// The shape of the distribution.
+/// The distribution of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Law {
     /// Normal.
@@ -27,26 +27,39 @@ pub enum Law {
 pub enum Init {
     /// Standard deviation `gain/√fan` (He et al., 2015); the gain is `√2` for ReLU.
     Kaiming {
-        /// Which fan.
+        /// Fan-in or fan-out.
         fan: Fan,
-        /// Which distribution.
+        /// The distribution.
         law: Law,
         /// The nonlinearity's gain.
         gain: f64,
     },
     /// Standard deviation `gain·√(2/(fan_in + fan_out))` (Glorot and Bengio, 2010).
     Xavier {
-        /// Which distribution.
+        /// The distribution.
         law: Law,
         /// The nonlinearity's gain.
         gain: f64,
     },
-    /// What PyTorch gives convolution and linear weights: uniform within `±1/√fan_in`.
+    /// PyTorch's default for convolution and linear weights: uniform within `±1/√fan_in`.
     PyTorchDefault,
     /// Normal with this standard deviation.
     Normal(f64),
-    /// All the same.
+    /// Uniform within ± this bound.
+    Uniform(f64),
+    /// One value for all elements.
     Constant(f64),
+}
+
+/// The bias of a convolution or linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    /// No bias, as is usual before batch norm.
+    None,
+    /// Zeros.
+    Zero,
+    /// PyTorch's default: uniform within `±1/√fan_in` of the layer's weight.
+    PyTorch,
 }
 
 impl Init {
@@ -97,6 +110,7 @@ impl Init {
                 (law, gain * (2.0 / (fan_in + fan_out)).sqrt())
             }
             Init::Normal(std) => (Law::Normal, std),
+            Init::Uniform(bound) => return symmetric(key, bound, shape, dtype, device),
             Init::PyTorchDefault => (Law::Uniform, 1.0 / (3.0 * fans(shape).0).sqrt()),
         };
         match law {
@@ -104,18 +118,6 @@ impl Init {
             Law::Uniform => symmetric(key, std * 3f64.sqrt(), shape, dtype, device),
         }
     }
-}
-
-/// The bias that PyTorch gives a layer with this weight: uniform within `±1/√fan_in`.
-#[track_caller]
-pub fn pytorch_bias(key: Key, weight_shape: &[usize], dtype: DType, device: &Device) -> Tensor {
-    symmetric(
-        key,
-        1.0 / fans(weight_shape).0.sqrt(),
-        &weight_shape[..1],
-        dtype,
-        device,
-    )
 }
 
 fn symmetric(key: Key, bound: f64, shape: &[usize], dtype: DType, device: &Device) -> Tensor {

@@ -53,7 +53,7 @@ pub(crate) enum Op {
     PoolScatter(Window),
 }
 
-/// What an operation does with its inputs.
+/// Kind of an operation: the relation between its output and its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A value from outside the graph.
@@ -120,7 +120,7 @@ impl Op {
         self.row().0
     }
 
-    /// What the operation does with its inputs.
+    /// The kind: the relation between the output and the inputs.
     pub fn kind(&self) -> Kind {
         self.row().1
     }

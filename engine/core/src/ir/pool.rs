@@ -55,7 +55,7 @@ impl PoolOptions {
     }
 }
 
-/// How [`Tensor::resize2d`](crate::Tensor::resize2d) fills in between pixels; pixel centres are at half-integers
+/// Interpolation of [`Tensor::resize2d`](crate::Tensor::resize2d) between pixels; pixel centres are at half-integers
 /// (PyTorch's `align_corners=False`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interpolation {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// In what the convolutions and matrix products of a [compiled](crate::jit_with) function multiply. Everything else is
+/// Numeric precision used inside convolutions and matrix products of a [compiled](crate::jit_with) function. Everything else is
 /// computed in the tensors' own type, and what is evaluated without being compiled, always: scores are.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,

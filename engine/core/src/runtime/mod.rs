@@ -194,7 +194,7 @@ impl CompiledProgram {
         CompiledProgram { program, gpu }
     }
 
-    /// What it computes.
+    /// The program that it runs.
     pub fn program(&self) -> &Program {
         &self.program
     }
@@ -300,7 +300,7 @@ pub(crate) fn download(
         Storage::Cpu(value) => value.to_bytes(dtype),
         Storage::Gpu(value) => value.to_bytes(dtype),
     };
-    // What was refused memory was not computed, whatever could be read.
+    // A value that was refused memory was not computed, even if it could be read.
     device.refused()?;
     bytes.map_err(|reason| crate::Error::Device {
         device: device.to_string(),

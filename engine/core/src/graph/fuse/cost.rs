@@ -5,7 +5,7 @@ use crate::DType;
 use crate::graph::values::{Graph, Id};
 use crate::ir::Op;
 
-/// What computing a node in registers takes.
+/// Cost of computing a node in registers.
 #[derive(Clone, Default)]
 struct Cost {
     /// The type of its arithmetic, if there is any.
@@ -38,7 +38,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
     let mut stored: Vec<bool> = (0..nodes.len())
         .map(|id| needed[id] || matches!(roles[id], Role::Opaque | Role::Sum))
         .collect();
-    // What is stored for one user's sake changes the costs of others: until nothing changes.
+    // Storing a value for one user changes the costs of others, so this repeats until nothing changes.
     loop {
         let before = stored.clone();
         decide(graph, live, roles, &users, &mut stored);
@@ -76,7 +76,7 @@ fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored:
     }
 }
 
-/// What a node's expression takes, and the expressions that are part of it.
+/// Cost of a node's expression, including the expressions inside it.
 fn cost(
     graph: &Graph,
     roles: &[Role],

@@ -47,7 +47,7 @@ impl Fused {
     }
 }
 
-/// What a node can be in a program.
+/// Role of a node in a program.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Role {
     /// An elementwise function of its inputs.
@@ -342,7 +342,7 @@ impl Fusion<'_> {
 struct KernelList {
     /// `None` where a kernel was taken into a later one.
     kernels: Vec<Option<Fused>>,
-    /// What kernels so far read.
+    /// Values that the kernels so far read.
     read: HashSet<Id>,
     /// By domain and summed axes: programs that may take in more.
     open: HashMap<(Vec<usize>, Vec<bool>), Vec<usize>>,
@@ -351,7 +351,7 @@ struct KernelList {
 /// A program in the making.
 struct ProgramBuilder {
     float: Option<DType>,
-    /// Of both float types, which no program can be.
+    /// A graph with both float types, which one program cannot have.
     mixed: bool,
     members: Vec<Id>,
     domain: Vec<usize>,

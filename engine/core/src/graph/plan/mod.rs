@@ -52,7 +52,7 @@ struct PlanStep {
     pub outputs: Vec<(Id, Meta)>,
 }
 
-/// What a step computes.
+/// Computation of a step.
 enum Action {
     Op(Op),
     Program(Box<CompiledProgram>),

@@ -1,4 +1,4 @@
-//! The CPU backend: Burn's, with kernels of our own where there are such.
+//! The CPU backend: Burn's, with the engine's own kernels for some operations.
 
 use burn_backend::TensorData;
 use burn_backend::ops::FloatTensorOps;

@@ -9,7 +9,7 @@ use crate::ir::program::Instr;
 /// Elements of a block.
 pub(super) const BLOCK: usize = 512;
 
-/// Where a block's registers lie: `n` elements behind each pointer.
+/// Memory of a block's registers: `n` elements behind each pointer.
 pub(super) struct Block<'a, T> {
     pub code: &'a [Instr],
     /// By register; loads and constants are in place, all others are written.

@@ -19,7 +19,7 @@ pub(super) struct BoundProgram<'a, T> {
     pub(super) loops: Loops,
     pub(super) sources: Vec<InputElements<'a, T>>,
     pub(super) places: Vec<RegisterPlace>,
-    /// How many scratch blocks there are.
+    /// Number of scratch blocks.
     pub(super) scratch: usize,
 }
 

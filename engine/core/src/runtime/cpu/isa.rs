@@ -85,7 +85,7 @@ impl<T> Isa<T> {
         self.gemm[0].len()
     }
 
-    /// How many of `left` vectors the next register tile takes: not the most if one would be left over.
+    /// Number of the `left` vectors that the next register tile takes: not the most if one would be left over.
     pub fn next_vectors(&self, left: usize) -> usize {
         if left == self.vectors + 1 {
             left.div_ceil(2)

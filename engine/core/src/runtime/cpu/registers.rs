@@ -2,7 +2,7 @@
 
 use crate::ir::program::{Instr, Program};
 
-/// Where a register's block lies.
+/// Memory of a register's block.
 #[derive(Clone, Copy)]
 pub(super) enum RegisterPlace {
     /// Scratch block of this number.

@@ -1,4 +1,4 @@
-//! How each operation is computed, generic over Burn's backends. One file a family, as in `ops/`.
+//! Kernels of the operations, generic over Burn's backends: one file for each family, as in `ops/`.
 
 pub(super) mod conv;
 mod elementwise;
@@ -21,19 +21,19 @@ pub(super) struct Arg<B: Backed> {
     pub device: B::Device,
 }
 
-/// What the output must be.
+/// Required properties of the output.
 pub(super) struct Out<B: Backed> {
     pub shape: Vec<usize>,
     pub dtype: DType,
     pub device: B::Device,
-    /// How long a loop in a shader may be; longer ones are divided.
+    /// Most iterations of a loop in a shader; longer loops are divided.
     pub loop_limit: Option<usize>,
-    /// In what convolutions and matrix products multiply.
+    /// Numeric precision used inside convolutions and matrix products.
     pub precision: Precision,
 }
 
 impl<B: Backed> Arg<B> {
-    /// Spreads a constant out.
+    /// The value with a constant expanded to memory.
     pub fn dense(self) -> Value<B> {
         let Value::Fill(value) = self.value else {
             return self.value;

@@ -6,7 +6,7 @@ use super::super::isa::{Float, Isa};
 use super::geometry::{Axis, Padded};
 use super::{Panel, SMALL, panels};
 
-/// How many `k` a gathered tile has: it should stay in the nearest cache.
+/// Number of `k` in a gathered tile: it should stay in the nearest cache.
 pub(super) const DEPTH: usize = 192;
 
 /// A correlation of `images` images in `groups` groups, in one or more phases that divide the output's pixels.
@@ -29,11 +29,11 @@ pub(super) struct StridePhase<'a, T> {
     pub offsets: Vec<usize>,
     /// By group: panels `[k][m]`, with room for the most rows each.
     pub weights: Vec<T>,
-    /// Whether views of the padded source are read in place.
+    /// True if views of the padded source are read in place.
     pub in_place: bool,
 }
 
-/// What all tasks share.
+/// Data that all tasks share.
 pub(super) struct CorrelationPlan<'a, T: 'static> {
     pub isa: &'static Isa<T>,
     pub correlation: &'a Correlation,
@@ -184,7 +184,7 @@ fn pack<T: Float>(
     weights
 }
 
-/// Whether reading in place, with the gaps, is less work than gathering for all rows `m`.
+/// Returns true if reading in place, with the gaps, is less work than gathering for all rows `m`.
 fn in_place(lanes: usize, m: usize, rows: &Axis, cols: &Axis, pitch: usize, images: usize) -> bool {
     if rows.step != 1 || cols.step != 1 || rows.grid == 0 {
         return false;

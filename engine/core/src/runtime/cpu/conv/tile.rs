@@ -12,14 +12,14 @@ pub(super) struct PhaseTask<'w, T: 'static> {
     pub plan: &'w CorrelationPlan<'w, T>,
     pub phase: &'w StridePhase<'w, T>,
     pub panels: &'w [Panel],
-    /// Of all the group's panels.
+    /// Size of all the group's panels.
     pub weights: &'w [T],
     pub padded: &'w [T],
     pub tile: &'w mut [T],
     pub sums: &'w mut [T],
     pub segments: &'w mut Vec<Segment>,
     pub out: &'w mut [MaybeUninit<T>],
-    /// Where the group's first channel lies in an image of `out`.
+    /// Offset of the group's first channel in an image of `out`.
     pub first: usize,
     pub out_image: usize,
 }

@@ -43,7 +43,7 @@ struct Slot {
     u: usize,
     /// Column of the kernel where the run begins.
     v: usize,
-    /// Where in the run.
+    /// Index in the run.
     first: usize,
     len: usize,
 }
@@ -60,7 +60,7 @@ struct WeightGradPlan<'a, T: 'static> {
     /// A band of `x`.
     padded: Padded,
     slots: Vec<Slot>,
-    /// Where each slot's vector lies, from a pixel's place.
+    /// Offset of each slot's vector from a pixel.
     offsets: Vec<usize>,
     bands: Vec<Band>,
     /// Channels of `dy` that a task takes.

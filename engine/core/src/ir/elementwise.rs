@@ -130,7 +130,7 @@ unary! {
     // NaN inputs give NaN.
     Relu, "relu", Light,
         |x| if x <= 0.0 { 0.0 } else { x }, "select({x}, NUM(0.0), {x} <= NUM(0.0))";
-    Erf, "erf", Heavy, |x| Libm::<Self>::erf(x), "erf({x})";
+    Erf, "erf", Heavy, Libm::<Self>::erf, "erf({x})";
     Powf(p: f64), "powf", Heavy, |x| x.powf(p as Self), "pow({x}, {p})";
     // Parameters with a faster form, which is matched first.
     [Powf(-0.5), |x| 1.0 / x.sqrt(), "1.0 / sqrt({x})"]

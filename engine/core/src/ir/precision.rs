@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Numeric precision used inside convolutions and matrix products of a [compiled](crate::jit_with) function. Everything else is
-/// computed in the tensors' own type, and what is evaluated without being compiled, always: scores are.
+/// Numeric precision used inside convolutions and matrix products of a [compiled](crate::jit_with) function. Everything else
+/// is computed in the tensors' own type; so is everything evaluated without being compiled, as scores are.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]

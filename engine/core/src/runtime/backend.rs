@@ -3,10 +3,12 @@
 use burn_backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn_backend::{Backend, TensorData, TensorMetadata};
 use burn_backend::{BoolDType, FloatDType, IntDType};
+use burn_flex::{Flex, FlexTensor};
+use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::Storage;
-use crate::ir::{Conv, Draw, Window};
-use crate::{DType, Precision};
+use crate::DType;
+use crate::ir::Draw;
 
 /// A primitive tensor of any kind.
 #[derive(Clone)]
@@ -39,40 +41,14 @@ pub(crate) trait Backed: Backend {
     fn same_int_memory(a: &IntTensor<Self>, b: &IntTensor<Self>) -> bool;
     fn same_bool_memory(a: &BoolTensor<Self>, b: &BoolTensor<Self>) -> bool;
 
-    /// A convolution or one of its gradients; `a` and `b` are its two operands.
-    fn convolve(
-        conv: &Conv,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        precision: Precision,
-    ) -> FloatTensor<Self>;
-    /// A batched matrix product `[.., m, k] × [.., k, n]`.
-    fn matmul(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        precision: Precision,
-    ) -> FloatTensor<Self>;
-    /// For each window, the flat index of its first largest pixel.
-    fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
-    /// The pixel of each window that its index picks.
-    fn pool_gather(x: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self>;
-    /// Images of a size whose pixels are the sums of the windows that pick them, in order: the transpose.
-    fn pool_scatter(
-        values: FloatTensor<Self>,
-        indices: IntTensor<Self>,
-        window: &Window,
-        size: [usize; 2],
-    ) -> FloatTensor<Self>;
+    /// Runs a kernel of the engine's own, which is written once for the CPU and once for GPUs.
+    fn kernel<const N: usize>(
+        inputs: [Value<Self>; N],
+        cpu: impl FnOnce([FlexTensor; N]) -> Value<Flex>,
+        gpu: impl FnOnce([CubeTensor; N]) -> Value<Wgpu>,
+    ) -> Value<Self>;
     /// `x` between zeros, of this shape; none if there is no kernel for its type.
     fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>>;
-    /// Zeros of length `size` along `axis`, plus the values at the indices, in order.
-    fn scatter_add(
-        axis: usize,
-        values: FloatTensor<Self>,
-        indices: IntTensor<Self>,
-        size: usize,
-        loop_limit: Option<usize>,
-    ) -> FloatTensor<Self>;
     /// Draws in f32.
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FloatTensor<Self>;
 

@@ -8,7 +8,7 @@ use burn_backend::{FloatDType, IntDType, Scalar, Shape, TensorMetadata};
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::{CubeTensor, Wgpu};
 
-use super::kernels::conv;
+use super::fallback;
 use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args, wgsl};
 use crate::ir::{Conv, ConvKind};
 use crate::{ConvOptions, DType, PoolOptions};
@@ -114,7 +114,7 @@ fn run<B: Backed>(
                 w: four(1),
                 y: four(2),
             };
-            vec![conv::convolve::<B>(&conv, at(a), at(b), loop_limit)]
+            vec![fallback::convolve::<B>(&conv, at(a), at(b), loop_limit)]
         }
         Baseline::BatchNorm(epsilon) => {
             let out = B::batch_norm_train(at(0), at(1), at(2), *epsilon);

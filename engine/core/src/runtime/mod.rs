@@ -8,6 +8,7 @@ mod budget;
 mod cpu;
 mod device;
 mod device_info;
+mod fallback;
 mod generated;
 mod kernels;
 mod memory;

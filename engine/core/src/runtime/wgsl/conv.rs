@@ -10,7 +10,7 @@ use super::{Class, arithmetic, class, floats, gpu, launch, output, soft, sum_par
 use crate::Precision;
 use crate::ir::{Conv, ConvKind};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
-use crate::runtime::kernels;
+use crate::runtime::fallback;
 
 /// Floats of the largest packed operand: the portable 128 MiB of a binding. What would exceed it is left to Burn.
 pub(super) const LARGEST_PACKED: usize = 1 << 25;
@@ -26,7 +26,7 @@ pub(in crate::runtime) fn convolve(
     let geometry = Geometry::of(conv);
     let few = geometry.groups > 1 && geometry.rows.max(geometry.channels) < 4;
     if class != Class::Gpu && !few && soft::packed_floats(&geometry) > LARGEST_PACKED {
-        return kernels::conv::convolve::<Wgpu>(conv, a, b, Some(SOFTWARE_LOOP_LIMIT));
+        return fallback::convolve::<Wgpu>(conv, a, b, Some(SOFTWARE_LOOP_LIMIT));
     }
     let (a, b) = (into_contiguous(a), into_contiguous(b));
     let shape = match conv.kind {

@@ -3,8 +3,8 @@
 use burn_backend::ops::ConvOptions as BurnConv;
 use burn_backend::{Shape, Slice, TensorMetadata};
 
-use super::Backed;
 use crate::ir::{Conv, ConvKind};
+use crate::runtime::backend::Backed;
 
 pub(crate) fn convolve<B: Backed>(
     conv: &Conv,

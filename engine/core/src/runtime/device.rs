@@ -45,7 +45,7 @@ pub(crate) struct Gpu {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// A GPU that a CPU pretends to be; `wide` if its shaders have 64-bit integers.
-    Software { wide: bool },
+    SoftwareRasterizer { wide: bool },
     /// A GPU; also a device that Burn opened, on which these kernels are right in any case.
     Gpu,
 }
@@ -246,7 +246,7 @@ impl Device {
                 adapters::half_arithmetic(adapter)
             },
             class: if info.software {
-                Class::Software {
+                Class::SoftwareRasterizer {
                     wide: adapters::has_int64(adapter),
                 }
             } else {

@@ -133,13 +133,7 @@ impl Compiled {
                 .map(|t| &t.handle)
                 .chain([params]);
             let source = Source(self.source.clone());
-            wgsl::launch_generated(
-                &client,
-                source,
-                self.workgroup as u32,
-                self.groups as u64,
-                buffers,
-            );
+            wgsl::launch_generated(&client, source, self.workgroup, self.groups, buffers);
         }
         let values = outputs
             .into_iter()
@@ -185,7 +179,7 @@ fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
 fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
     let sums_along = loops.summed.last() == Some(&true);
     let floats = program.inputs.iter().all(|input| input.dtype == DType::F32);
-    if class == (Class::Software { wide: true }) && sums_along && floats {
+    if class == (Class::SoftwareRasterizer { wide: true }) && sums_along && floats {
         // Reading 64 bits costs a software rasterizer no more than reading 32.
         if let Some(groups) = loops.in_groups(8) {
             return (groups, Width::Eight);

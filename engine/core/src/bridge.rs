@@ -83,7 +83,7 @@ fn export<B: Backed>(tensor: &Tensor) -> Result<FloatTensor<B>> {
         "export: a float tensor is needed, found {}",
         tensor.dtype()
     );
-    match crate::runtime::primitive::<B>(tensor)? {
+    match tensor.primitive::<B>()? {
         Value::Float(primitive) => Ok(primitive),
         _ => unreachable!("a float tensor has a float primitive"),
     }

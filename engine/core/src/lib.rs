@@ -20,39 +20,32 @@
 //! A program is an ordinary closure over [`Tensor`]s and [`Tree`]s of them. It has no hidden state: parameters,
 //! statistics, optimiser state and random [`Key`]s come in as arguments and go out as results.
 
-mod dtype;
-mod error;
+mod explain;
 mod graph;
-mod op;
+mod ir;
+mod ops;
 mod params;
-mod precision;
 mod random;
 mod runtime;
-mod shape;
 mod tensor;
-mod trace;
+mod top_k;
 mod transform;
 mod tree;
 
+pub mod baseline;
 pub mod bridge;
 pub mod check;
 pub mod images;
 pub mod testing;
 
-pub use dtype::{DType, Element};
-pub use error::{Error, Result};
-pub use graph::{
-    EvalStats, Explanation, Kernel, eval, eval_stats, explain, flops, flops_by_weight,
-};
-pub use op::{ConvOptions, Interpolation, PoolOptions};
+pub use explain::{Explanation, explain};
+pub use graph::Kernel;
+pub use ir::{ConvOptions, DType, Element, Error, Interpolation, PoolOptions, Precision, Result};
 pub use params::{Params, Role};
-pub use precision::Precision;
 pub use random::Key;
-pub use runtime::baseline;
-pub use runtime::{
-    Device, DeviceInfo, MemoryUse, Selection, keep_freed_memory, limit_memory, top_k_masks,
-};
-pub use tensor::Tensor;
+pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, keep_freed_memory, limit_memory};
+pub use tensor::{EvalStats, Tensor, eval, eval_stats, flops, flops_by_weight};
+pub use top_k::top_k_masks;
 pub use transform::{
     Compiled, Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jit_with,
     jvp, rescaled, stream, try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,

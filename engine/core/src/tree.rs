@@ -76,7 +76,7 @@ pub trait Tree: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn eval_leaves(&self) -> crate::Result<()> {
-        crate::graph::eval(&self.leaves())
+        crate::eval(&self.leaves())
     }
 }
 

@@ -1,19 +1,11 @@
-//! Walks over the recorded graph. Every walk is iterative.
+//! Graphs of distinct values, and the plans of kernels that compute them.
 
-mod cost;
-mod eval;
-mod explain;
-mod footprint;
 mod fuse;
-mod ir;
 mod plan;
-pub(crate) mod program;
-#[cfg(test)]
-pub(crate) mod tests;
-mod views;
+mod values;
 
 #[cfg(test)]
-pub(crate) use eval::programs;
-pub use eval::{EvalStats, eval, eval_stats, flops, flops_by_weight};
-pub(crate) use eval::{Traced, eval_scratch, evaluations};
-pub use explain::{Explanation, Kernel, explain};
+pub(crate) use fuse::{Kernel as Fused, fuse};
+pub use plan::Kernel;
+pub(crate) use plan::Plan;
+pub(crate) use values::{Graph, Id, Node};

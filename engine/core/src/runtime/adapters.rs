@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use burn_wgpu::wgpu;
 use prospr_shaders::Arithmetic;
 
-use super::device::DeviceInfo;
-use super::room::Refusals;
+use super::device_info::DeviceInfo;
+use super::refusals::Refusals;
 use crate::{Error, Result};
 
 /// One instance for the life of the process: Vulkan loaders crash when instances come and go on threads.

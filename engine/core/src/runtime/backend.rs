@@ -1,18 +1,11 @@
 //! What the executor needs of a Burn backend beyond Burn's own trait.
 
-use burn_backend::ops::FloatTensorOps;
 use burn_backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn_backend::{Backend, TensorData, TensorMetadata};
 use burn_backend::{BoolDType, FloatDType, IntDType};
-use burn_flex::{Flex, FlexTensor};
-use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::Storage;
-use super::kernels::layout::Padding;
-use super::{cpu, wgsl};
-use crate::op::{Conv, Window};
-use crate::random::{self, Draw, Law};
-use crate::shape::numel;
+use crate::ir::{Conv, Draw, Window};
 use crate::{DType, Precision};
 
 /// A primitive tensor of any kind.
@@ -23,6 +16,15 @@ pub(crate) enum Value<B: Backend> {
     Bool(BoolTensor<B>),
     /// One value for all elements.
     Fill(f64),
+}
+
+/// An axis of a padding: element `i` of `size` goes to place `low + i · step` of `out_size`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Padding {
+    pub size: usize,
+    pub out_size: usize,
+    pub low: usize,
+    pub step: usize,
 }
 
 /// A backend that tensors can live on.
@@ -167,177 +169,5 @@ impl<B: Backed> Value<B> {
             DType::Bool => burn_backend::DType::Bool(burn_backend::BoolStore::Native),
         };
         Ok(data.convert_dtype(wanted).as_bytes().to_vec())
-    }
-}
-
-fn same_flex(a: &FlexTensor, b: &FlexTensor) -> bool {
-    std::ptr::eq(a.bytes().as_ptr(), b.bytes().as_ptr())
-}
-
-impl Backed for Flex {
-    fn wrap(value: Value<Self>) -> Storage {
-        Storage::Cpu(Box::new(value))
-    }
-    fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
-        match storage {
-            Storage::Cpu(value) => Some(value),
-            _ => None,
-        }
-    }
-    fn take(storage: Storage) -> Option<Value<Self>> {
-        match storage {
-            Storage::Cpu(value) => Some(*value),
-            _ => None,
-        }
-    }
-    fn int_dtype(dtype: DType) -> IntDType {
-        if dtype == DType::U8 {
-            IntDType::U8
-        } else {
-            IntDType::I32
-        }
-    }
-    fn same_float_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
-        same_flex(a, b)
-    }
-    fn same_int_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
-        same_flex(a, b)
-    }
-    fn same_bool_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
-        same_flex(a, b)
-    }
-    fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
-        cpu::convolve(conv, a, b)
-    }
-    fn matmul(a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
-        Flex::float_matmul(a, b)
-    }
-    fn max_pool_index(x: FlexTensor, window: &Window) -> FlexTensor {
-        cpu::pool::max_pool_index(&x, window)
-    }
-    fn pool_gather(x: FlexTensor, indices: FlexTensor) -> FlexTensor {
-        cpu::pool::pool_gather(&x, &indices)
-    }
-    fn pool_scatter(
-        values: FlexTensor,
-        indices: FlexTensor,
-        _: &Window,
-        size: [usize; 2],
-    ) -> FlexTensor {
-        cpu::pool::pool_scatter(&values, &indices, size)
-    }
-    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
-        let pad = |x| cpu::pad::pad(x, padding, shape);
-        match x {
-            Value::Float(x) => pad(x).map(Value::Float),
-            Value::Int(x) => pad(x).map(Value::Int),
-            _ => None,
-        }
-    }
-    fn scatter_add(
-        axis: usize,
-        values: FlexTensor,
-        indices: FlexTensor,
-        size: usize,
-        _: Option<usize>,
-    ) -> FlexTensor {
-        let mut shape = values.shape();
-        shape[axis] = size;
-        let zeros = FlexTensor::zeros(shape, values.dtype());
-        Flex::float_scatter(
-            axis,
-            zeros,
-            indices,
-            values,
-            burn_backend::tensor::IndexingUpdateOp::Add,
-        )
-    }
-    fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FlexTensor {
-        Flex::float_from_data(
-            TensorData::new(random::values(draw, numel(shape)), shape.to_vec()),
-            device,
-        )
-    }
-}
-
-fn same_cube(a: &CubeTensor, b: &CubeTensor) -> bool {
-    a.handle.memory.descriptor().id == b.handle.memory.descriptor().id
-}
-
-impl Backed for Wgpu {
-    fn wrap(value: Value<Self>) -> Storage {
-        Storage::Gpu(Box::new(value))
-    }
-    fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
-        match storage {
-            Storage::Gpu(value) => Some(value),
-            _ => None,
-        }
-    }
-    fn take(storage: Storage) -> Option<Value<Self>> {
-        match storage {
-            Storage::Gpu(value) => Some(*value),
-            _ => None,
-        }
-    }
-    fn int_dtype(_: DType) -> IntDType {
-        IntDType::I32
-    }
-    fn same_float_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
-        same_cube(a, b)
-    }
-    fn same_int_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
-        same_cube(a, b)
-    }
-    fn same_bool_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
-        same_cube(a, b)
-    }
-    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
-        wgsl::convolve(conv, a, b, precision)
-    }
-    fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
-        wgsl::matmul(a, b, precision)
-    }
-    fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-        wgsl::images::max_pool_index(x, window)
-    }
-    fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
-        wgsl::images::pool_gather(x, indices)
-    }
-    fn pool_scatter(
-        values: CubeTensor,
-        indices: CubeTensor,
-        window: &Window,
-        size: [usize; 2],
-    ) -> CubeTensor {
-        wgsl::images::pool_scatter(values, indices, window, size)
-    }
-    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
-        let pad = |x: &CubeTensor| wgsl::images::pad(x.clone(), padding, shape);
-        match x {
-            Value::Float(x) => pad(x).map(Value::Float),
-            Value::Int(x) => pad(x).map(Value::Int),
-            Value::Bool(x) => pad(x).map(Value::Bool),
-            Value::Fill(_) => None,
-        }
-    }
-    fn scatter_add(
-        axis: usize,
-        values: CubeTensor,
-        indices: CubeTensor,
-        size: usize,
-        loop_limit: Option<usize>,
-    ) -> CubeTensor {
-        wgsl::scatter_add(axis, values, indices, size, loop_limit)
-    }
-    fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
-        match draw.law {
-            Law::Uniform => wgsl::uniform(draw.key, shape, device),
-            // Logarithms and cosines differ between drivers; the host's do not.
-            Law::Normal => Wgpu::float_from_data(
-                TensorData::new(random::values(draw, numel(shape)), shape.to_vec()),
-                device,
-            ),
-        }
     }
 }

@@ -5,13 +5,13 @@
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::tensor::IndexingUpdateOp;
 use burn_backend::{FloatDType, IntDType, Scalar, Shape, TensorMetadata};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::kernels::conv;
-use super::{Backed, Buffer, Device, DeviceKind, Value, primitive, wgsl};
-use crate::op::{Conv, ConvKind};
-use crate::{ConvOptions, DType, PoolOptions, Result, Tensor};
+use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args, wgsl};
+use crate::ir::{Conv, ConvKind};
+use crate::{ConvOptions, DType, PoolOptions};
 
 /// What a convolution computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,54 +60,53 @@ pub enum Baseline {
     TopK(usize),
 }
 
-impl Baseline {
-    /// Launches Burn's kernels on evaluated tensors of one device; it does not wait for them.
-    ///
-    /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
-    ///
-    /// # Panics
-    /// If the tensors are not what the operation takes.
-    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let device = inputs[0].device();
-        match device.kind() {
-            DeviceKind::Cpu => run::<Flex>(self, inputs, device, None),
-            DeviceKind::Gpu(gpu) => run::<Wgpu>(self, inputs, device, gpu.loop_limit),
-        }
-    }
-}
+/// A result: shape, type and value.
+type Output = (Vec<usize>, DType, Buffer);
 
-/// Takes a float tensor of Burn's.
-fn float<B: Backed>(tensor: &Tensor) -> Result<B::FloatTensorPrimitive> {
-    match primitive::<B>(tensor)? {
-        Value::Float(value) => Ok(value),
-        _ => panic!("a baseline needs floats, found {tensor:?}"),
-    }
-}
-
-fn int<B: Backed>(tensor: &Tensor) -> Result<B::IntTensorPrimitive> {
-    match primitive::<B>(tensor)? {
-        Value::Int(value) => Ok(value),
-        _ => panic!("a baseline needs integers here, found {tensor:?}"),
+/// Launches Burn's kernels of an operation.
+pub(crate) fn run_baseline(
+    op: &Baseline,
+    metas: &[&Meta],
+    inputs: Vec<Buffer>,
+    device: &Device,
+) -> Vec<Output> {
+    match device.kind() {
+        DeviceKind::Cpu => run::<Flex>(op, metas, inputs, (device, &FlexDevice), None),
+        DeviceKind::Gpu(gpu) => run::<Wgpu>(op, metas, inputs, (device, &gpu.burn), gpu.loop_limit),
     }
 }
 
 fn run<B: Backed>(
     op: &Baseline,
-    inputs: &[Tensor],
-    device: &Device,
+    metas: &[&Meta],
+    inputs: Vec<Buffer>,
+    (device, place): (&Device, &B::Device),
     loop_limit: Option<usize>,
-) -> Result<Vec<Tensor>> {
-    let at = |i: usize| float::<B>(&inputs[i]);
+) -> Vec<Output> {
+    let inputs: Vec<Value<B>> = args::<B>(metas, inputs, place)
+        .into_iter()
+        .map(|arg| arg.dense())
+        .collect();
+    let at = |i: usize| match &inputs[i] {
+        Value::Float(value) => value.clone(),
+        _ => panic!("{op:?}: input {i} must be floats, found {}", metas[i].dtype),
+    };
+    let int = |i: usize| match &inputs[i] {
+        Value::Int(value) => value.clone(),
+        _ => panic!(
+            "{op:?}: input {i} must be integers, found {}",
+            metas[i].dtype
+        ),
+    };
     let floats = match op {
-        Baseline::MatMul => vec![B::float_matmul(at(0)?, at(1)?)],
+        Baseline::MatMul => vec![B::float_matmul(at(0), at(1))],
         Baseline::Conv2d(direction, options) => {
             let (kind, a, b) = match direction {
                 Direction::Forward => (ConvKind::Forward, 0, 1),
                 Direction::InputGrad => (ConvKind::InputGrad, 2, 1),
                 Direction::WeightGrad => (ConvKind::WeightGrad, 0, 2),
             };
-            let four = |i: usize| inputs[i].shape().try_into().expect("four axes");
+            let four = |i: usize| metas[i].shape[..].try_into().expect("four axes");
             let conv = Conv {
                 kind,
                 options: *options,
@@ -115,39 +114,39 @@ fn run<B: Backed>(
                 w: four(1),
                 y: four(2),
             };
-            vec![conv::convolve::<B>(&conv, at(a)?, at(b)?, loop_limit)]
+            vec![conv::convolve::<B>(&conv, at(a), at(b), loop_limit)]
         }
         Baseline::BatchNorm(epsilon) => {
-            let out = B::batch_norm_train(at(0)?, at(1)?, at(2)?, *epsilon);
+            let out = B::batch_norm_train(at(0), at(1), at(2), *epsilon);
             vec![out.output, out.mean, out.variance]
         }
         Baseline::BatchNormWithGradient(epsilon) => {
-            let (x, gamma) = (at(0)?, at(1)?);
-            let out = B::batch_norm_train(x.clone(), gamma.clone(), at(2)?, *epsilon);
+            let (x, gamma) = (at(0), at(1));
+            let out = B::batch_norm_train(x.clone(), gamma.clone(), at(2), *epsilon);
             let (mean, variance) = (out.mean, out.variance);
-            let grads = B::batch_norm_train_backward(x, gamma, mean, variance, *epsilon, at(3)?);
+            let grads = B::batch_norm_train_backward(x, gamma, mean, variance, *epsilon, at(3));
             vec![out.output, grads.x_grad, grads.gamma_grad, grads.beta_grad]
         }
-        Baseline::Sum(axes) => vec![B::float_sum_dims(at(0)?, axes)],
-        Baseline::SumAll => vec![B::float_sum(at(0)?)],
-        Baseline::Relu => vec![B::relu(at(0)?)],
+        Baseline::Sum(axes) => vec![B::float_sum_dims(at(0), axes)],
+        Baseline::SumAll => vec![B::float_sum(at(0))],
+        Baseline::Relu => vec![B::relu(at(0))],
         Baseline::MaxPool(o) => {
             let (k, s, p, int) = (o.kernel, o.stride, o.padding, IntDType::I32);
-            let out = B::max_pool2d_with_indices(at(0)?, k, s, p, [1, 1], false, int);
-            let indices = tensor::<B>(Value::Int(out.indices), DType::I32, device);
-            let output = tensor::<B>(Value::Float(out.output), inputs[0].dtype(), device);
-            return Ok(vec![output, indices]);
+            let out = B::max_pool2d_with_indices(at(0), k, s, p, [1, 1], false, int);
+            let indices = output::<B>(Value::Int(out.indices), DType::I32, device);
+            let output = output::<B>(Value::Float(out.output), metas[0].dtype, device);
+            return vec![output, indices];
         }
         Baseline::MaxPoolGrad(o) => {
-            let (k, s, p, indices) = (o.kernel, o.stride, o.padding, int::<B>(&inputs[2])?);
-            let (x, dy) = (at(0)?, at(1)?);
+            let (k, s, p, indices) = (o.kernel, o.stride, o.padding, int(2));
+            let (x, dy) = (at(0), at(1));
             let grad = B::max_pool2d_with_indices_backward(x, k, s, p, [1, 1], false, dy, indices);
             vec![grad.x_grad]
         }
         Baseline::CrossEntropyWithGradient => {
-            let n = inputs[0].shape()[0];
-            let column = B::int_reshape(int::<B>(&inputs[1])?, Shape::new([n, 1]));
-            let log_p = B::log_softmax(at(0)?, 1);
+            let n = metas[0].shape[0];
+            let column = B::int_reshape(int(1), Shape::new([n, 1]));
+            let log_p = B::log_softmax(at(0), 1);
             let hard = B::float_gather(1, log_p.clone(), column.clone());
             let shape = Shape::new([n, 1]);
             let (at_device, dtype) = (hard.device(), hard.dtype().into());
@@ -162,28 +161,27 @@ fn run<B: Backed>(
             momentum,
             weight_decay,
         } => {
-            let (w, dw, b, mask) = (at(0)?, at(1)?, at(2)?, at(3)?);
+            let (w, dw, b, mask) = (at(0), at(1), at(2), at(3));
             let times = |t, factor: f64| B::float_mul_scalar(t, Scalar::from(factor));
             let direction = B::float_add(dw, times(w.clone(), *weight_decay));
             let b = B::float_add(times(b, *momentum), direction);
             let w = B::float_sub(w, times(b.clone(), *lr));
             vec![B::float_mul(w, mask), b]
         }
-        Baseline::TopK(k) => vec![B::float_topk(at(0)?, 0, *k)],
+        Baseline::TopK(k) => vec![B::float_topk(at(0), 0, *k)],
     };
-    let dtype = inputs[0].dtype();
-    let wrap = |value| tensor::<B>(Value::Float(value), dtype, device);
-    Ok(floats.into_iter().map(wrap).collect())
+    let dtype = metas[0].dtype;
+    let wrap = |value| output::<B>(Value::Float(value), dtype, device);
+    floats.into_iter().map(wrap).collect()
 }
 
-fn tensor<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Tensor {
+fn output<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Output {
     let shape = match &value {
         Value::Float(t) => t.shape().to_vec(),
         Value::Int(t) => t.shape().to_vec(),
         _ => unreachable!("baselines give floats and indices"),
     };
-    let buffer = Buffer::track::<B>(value, device, &[]);
-    Tensor::from_buffer(buffer, &shape, dtype, device)
+    (shape, dtype, Buffer::track::<B>(value, device, &[]))
 }
 
 /// A copy and nothing else: how fast the device's memory is. On the CPU all cores copy, on a GPU a kernel of four

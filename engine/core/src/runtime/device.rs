@@ -9,9 +9,10 @@ use burn_backend::cubecl::Device as CubeDevice;
 use burn_wgpu::Wgpu;
 use prospr_shaders::Arithmetic;
 
+use super::adapters;
+use super::device_info::DeviceInfo;
 use super::memory::{MemoryUse, Meter};
-use super::room::Refusals;
-use super::{adapters, cpu};
+use super::refusals::Refusals;
 use crate::{DType, Error, Precision, Result};
 
 /// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
@@ -70,154 +71,12 @@ pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmet
 /// room for the loops around.
 pub(super) const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
-/// What is known of a device without opening it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// What `--device` and [`Device::select`] take: `cpu`, `gpu:0`, …
-    pub selector: String,
-    /// The adapter's or processor's name.
-    pub name: String,
-    /// The graphics API, or `burn-flex` for the CPU.
-    pub backend: String,
-    /// Driver name and version; empty for the CPU.
-    pub driver: String,
-    /// Whether it is a GPU that a CPU pretends to be (lavapipe, WARP, SwiftShader).
-    pub software: bool,
-    /// Bytes of memory, where the system tells.
-    pub memory: Option<u64>,
-    /// Bytes of the largest tensor, where there is a limit.
-    pub largest_buffer: Option<u64>,
-    /// Whether shaders may compute in 16-bit floats.
-    pub f16: bool,
-    /// Shapes and types of the matrix units that shaders may use.
-    pub cooperative_matrices: Vec<String>,
-}
-
-impl fmt::Display for DeviceInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({})", self.selector, self.name, self.backend)
-    }
-}
-
-/// A device and the reason for choosing it.
-#[derive(Clone)]
-pub struct Selection {
-    /// The device.
-    pub device: Device,
-    /// One line: which, and why.
-    pub reason: String,
-}
-
-/// The environment variable that overrides [`Device::auto`].
-const VARIABLE: &str = "PROSPR_DEVICE";
-
 impl Device {
     /// The CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
-        CPU.get_or_init(|| Device::of(cpu::info(), DeviceKind::Cpu))
+        CPU.get_or_init(|| Device::of(DeviceInfo::of_cpu(), DeviceKind::Cpu))
             .clone()
-    }
-
-    /// The best GPU, software rasterizers last.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchDevice`] if wgpu finds none; [`Error::Device`] if it cannot be opened.
-    pub fn gpu() -> Result<Device> {
-        Device::select("gpu")
-    }
-
-    /// The device that a program should use if nobody chose one: what `PROSPR_DEVICE` names, else the best
-    /// GPU, else the CPU. Software rasterizers are slower than the CPU and are never chosen by themselves.
-    ///
-    /// # Errors
-    /// As [`Device::select`].
-    pub fn auto() -> Result<Device> {
-        Device::auto_explained().map(|selection| selection.device)
-    }
-
-    /// [`Device::auto`], with the reason in one line.
-    ///
-    /// # Errors
-    /// As [`Device::select`].
-    pub fn auto_explained() -> Result<Selection> {
-        if let Some(wish) = std::env::var(VARIABLE).ok().filter(|wish| !wish.is_empty()) {
-            let device = Device::select(&wish)?;
-            let reason = format!("using {device}: {VARIABLE}={wish}");
-            return Ok(Selection { device, reason });
-        }
-        let infos = gpu_infos();
-        let Some(index) = infos.iter().position(|info| !info.software) else {
-            let device = Device::cpu();
-            let why = match infos.first() {
-                Some(info) => format!("the only GPU is a software rasterizer ({})", info.name),
-                None => "no GPU was found".into(),
-            };
-            return Ok(Selection {
-                reason: format!("using {device}: {why}"),
-                device,
-            });
-        };
-        let device = Device::open(index)?;
-        let why = if infos.len() == 1 {
-            "the only GPU"
-        } else {
-            "the best GPU"
-        };
-        Ok(Selection {
-            reason: format!("using {device}: {why}"),
-            device,
-        })
-    }
-
-    /// The device of a selector: `auto`, `cpu`, `gpu`, `gpu:INDEX`, or `gpu:NAME` with any part of its name.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchDevice`] lists the devices that there are; [`Error::Device`] if it cannot be opened.
-    pub fn select(selector: &str) -> Result<Device> {
-        let missing = |reason: &str| {
-            let lines: Vec<String> = Device::list()
-                .iter()
-                .map(|info| format!("  {info}"))
-                .collect();
-            Err(Error::NoSuchDevice {
-                requested: selector.into(),
-                reason: reason.into(),
-                available: lines.join("\n"),
-            })
-        };
-        let infos = gpu_infos();
-        match selector.split_once(':') {
-            None if selector == "auto" => Device::auto(),
-            None if selector == "cpu" => Ok(Device::cpu()),
-            None if selector == "gpu" && infos.is_empty() => missing(
-                "wgpu found no GPU; on Linux, install a Vulkan driver (Debian: mesa-vulkan-drivers).",
-            ),
-            None if selector == "gpu" => Device::open(0),
-            Some(("gpu", which)) => {
-                let found = match which.parse::<usize>() {
-                    Ok(index) => (index < infos.len()).then_some(index),
-                    Err(_) => {
-                        let wanted = which.to_lowercase();
-                        infos
-                            .iter()
-                            .position(|info| info.name.to_lowercase().contains(&wanted))
-                    }
-                };
-                match found {
-                    Some(index) => Device::open(index),
-                    None => missing("No GPU has that index or name."),
-                }
-            }
-            _ => missing("Write `auto`, `cpu`, `gpu`, `gpu:INDEX` or `gpu:NAME`."),
-        }
-    }
-
-    /// Every device of this machine, GPUs first.
-    pub fn list() -> Vec<DeviceInfo> {
-        let mut infos = gpu_infos();
-        infos.push(cpu::info());
-        infos
     }
 
     fn of(info: DeviceInfo, kind: DeviceKind) -> Device {
@@ -228,7 +87,8 @@ impl Device {
         }))
     }
 
-    fn open(index: usize) -> Result<Device> {
+    /// The GPU at an index of the list, opened once.
+    pub(super) fn open(index: usize) -> Result<Device> {
         let mut open = Opened::lock();
         if let Some(device) = open.by_index.get(&index) {
             return Ok(device.clone());
@@ -401,14 +261,6 @@ impl Opened {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-fn gpu_infos() -> Vec<DeviceInfo> {
-    adapters::adapters()
-        .iter()
-        .enumerate()
-        .map(|(i, adapter)| adapters::describe(i, adapter))
-        .collect()
 }
 
 impl PartialEq for Device {

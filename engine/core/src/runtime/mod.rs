@@ -4,12 +4,15 @@ mod adapters;
 mod allocator;
 mod backend;
 pub mod baseline;
+mod budget;
 mod cpu;
 mod device;
+mod device_info;
 mod generated;
 mod kernels;
 mod memory;
-mod room;
+mod refusals;
+mod selection;
 mod top_k;
 mod wgsl;
 
@@ -17,19 +20,20 @@ use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 
 pub use allocator::keep_freed_memory;
+pub use device::Device;
 pub(crate) use device::DeviceKind;
-pub use device::{Device, DeviceInfo, Selection};
+pub use device_info::DeviceInfo;
 pub use memory::{MemoryUse, limit_memory};
-pub use top_k::top_k_masks;
+pub use selection::Selection;
+pub(crate) use top_k::top_k;
 
 pub(crate) use backend::{Backed, Value};
 use memory::Charge;
-pub(crate) use room::Wish;
+pub(crate) use refusals::MemoryRequest;
 
-use crate::graph::program::Program;
-use crate::op::Op;
-use crate::shape::numel;
-use crate::tensor::Tensor;
+use crate::ir::Op;
+use crate::ir::program::Program;
+use crate::ir::shape::numel;
 use crate::{DType, Precision};
 use kernels::Arg;
 
@@ -239,7 +243,10 @@ fn on<B: Backed>(
 }
 
 /// Images from bytes as F32, on a GPU; elsewhere none.
-pub(crate) fn place_images(batch: &crate::images::Batch<'_>, device: &Device) -> Option<Buffer> {
+pub(crate) fn place_images(
+    batch: &crate::ir::images::Batch<'_>,
+    device: &Device,
+) -> Option<Buffer> {
     match device.kind() {
         DeviceKind::Cpu => None,
         DeviceKind::Gpu(place) => {
@@ -258,7 +265,7 @@ pub(crate) fn upload(
 ) -> crate::Result<Buffer> {
     device.require(dtype)?;
     let size = numel(shape) as u64 * device.element_bytes(dtype);
-    device.make_room(&Wish {
+    device.check_memory(&MemoryRequest {
         more: size,
         largest: size,
         during: &|| format!("making a tensor of shape {shape:?}"),
@@ -317,21 +324,6 @@ pub(crate) fn offload(
         }
         _ => Ok(buffer.clone()),
     }
-}
-
-/// A tensor's value as a backend's primitive, constants spread out.
-pub(crate) fn primitive<B: Backed>(tensor: &Tensor) -> crate::Result<Value<B>> {
-    let value = tensor.value()?;
-    if let Some(value) = B::unwrap(&value.storage) {
-        return Ok(value.clone());
-    }
-    let spread = Tensor::from_bytes(
-        &tensor.to_bytes()?,
-        tensor.shape(),
-        tensor.dtype(),
-        tensor.device(),
-    )?;
-    Ok(B::take(spread.value()?.storage).expect("uploaded to the tensor's own device"))
 }
 
 fn fill_bytes(value: f64, count: usize, dtype: DType) -> Vec<u8> {

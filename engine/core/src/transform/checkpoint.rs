@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::tape::{Tape, captured};
 use super::{skeleton, unflatten};
-use crate::graph::{eval, eval_scratch};
-use crate::op::call::{self, Rule};
+use crate::tensor::call::{self, Rule};
 use crate::tensor::id_mark;
-use crate::trace::{Trace, TraceGuard};
+use crate::tensor::trace::{Trace, TraceGuard};
+use crate::tensor::{eval, eval_scratch};
 use crate::{Result, Tensor, Tree};
 
 /// A function whose intermediate values are not kept for the derivative, but computed again

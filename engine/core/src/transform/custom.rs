@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::tape::{Tape, captured};
 use super::{open, skeleton, unflatten};
-use crate::op::call::{self, Rule};
+use crate::tensor::call::{self, Rule};
 use crate::tensor::id_mark;
 use crate::{Result, Tensor, Tree};
 

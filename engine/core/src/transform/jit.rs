@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{skeleton, unflatten};
-use crate::graph::{Traced, evaluations};
+use crate::tensor::{Traced, evaluations};
 use crate::{Precision, Result, Tensor, Tree};
 
 /// A function that is traced once for each list of its inputs' shapes, types and devices, compiled to a plan —

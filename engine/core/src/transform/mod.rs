@@ -27,7 +27,7 @@ pub use vjp::{Pullback, vjp};
 
 use std::sync::Arc;
 
-use crate::trace::{Trace, TraceGuard};
+use crate::tensor::trace::{Trace, TraceGuard};
 use crate::{Tensor, Tree};
 
 /// A tree whose leaves are fresh aliases, the leaves themselves, and the guard of their trace.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::op::Op;
+use crate::ir::Op;
 use crate::{Result, Tensor};
 
 /// Means of magnitudes from `2^-RANGE` to `2^RANGE` stay as they are.

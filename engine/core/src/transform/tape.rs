@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::op::Op;
-use crate::op::call::Call;
+use crate::ir::Op;
+use crate::tensor::call::Call;
 use crate::{Result, Tensor};
 
 /// The part of a graph that lies between `wrt` and the outputs, oldest first.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use super::checkpoint::{Function, When, replayed};
 use super::jit::Compiled;
-use crate::op::Op;
+use crate::ir::Op;
 use crate::tensor::id_mark;
 use crate::{Error, Result, Tensor, Tree};
 
@@ -232,7 +232,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
             };
             let mut results = next.leaves();
             y.collect_leaves(&mut results);
-            crate::graph::eval(&results)?;
+            crate::eval(&results)?;
             check_finite(&y, first + index)?;
             if self.host_offload && replay.is_some() {
                 input

@@ -3,8 +3,8 @@
 //! Every instruction is a plain loop over a block that lies in the first-level cache, which the compiler
 //! vectorises for each instruction set.
 
-use crate::graph::program::Instr;
-use crate::op::{Binary, Compare, Logic, Unary};
+use crate::ir::program::Instr;
+use crate::ir::{Binary, Compare, Logic, Unary};
 
 /// Elements of a block.
 pub(super) const BLOCK: usize = 512;

@@ -4,7 +4,7 @@ use burn_backend::Element;
 
 use super::block::{self, BLOCK, Block, Real};
 use super::program::{Out, Rows, Run};
-use crate::graph::program::{Instr, Program};
+use crate::ir::program::{Instr, Program};
 
 /// Where a register's block lies.
 #[derive(Clone, Copy)]

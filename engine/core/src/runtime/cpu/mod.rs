@@ -1,5 +1,6 @@
 //! Kernels of our own for the CPU, where Burn's leave most of the processor idle.
 
+mod backend;
 mod block;
 mod conv;
 mod isa;
@@ -15,7 +16,7 @@ mod walk;
 use burn_backend::{DType, Element, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 use isa::Float;
 
 /// A convolution or one of its gradients.
@@ -46,30 +47,4 @@ fn convolve_as<T: Float + Element + bytemuck::Pod>(
 fn elements<T: Element + bytemuck::Pod>(t: &FlexTensor) -> &[T] {
     t.as_slice()
         .expect("a contiguous tensor of the operation's type")
-}
-
-/// What is known of this machine's processor.
-pub(super) fn info() -> super::DeviceInfo {
-    let read = |path: &str, key: &str| {
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_once(':')?.1.trim().to_string())
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let name =
-        read("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
-    let memory = read("/proc/meminfo", "MemTotal")
-        .and_then(|kib| kib.trim_end_matches(" kB").parse::<u64>().ok())
-        .map(|kib| kib * 1024);
-    super::DeviceInfo {
-        selector: "cpu".into(),
-        name: format!("{name}, {cores} threads"),
-        backend: "burn-flex".into(),
-        driver: String::new(),
-        software: false,
-        memory,
-        largest_buffer: None,
-        f16: false,
-        cooperative_matrices: Vec::new(),
-    }
 }

@@ -5,7 +5,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::elements;
-use crate::runtime::kernels::layout::Padding;
+use crate::runtime::backend::Padding;
 
 /// Elements that one task writes.
 const TASK: usize = 1 << 16;

@@ -5,7 +5,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::elements;
-use crate::op::Window;
+use crate::ir::Window;
 
 /// Elements below which a second thread costs more than it brings.
 const SMALL: usize = 1 << 15;

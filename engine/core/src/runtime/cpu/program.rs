@@ -9,9 +9,9 @@ use super::block::{self, BLOCK, Real};
 use super::machine::{Machine, Place, places};
 use super::walk::Walk;
 use crate::DType;
-use crate::graph::program::{Loops, Output, Program};
+use crate::ir::program::{Loops, Output, Program};
+use crate::ir::shape::{numel, physical};
 use crate::runtime::Value;
-use crate::shape::{numel, physical};
 
 /// From how many elements on the work is shared by threads.
 const PARALLEL: usize = 1 << 14;

@@ -1,6 +1,6 @@
 //! Rows of strided inputs, one after the other.
 
-use crate::graph::program::Loops;
+use crate::ir::program::Loops;
 
 /// Offsets into the inputs along some axes, row by row.
 pub(super) struct Walk<'a> {

@@ -1,6 +1,6 @@
 //! The engine's functions in WGSL.
 
-use crate::op::Unary;
+use crate::ir::Unary;
 
 /// Two floats lie in 64 bits.
 pub(super) const HALVES: &str = "\

@@ -19,8 +19,8 @@ use super::device::Class;
 use super::wgsl;
 use super::{Backed, Value};
 use crate::DType;
-use crate::graph::program::{Input, Instr, Loops, Output, Program};
-use crate::shape::{numel, physical, strides};
+use crate::ir::program::{Input, Instr, Loops, Output, Program};
+use crate::ir::shape::{numel, physical, strides};
 use text::{Shape, Text, Width};
 
 /// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is

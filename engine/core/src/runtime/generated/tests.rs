@@ -4,11 +4,11 @@ use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 
 use super::Compiled;
-use crate::graph::program::Program;
-use crate::graph::programs;
-use crate::graph::tests::{expression, leaves};
+use crate::ir::program::Program;
 use crate::runtime::device::Class;
 use crate::runtime::{Backed, DeviceKind, Value, cpu};
+use crate::tensor::programs;
+use crate::tensor::tests::{expression, leaves};
 use crate::{DType, Device, Key, Tensor};
 
 /// Programs of random expressions, with the shapes of their inputs.

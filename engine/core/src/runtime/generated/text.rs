@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use super::functions::{HALVES, HELPERS, unary};
 use crate::DType;
-use crate::graph::program::{Instr, Loops, Program};
-use crate::op::{Binary, Compare, Logic};
+use crate::ir::program::{Instr, Loops, Program};
+use crate::ir::{Binary, Compare, Logic};
 
 /// How elements are divided among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -358,6 +358,6 @@ impl Writer<'_> {
 
     /// Whether an input's elements lie in the order of the domain.
     pub(super) fn is_flat(&self, input: usize) -> bool {
-        self.loops.strides[input] == crate::shape::strides(&self.loops.sizes)
+        self.loops.strides[input] == crate::ir::shape::strides(&self.loops.sizes)
     }
 }

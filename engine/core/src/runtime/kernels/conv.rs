@@ -4,7 +4,7 @@ use burn_backend::ops::ConvOptions as BurnConv;
 use burn_backend::{Shape, Slice, TensorMetadata};
 
 use super::Backed;
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 
 pub(crate) fn convolve<B: Backed>(
     conv: &Conv,

@@ -1,7 +1,7 @@
 //! Elementwise operations on integers and truth values, and conversions. (Those on floats are programs.)
 
 use super::{Arg, Backed, DType, Out, Value, float_dtype};
-use crate::op::{Binary, Compare, Unary};
+use crate::ir::{Binary, Compare, Unary};
 
 pub(super) fn unary<B: Backed>(op: Unary, x: B::IntTensorPrimitive) -> B::IntTensorPrimitive {
     match op {

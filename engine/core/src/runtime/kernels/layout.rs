@@ -2,8 +2,8 @@
 
 use burn_backend::{Shape, Slice};
 
-use super::{Arg, Backed, DType, Out, Value, float_dtype};
-use crate::op::{PadAxis, SliceAxis};
+use super::{Arg, Backed, DType, Out, Padding, Value, float_dtype};
+use crate::ir::{PadAxis, SliceAxis};
 
 /// The same call for each kind of tensor.
 macro_rules! each_kind {
@@ -61,15 +61,6 @@ pub(super) fn slice<B: Backed>(x: Arg<B>, axes: &[SliceAxis]) -> Value<B> {
 
 fn range(start: usize, span: usize, step: usize) -> Slice {
     Slice::new(start as isize, Some((start + span) as isize), step as isize)
-}
-
-/// An axis of a padding: element `i` of `size` goes to place `low + i · step` of `out_size`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Padding {
-    pub size: usize,
-    pub out_size: usize,
-    pub low: usize,
-    pub step: usize,
 }
 
 impl Padding {

@@ -1,4 +1,4 @@
-//! How each operation is computed, generic over Burn's backends. One file a family, as in `op/`.
+//! How each operation is computed, generic over Burn's backends. One file a family, as in `ops/`.
 
 pub(super) mod conv;
 mod elementwise;
@@ -9,8 +9,8 @@ mod tests;
 
 use burn_backend::Shape;
 
-use super::backend::{Backed, Value, float_dtype};
-use crate::op::Op;
+use super::backend::{Backed, Padding, Value, float_dtype};
+use crate::ir::Op;
 use crate::{DType, Precision};
 
 /// One input: its value and what it stands for. Shapes are physical: a scalar has shape `[1]`.

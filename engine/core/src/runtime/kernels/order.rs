@@ -4,7 +4,7 @@ use burn_backend::{Shape, Slice, TensorMetadata};
 
 use super::{Arg, Backed, DType, Out, Value};
 use crate::Element;
-use crate::shape::strides;
+use crate::ir::shape::strides;
 
 /// Sums of integers, axis by axis, the last first. (Sums of floats are programs.)
 pub(super) fn sum<B: Backed>(

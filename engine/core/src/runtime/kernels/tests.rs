@@ -1,6 +1,6 @@
 //! Kernels of our own against their definitions, on every device.
 
-use crate::op::{Op, PadAxis};
+use crate::ir::{Op, PadAxis};
 use crate::testing::each_device;
 use crate::{DType, Key, PoolOptions, Tensor, vjp};
 

@@ -10,7 +10,7 @@ use super::{
     Class, arithmetic, class, floats, gpu, launch_with_array, output, rasterizer, sum_parts, words,
 };
 use crate::Precision;
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 use crate::runtime::kernels;
 

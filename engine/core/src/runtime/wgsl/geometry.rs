@@ -3,7 +3,7 @@
 //! The input gradient of a strided convolution is computed in phases: the input pixels `(s·t + a, s·u + b)` of one
 //! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these taps.
 
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 
 /// A tap of a window: the pixel it looks at, relative to `stride` times the output pixel, and its index in the weight.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use burn_wgpu::{CubeTensor, into_contiguous};
 use prospr_shaders::{MaxPoolIndex, Motion, Pad, PaddedAxis, PlaceImages, PoolGather, PoolScatter};
 
 use super::{divisor, launch, output, words};
-use crate::images::Batch;
-use crate::op::Window;
-use crate::runtime::kernels::layout::Padding;
+use crate::ir::Window;
+use crate::ir::images::Batch;
+use crate::runtime::backend::Padding;
 
 /// Indices of the largest values of pooling windows, by `shaders/wgsl/max_pool_index.wgsl`.
 pub(in crate::runtime) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {

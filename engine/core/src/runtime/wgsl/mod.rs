@@ -13,6 +13,7 @@ use prospr_shaders::{
     Arithmetic, Divisor, FixedKernel, Gemm, LANES, PackedAxis, Rasterizer, Shader,
 };
 
+mod backend;
 mod conv;
 mod geometry;
 mod gpu;
@@ -231,7 +232,7 @@ pub(super) fn output(
 pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> CubeTensor {
     let client = device.client();
     let out = output(&client, device, shape, DType::F32);
-    let count = crate::shape::numel(shape);
+    let count = crate::ir::shape::numel(shape);
     let params = prospr_shaders::Threefry {
         key,
         count: count as u32,

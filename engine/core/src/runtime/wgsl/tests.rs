@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use prospr_shaders::Arithmetic;
 
 use super::Class;
-use crate::op::{Conv, ConvKind, ConvOptions, Op};
+use crate::ir::{Conv, ConvKind, ConvOptions, Op};
 use crate::runtime::adapters;
 use crate::{DType, Device, Key, PoolOptions, Precision, Tensor, jit_with, value_and_grad};
 

@@ -1,6 +1,6 @@
 //! Where the taps of a convolution fall.
 
-use crate::op::Conv;
+use crate::ir::Conv;
 
 /// One axis of a correlation `out[i] = Σ_t weight[t] · source[i · step + taps[t]]`, with zeros outside of the
 /// source.

@@ -8,7 +8,7 @@ mod tile;
 mod weight;
 
 use super::isa::{Float, Isa};
-use crate::op::{Conv, ConvKind};
+use crate::ir::{Conv, ConvKind};
 use correlate::{Correlation, Weight, correlate};
 use geometry::Axis;
 use weight::{WeightGrad, weight_grad};

@@ -2,7 +2,7 @@
 
 use super::super::isa::Float;
 use super::convolve;
-use crate::op::{Conv, ConvKind, ConvOptions};
+use crate::ir::{Conv, ConvKind, ConvOptions};
 
 /// A small generator of whole numbers (the constants are Knuth's).
 struct Numbers(u64);

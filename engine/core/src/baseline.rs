@@ -1,0 +1,29 @@
+//! Burn's own kernels on the engine's tensors, and a bare copy: what benchmarks compare with.
+//!
+//! The engine computes some operations with kernels of its own; these are always Burn's.
+
+pub use crate::runtime::baseline::{BareCopy, Baseline, Direction};
+
+use crate::runtime::Meta;
+use crate::runtime::baseline::run_baseline;
+use crate::{Result, Tensor};
+
+impl Baseline {
+    /// Launches Burn's kernels on evaluated tensors of one device; it does not wait for them.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    ///
+    /// # Panics
+    /// If the tensors are not what the operation takes.
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let device = inputs[0].device();
+        let values = inputs.iter().map(Tensor::value).collect::<Result<_>>()?;
+        let metas: Vec<Meta> = inputs.iter().map(Tensor::meta).collect();
+        let results = run_baseline(self, &metas.iter().collect::<Vec<_>>(), values, device);
+        let tensor = |(shape, dtype, value): (Vec<usize>, _, _)| {
+            Tensor::from_buffer(value, &shape, dtype, device)
+        };
+        Ok(results.into_iter().map(tensor).collect())
+    }
+}

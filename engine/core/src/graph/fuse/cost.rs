@@ -1,0 +1,141 @@
+//! What is stored and what is computed again where it is used.
+
+use super::{BINDINGS, LENGTH, Role};
+use crate::DType;
+use crate::graph::values::{Graph, Id};
+use crate::ir::{Op, Unary};
+
+/// What computing a node in registers takes.
+#[derive(Clone, Default)]
+struct Cost {
+    /// The type of its arithmetic, if there is any.
+    float: Option<DType>,
+    inputs: Vec<Id>,
+    instructions: usize,
+    /// With a function that takes tens of instructions.
+    heavy: bool,
+}
+
+/// Which nodes have their values in memory.
+pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role]) -> Vec<bool> {
+    let nodes = &graph.nodes;
+    let mut users = vec![0; nodes.len()];
+    let mut needed = vec![false; nodes.len()];
+    for &id in targets {
+        needed[id] = true;
+    }
+    for id in (0..nodes.len()).rev().filter(|&id| live[id]) {
+        let (as_value, uses) = match roles[id] {
+            Role::Opaque => (true, 1),
+            Role::View => (needed[id], users[id].max(1)),
+            _ => (false, 1),
+        };
+        for &input in &nodes[id].inputs {
+            users[input] += uses;
+            needed[input] |= as_value;
+        }
+    }
+    let mut stored: Vec<bool> = (0..nodes.len())
+        .map(|id| needed[id] || matches!(roles[id], Role::Opaque | Role::Sum))
+        .collect();
+    // What is stored for one user's sake changes the costs of others: until nothing changes.
+    loop {
+        let before = stored.clone();
+        decide(graph, live, roles, &users, &mut stored);
+        if stored == before {
+            return stored;
+        }
+    }
+}
+
+/// One pass over the costs of all expressions. Nodes become stored, never the reverse.
+fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored: &mut [bool]) {
+    let nodes = &graph.nodes;
+    let mut costs: Vec<Cost> = vec![Cost::default(); nodes.len()];
+    for id in (0..nodes.len()).filter(|&id| live[id]) {
+        if !matches!(roles[id], Role::Function | Role::Sum) {
+            continue;
+        }
+        costs[id] = loop {
+            let (cost, parts) = cost(graph, roles, stored, &costs, id);
+            let fits = cost.inputs.len() < BINDINGS && cost.instructions <= LENGTH;
+            match parts
+                .into_iter()
+                .max_by_key(|&part| costs[part].inputs.len())
+            {
+                Some(largest) if !fits => stored[largest] = true,
+                _ => break cost,
+            }
+        };
+        if roles[id] == Role::Function && users[id] > 1 && !stored[id] {
+            let cost = &costs[id];
+            let large = |&&i: &&Id| nodes[i].numel() * 2 > nodes[id].numel();
+            let reads = cost.inputs.iter().filter(large).count();
+            stored[id] = cost.heavy || reads > 2 || cost.instructions > 8;
+        }
+    }
+}
+
+/// What a node's expression takes, and the expressions that are part of it.
+fn cost(
+    graph: &Graph,
+    roles: &[Role],
+    stored: &mut [bool],
+    costs: &[Cost],
+    id: Id,
+) -> (Cost, Vec<Id>) {
+    let nodes = &graph.nodes;
+    let mut cost = Cost {
+        instructions: 1,
+        heavy: is_heavy(&nodes[id].op),
+        float: [id, nodes[id].inputs[0]]
+            .map(|id| nodes[id].dtype)
+            .into_iter()
+            .find(|d| d.is_float()),
+        ..Cost::default()
+    };
+    let mut parts = Vec::new();
+    for &input in &nodes[id].inputs {
+        let mut source = input;
+        while roles[source] == Role::View {
+            source = nodes[source].inputs[0];
+        }
+        if roles[source] == Role::Constant {
+            continue;
+        }
+        // Work that would be repeated along a stretched axis is done once.
+        stored[source] |= nodes[source].numel() < domain_size(graph, id);
+        // Truth values may come from arithmetic of another type, which is another program.
+        let float = costs[source].float;
+        stored[source] |= float.is_some() && cost.float.is_some() && float != cost.float;
+        if stored[source] {
+            cost.inputs.push(source);
+            continue;
+        }
+        parts.push(source);
+        cost.float = cost.float.or(float);
+        cost.inputs.extend(&costs[source].inputs);
+        cost.instructions += costs[source].instructions;
+        cost.heavy |= costs[source].heavy;
+    }
+    cost.inputs.sort_unstable();
+    cost.inputs.dedup();
+    (cost, parts)
+}
+
+/// The number of elements that a node's expression is computed for.
+fn domain_size(graph: &Graph, id: Id) -> usize {
+    let node = &graph.nodes[id];
+    match node.op {
+        Op::Sum(_) => graph.nodes[node.inputs[0]].numel(),
+        _ => node.numel(),
+    }
+}
+
+fn is_heavy(op: &Op) -> bool {
+    use Unary::*;
+    matches!(
+        op,
+        Op::Unary(Exp | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf | Powf(_))
+    )
+}

@@ -1,0 +1,377 @@
+//! Fusion: which nodes become one kernel.
+//!
+//! Elementwise nodes are computed where they are used, in registers, unless their value is needed in memory or
+//! computing it again would cost more than storing it. What is stored or summed over one domain from the same
+//! inputs becomes one [`Program`].
+
+use std::collections::{HashMap, HashSet};
+
+use self::cost::stored;
+use self::views::{Map, is_unit_reshape, stretched, through};
+use super::values::{Graph, Id, Node};
+use crate::DType;
+use crate::ir::program::{Input, Instr, Output, Program, Register};
+use crate::ir::{Logic, Op, shape};
+
+mod cost;
+mod views;
+
+/// Inputs and outputs of one kernel: the portable 8 storage buffers, less one for parameters.
+pub(super) const BINDINGS: usize = 7;
+/// Instructions of one expression.
+pub(super) const LENGTH: usize = 40;
+
+/// One kernel: an operation by itself, or a program for one or more nodes.
+pub(crate) enum Kernel {
+    Op(Id),
+    Program {
+        program: Program,
+        inputs: Vec<Id>,
+        outputs: Vec<Id>,
+    },
+}
+
+impl Kernel {
+    pub fn inputs<'a>(&'a self, graph: &'a Graph) -> &'a [Id] {
+        match self {
+            Kernel::Op(id) => &graph.nodes[*id].inputs,
+            Kernel::Program { inputs, .. } => inputs,
+        }
+    }
+
+    pub fn outputs(&self) -> &[Id] {
+        match self {
+            Kernel::Op(id) => std::slice::from_ref(id),
+            Kernel::Program { outputs, .. } => outputs,
+        }
+    }
+}
+
+/// What a node can be in a program.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Role {
+    /// An elementwise function of its inputs.
+    Function,
+    /// The input's elements in another order or repeated.
+    View,
+    /// A sum of its input.
+    Sum,
+    /// A constant.
+    Constant,
+    /// Only itself.
+    Opaque,
+}
+
+fn role(graph: &Graph, node: &Node) -> Role {
+    let dtype = |i: usize| graph.nodes[node.inputs[i]].dtype;
+    let float = |d: DType| d.is_float();
+    let function = |yes: bool| if yes { Role::Function } else { Role::Opaque };
+    match &node.op {
+        Op::Full(_) if float(node.dtype) => Role::Constant,
+        Op::Unary(_) | Op::Binary(_) => function(float(node.dtype)),
+        Op::Compare(_) | Op::IsFinite => function(float(dtype(0))),
+        Op::Logic(_) => Role::Function,
+        Op::Select => function(float(node.dtype)),
+        Op::Cast => function(float(node.dtype) && !float(dtype(0))),
+        Op::Sum(_) if float(node.dtype) => Role::Sum,
+        Op::Broadcast | Op::Permute(_) => Role::View,
+        Op::Reshape if is_unit_reshape(&graph.nodes[node.inputs[0]].shape, &node.shape) => {
+            Role::View
+        }
+        _ => Role::Opaque,
+    }
+}
+
+/// The decisions, then the kernels in an order in which they can run.
+pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Kernel> {
+    let live = live(graph, targets);
+    let roles: Vec<Role> = graph.nodes.iter().map(|n| role(graph, n)).collect();
+    let stored = stored(graph, targets, &live, &roles);
+    let pass = Pass {
+        graph,
+        roles,
+        stored,
+    };
+    pass.kernels(&live)
+}
+
+/// Nodes that the targets need.
+fn live(graph: &Graph, targets: &[Id]) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes.len()];
+    for &id in targets {
+        live[id] = true;
+    }
+    for id in (0..graph.nodes.len()).rev() {
+        if live[id] {
+            for &input in &graph.nodes[id].inputs {
+                live[input] = true;
+            }
+        }
+    }
+    live
+}
+
+struct Pass<'a> {
+    graph: &'a Graph,
+    roles: Vec<Role>,
+    stored: Vec<bool>,
+}
+
+impl Pass<'_> {
+    fn kernels(&self, live: &[bool]) -> Vec<Kernel> {
+        let mut order = Order::default();
+        let wanted = |&id: &Id| live[id] && self.stored[id];
+        for id in (0..self.graph.nodes.len()).filter(wanted) {
+            match self.roles[id] {
+                Role::Function | Role::Sum => self.place_program(&mut order, id),
+                // Views wait until they are read, so that they do not keep apart what could be one program.
+                Role::View => {}
+                Role::Constant | Role::Opaque => self.place_alone(&mut order, id),
+            }
+        }
+        for id in (0..self.graph.nodes.len()).filter(wanted) {
+            if self.roles[id] == Role::View && !order.read.contains(&id) {
+                self.place_alone(&mut order, id);
+            }
+        }
+        order.kernels.into_iter().flatten().collect()
+    }
+
+    /// An operation by itself, after the views that it reads.
+    fn place_alone(&self, order: &mut Order, id: Id) {
+        let node = &self.graph.nodes[id];
+        if node.op == Op::Data {
+            return;
+        }
+        for &input in &node.inputs {
+            if order.read.insert(input) && self.roles[input] == Role::View {
+                self.place_alone(order, input);
+            }
+        }
+        order.kernels.push(Some(Kernel::Op(id)));
+    }
+
+    /// A program for this node, or an earlier one's that takes it in.
+    fn place_program(&self, order: &mut Order, id: Id) {
+        let alone = self.program(&[id]);
+        let key = (alone.domain.clone(), alone.summed.clone());
+        let earlier = order
+            .open
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .rev()
+            .take(8)
+            .copied();
+        let joined = earlier
+            .filter_map(|at| self.joined(order, at, id, &alone).map(|both| (at, both)))
+            .next();
+        let (members, emission) = match joined {
+            Some((at, (members, both))) => {
+                order.kernels[at] = None;
+                (members, both)
+            }
+            None => (vec![id], alone),
+        };
+        order.read.extend(&emission.sources);
+        let open = order.open.entry(key).or_default();
+        open.retain(|&at| order.kernels[at].is_some());
+        open.push(order.kernels.len());
+        order.kernels.push(Some(self.finish(emission, members)));
+    }
+
+    /// The program of an earlier kernel's nodes and one more, if they can and should be one.
+    fn joined(
+        &self,
+        order: &Order,
+        at: usize,
+        id: Id,
+        alone: &Emission,
+    ) -> Option<(Vec<Id>, Emission)> {
+        let nodes = &self.graph.nodes;
+        let Some(Kernel::Program {
+            outputs, inputs, ..
+        }) = &order.kernels[at]
+        else {
+            return None;
+        };
+        // The earlier one would come later, so nobody may have read it.
+        let unread = outputs.iter().all(|o| !order.read.contains(o));
+        let large = |i: &Id| nodes[*i].numel() * 2 > shape::numel(&alone.domain);
+        let shares = |i: &&Id| (inputs.contains(i) || outputs.contains(i)) && large(i);
+        let useful = alone.sources.iter().any(|i| shares(&i));
+        if !unread || !useful || nodes[outputs[0]].device != nodes[id].device {
+            return None;
+        }
+        let members: Vec<Id> = outputs.iter().copied().chain([id]).collect();
+        let both = self.program(&members);
+        let fits = both.sources.len() + members.len() <= BINDINGS
+            && both.code.len() <= 2 * LENGTH
+            && !both.mixed
+            // Partial sums of all outputs are added up by one kernel, which reads and writes each.
+            && (!both.summed.contains(&true) || 2 * members.len() <= BINDINGS)
+            && both.sources.iter().all(|i| !members.contains(i));
+        fits.then_some((members, both))
+    }
+
+    fn finish(&self, emission: Emission, outputs: Vec<Id>) -> Kernel {
+        let nodes = &self.graph.nodes;
+        let output = |(&id, &register): (&Id, &Register)| Output {
+            register,
+            dtype: nodes[id].dtype,
+            shape: nodes[id].shape.to_vec(),
+        };
+        let program = Program {
+            // Programs of truth values alone compute nothing.
+            float: emission.float.unwrap_or(DType::F32),
+            outputs: outputs.iter().zip(&emission.results).map(output).collect(),
+            domain: emission.domain,
+            summed: emission.summed,
+            inputs: emission.inputs,
+            code: emission.code,
+        };
+        Kernel::Program {
+            program,
+            inputs: emission.sources,
+            outputs,
+        }
+    }
+
+    /// The program that computes the members, which have one domain.
+    fn program(&self, members: &[Id]) -> Emission {
+        let nodes = &self.graph.nodes;
+        let first = &nodes[members[0]];
+        let (domain, summed) = match &first.op {
+            Op::Sum(axes) => {
+                let shape = nodes[first.inputs[0]].shape.to_vec();
+                let summed = (0..shape.len()).map(|a| axes.contains(&a)).collect();
+                (shape, summed)
+            }
+            _ => (first.shape.to_vec(), vec![false; first.shape.len()]),
+        };
+        let mut emission = Emission {
+            float: None,
+            mixed: false,
+            members: members.to_vec(),
+            domain,
+            summed,
+            sources: Vec::new(),
+            inputs: Vec::new(),
+            code: Vec::new(),
+            results: Vec::new(),
+            known: HashMap::new(),
+        };
+        let identity: Map = (0..emission.domain.len()).map(Some).collect();
+        for &member in members {
+            let id = match nodes[member].op {
+                Op::Sum(_) => nodes[member].inputs[0],
+                _ => member,
+            };
+            let register = self.emit(&mut emission, id, &identity, id == member);
+            emission.results.push(register);
+        }
+        emission
+    }
+
+    /// The register that holds a node's element; `fresh` computes it even if it is stored. The depth of the
+    /// recursion is bounded by [`LENGTH`].
+    fn emit(&self, to: &mut Emission, mut id: Id, map: &Map, fresh: bool) -> Register {
+        let nodes = &self.graph.nodes;
+        let mut map = map.clone();
+        while self.roles[id] == Role::View {
+            map = through(self.graph, &nodes[id], &map);
+            id = nodes[id].inputs[0];
+        }
+        let node = &nodes[id];
+        if node.dtype.is_float() {
+            to.mixed |= to.float.is_some_and(|float| float != node.dtype);
+            to.float = Some(node.dtype);
+        }
+        let key = (id, map);
+        if let Some(&register) = to.known.get(&key) {
+            return register;
+        }
+        let map = &key.1;
+        let inside = to.members.contains(&id)
+            && self.roles[id] == Role::Function
+            && map.iter().enumerate().all(|(i, a)| *a == Some(i));
+        let instr = match &node.op {
+            Op::Full(value) => Instr::Const(*value),
+            _ if self.stored[id] && !fresh && !inside => {
+                let axes = to.axes(map);
+                to.sources.push(id);
+                to.inputs.push(Input {
+                    dtype: node.dtype,
+                    axes,
+                });
+                Instr::Load(to.inputs.len() - 1)
+            }
+            op => {
+                let registers: Vec<Register> = node
+                    .inputs
+                    .iter()
+                    .map(|&input| {
+                        let inner = stretched(&nodes[input].shape, &node.shape, map);
+                        self.emit(to, input, &inner, false)
+                    })
+                    .collect();
+                let r = |i: usize| registers[i];
+                match op {
+                    Op::Unary(op) => Instr::Unary(*op, r(0)),
+                    Op::Binary(op) => Instr::Binary(*op, r(0), r(1)),
+                    Op::Compare(op) => Instr::Compare(*op, r(0), r(1)),
+                    Op::IsFinite => Instr::IsFinite(r(0)),
+                    Op::Logic(Logic::Not) => Instr::Logic(Logic::Not, r(0), r(0)),
+                    Op::Logic(op) => Instr::Logic(*op, r(0), r(1)),
+                    Op::Select => Instr::Select(r(0), r(1), r(2)),
+                    Op::Cast if nodes[node.inputs[0]].dtype == DType::Bool => Instr::Number(r(0)),
+                    // Integers were converted when they were loaded.
+                    Op::Cast => {
+                        to.known.insert(key, r(0));
+                        return r(0);
+                    }
+                    _ => unreachable!("{} is no function", op.name()),
+                }
+            }
+        };
+        to.code.push(instr);
+        to.known.insert(key, to.code.len() - 1);
+        to.code.len() - 1
+    }
+}
+
+/// Kernels in the making.
+#[derive(Default)]
+struct Order {
+    /// `None` where a kernel was taken into a later one.
+    kernels: Vec<Option<Kernel>>,
+    /// What kernels so far read.
+    read: HashSet<Id>,
+    /// By domain and summed axes: programs that may take in more.
+    open: HashMap<(Vec<usize>, Vec<bool>), Vec<usize>>,
+}
+
+/// A program in the making.
+struct Emission {
+    float: Option<DType>,
+    /// Of both float types, which no program can be.
+    mixed: bool,
+    members: Vec<Id>,
+    domain: Vec<usize>,
+    summed: Vec<bool>,
+    /// The node behind each input.
+    sources: Vec<Id>,
+    inputs: Vec<Input>,
+    code: Vec<Instr>,
+    results: Vec<Register>,
+    known: HashMap<(Id, Map), Register>,
+}
+
+impl Emission {
+    /// The axis of the input for each axis of the domain.
+    fn axes(&self, map: &Map) -> Vec<Option<usize>> {
+        (0..self.domain.len())
+            .map(|d| map.iter().position(|&a| a == Some(d)))
+            .collect()
+    }
+}

@@ -1,0 +1,177 @@
+//! How much memory a plan takes, before it runs.
+
+use super::Plan;
+use crate::Result;
+use crate::graph::values::{Graph, Id};
+use crate::ir::Op;
+use crate::runtime::{Buffer, Device, MemoryRequest};
+
+/// Where a run holds the most.
+pub(crate) struct Peak {
+    /// Bytes beside those that were held before, leaves among them.
+    pub grown: u64,
+    /// The step, counted from 0.
+    pub at: usize,
+}
+
+/// The slot whose memory each node's value lies in, and the bytes that a node takes by itself.
+pub(super) fn memory(graph: &Graph) -> (Vec<Id>, Vec<u64>) {
+    let mut owners: Vec<Id> = Vec::with_capacity(graph.nodes.len());
+    // Whether a view's elements are in another order than in memory, so that a reshape must copy them.
+    let mut strided = vec![false; graph.nodes.len()];
+    let mut bytes = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let element = node.device.element_bytes(node.dtype);
+        let stored = node.stored_bytes() / node.dtype.size() as u64 * element;
+        let dense = node.numel() as u64 * element;
+        let input = node.inputs.first().copied().filter(|_| node.is_view());
+        let (owner, size) = match (input, &node.op) {
+            (Some(input), Op::Reshape) if strided[input] => (id, dense),
+            (Some(input), op) => {
+                strided[id] = strided[input] || !matches!(op, Op::Reshape | Op::Fence);
+                (owners[input], 0)
+            }
+            (None, _) => (id, stored),
+        };
+        owners.push(owner);
+        bytes.push(size);
+    }
+    (owners, bytes)
+}
+
+impl Plan {
+    /// Where a run holds the most on a device, if it gets `own` bytes back when a leaf is not needed any more.
+    pub fn peak(&self, device: &Device, own: impl Fn(usize) -> u64) -> Peak {
+        let (mut live, mut peak) = (0, Peak { grown: 0, at: 0 });
+        self.walk(device, own, |at, change, _| {
+            live += change;
+            if live > peak.grown as i64 {
+                peak = Peak {
+                    grown: live as u64,
+                    at,
+                };
+            }
+        });
+        peak
+    }
+
+    /// Goes through the steps: `see` gets the step, how many bytes come (outputs) or go (inputs), and how many
+    /// values lie in each slot's memory.
+    fn walk(
+        &self,
+        device: &Device,
+        own: impl Fn(usize) -> u64,
+        mut see: impl FnMut(usize, i64, &[u32]),
+    ) {
+        let mut holders = vec![0u32; self.owners.len()];
+        let mut returned = self.bytes.clone();
+        for (number, &slot) in self.leaves.iter().enumerate() {
+            holders[slot] = 1;
+            returned[slot] = own(number);
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let here = step.device == *device;
+            let mut come = 0;
+            for &(slot, _) in &step.outputs {
+                holders[self.owners[slot]] += 1;
+                come += self.bytes[slot];
+            }
+            if here {
+                see(index, come as i64, &holders);
+            }
+            let mut go = 0;
+            for operand in step.inputs.iter().filter(|operand| operand.last) {
+                let owner = self.owners[operand.slot];
+                holders[owner] -= 1;
+                if holders[owner] == 0 {
+                    go += returned[owner];
+                }
+            }
+            if here {
+                see(index, -(go as i64), &holders);
+            }
+        }
+    }
+
+    /// What is alive at a step on a device, leaves included, with its bytes.
+    pub fn alive(&self, device: &Device, at: usize) -> Vec<(String, u64)> {
+        let mut alive: Option<Vec<Id>> = None;
+        self.walk(
+            device,
+            |_| 0,
+            |step, _, holders| {
+                if step == at && alive.is_none() {
+                    let held = (0..holders.len()).filter(|&slot| holders[slot] > 0);
+                    alive = Some(held.collect());
+                }
+            },
+        );
+        let makers = self.steps.iter().flat_map(|step| {
+            let what = step.work.to_string();
+            let maker = move |(slot, meta): &(Id, crate::runtime::Meta)| {
+                (*slot, format!("{} {:?}", short(&what), meta.shape))
+            };
+            step.outputs.iter().map(maker)
+        });
+        let mut names: std::collections::HashMap<Id, String> = makers.collect();
+        let leaf = |slot: Id| {
+            let user = self.steps.iter().flat_map(|step| &step.inputs);
+            let shape = user
+                .filter(|operand| operand.slot == slot)
+                .map(|operand| format!(" {:?}", operand.meta.shape))
+                .next();
+            format!("input{}", shape.unwrap_or_default())
+        };
+        let named = |slot: Id| {
+            let name = names.remove(&slot).unwrap_or_else(|| leaf(slot));
+            (name, self.bytes[slot])
+        };
+        alive.unwrap_or_default().into_iter().map(named).collect()
+    }
+
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if a device has no room for a run.
+    pub fn check_memory(&self, leaves: &[Buffer]) -> Result<()> {
+        for device in &self.devices {
+            let peak = self.peak(device, |number| leaves[number].own_bytes());
+            self.request(device, &peak, |request| device.check_memory(request))?;
+        }
+        Ok(())
+    }
+
+    /// A run's request for memory.
+    pub fn request<T>(
+        &self,
+        device: &Device,
+        peak: &Peak,
+        with: impl FnOnce(&MemoryRequest) -> T,
+    ) -> T {
+        let outputs = self.steps.iter().filter(|step| step.device == *device);
+        let outputs = outputs.flat_map(|step| &step.outputs);
+        with(&MemoryRequest {
+            more: peak.grown,
+            largest: outputs
+                .map(|(slot, _)| self.bytes[*slot])
+                .max()
+                .unwrap_or(0),
+            during: &|| {
+                let step = &self.steps[peak.at];
+                let shape = &step.outputs[0].1.shape;
+                format!(
+                    "computing {} of shape {shape:?}",
+                    short(&step.work.to_string())
+                )
+            },
+            alive: &|| self.alive(device, peak.at),
+        })
+    }
+}
+
+/// The beginning of a long expression.
+fn short(text: &str) -> String {
+    const LONG: usize = 60;
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}

@@ -1,0 +1,235 @@
+//! Plans: kernels in order, over numbered slots, that can run again and again with other leaves.
+
+use std::fmt;
+
+use super::fuse::{Kernel as Fused, fuse};
+use super::values::{Graph, Id};
+use crate::ir::Op;
+use crate::runtime::{self, Buffer, Compiled, Device, Meta};
+use crate::{DType, Error, Precision, Result};
+
+mod footprint;
+
+/// One kernel of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Kernel {
+    /// The operation, or the expression of a fused program, whose inputs are called `in0`, `in1`, ….
+    pub what: String,
+    /// Shapes of the inputs.
+    pub inputs: Vec<Vec<usize>>,
+    /// Shapes of the outputs.
+    pub outputs: Vec<Vec<usize>>,
+    /// Bytes read and written, each tensor once.
+    pub bytes: u64,
+    /// Two for each multiply-accumulate of convolutions and matrix products; other work counts nothing.
+    pub flops: u64,
+}
+
+/// A compiled graph.
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+    slots: usize,
+    /// The slot of each leaf, in the order in which the leaves were made.
+    pub leaves: Vec<Id>,
+    /// The slot of each target.
+    targets: Vec<Id>,
+    /// Shape, type and device of each target.
+    results: Vec<(Vec<usize>, DType, Device)>,
+    /// Bytes of each slot's value; none if it is a view.
+    pub bytes: Vec<u64>,
+    /// The slot whose memory each slot's value lies in.
+    owners: Vec<Id>,
+    /// The devices of all steps, once each.
+    pub devices: Vec<Device>,
+    precision: Precision,
+}
+
+/// One kernel's launch.
+struct Step {
+    pub work: Work,
+    pub device: Device,
+    pub inputs: Vec<Use>,
+    pub outputs: Vec<(Id, Meta)>,
+}
+
+enum Work {
+    Op(Op),
+    Program(Box<Compiled>),
+}
+
+/// An operand, and whether nothing after the step needs it.
+struct Use {
+    pub slot: Id,
+    pub meta: Meta,
+    pub last: bool,
+}
+
+impl Plan {
+    /// Compiles what the targets need.
+    pub fn new(graph: &Graph, targets: &[Id], precision: Precision) -> Plan {
+        let meta = |id: Id| Meta {
+            shape: crate::ir::shape::physical(&graph.nodes[id].shape),
+            dtype: graph.nodes[id].dtype,
+        };
+        let mut steps: Vec<Step> = fuse(graph, targets)
+            .into_iter()
+            .map(|kernel| {
+                let device = graph.nodes[kernel.outputs()[0]].device.clone();
+                let operand = |&slot: &Id| Use {
+                    slot,
+                    meta: meta(slot),
+                    last: false,
+                };
+                let inputs: Vec<Use> = kernel.inputs(graph).iter().map(operand).collect();
+                let outputs = kernel.outputs().iter().map(|&id| (id, meta(id))).collect();
+                let work = match kernel {
+                    Fused::Op(id) => Work::Op(graph.nodes[id].op.clone()),
+                    Fused::Program { program, .. } => {
+                        let metas: Vec<&Meta> = inputs.iter().map(|i| &i.meta).collect();
+                        Work::Program(Box::new(Compiled::new(program, &metas, &device)))
+                    }
+                };
+                Step {
+                    work,
+                    device,
+                    inputs,
+                    outputs,
+                }
+            })
+            .collect();
+        let mut ended: Vec<bool> = vec![false; graph.nodes.len()];
+        for &id in targets {
+            ended[id] = true;
+        }
+        for step in steps.iter_mut().rev() {
+            for operand in step.inputs.iter_mut().rev() {
+                operand.last = !std::mem::replace(&mut ended[operand.slot], true);
+            }
+        }
+        let (owners, bytes) = footprint::memory(graph);
+        let mut devices: Vec<Device> = Vec::new();
+        for step in &steps {
+            if !devices.contains(&step.device) {
+                devices.push(step.device.clone());
+            }
+        }
+        let result = |&id: &Id| {
+            let node = &graph.nodes[id];
+            (node.shape.to_vec(), node.dtype, node.device.clone())
+        };
+        let is_leaf = |id: &Id| graph.nodes[*id].op == Op::Data;
+        Plan {
+            steps,
+            slots: graph.nodes.len(),
+            leaves: (0..graph.nodes.len()).filter(is_leaf).collect(),
+            targets: targets.to_vec(),
+            results: targets.iter().map(result).collect(),
+            owners,
+            bytes,
+            devices,
+            precision,
+        }
+    }
+
+    /// Kernels that a run launches.
+    pub fn launches(&self) -> usize {
+        let of = |step: &Step| match &step.work {
+            Work::Op(_) => 1,
+            Work::Program(compiled) => compiled.launches(),
+        };
+        self.steps.iter().map(of).sum()
+    }
+
+    /// Shape, type and device of each target.
+    pub fn results(&self) -> &[(Vec<usize>, DType, Device)] {
+        &self.results
+    }
+
+    /// Every kernel, in order.
+    pub fn kernels(&self) -> impl Iterator<Item = Kernel> + '_ {
+        self.steps.iter().map(|step| {
+            let shapes =
+                |metas: &mut dyn Iterator<Item = &Meta>| metas.map(|m| m.shape.clone()).collect();
+            let inputs = step.inputs.iter().map(|operand| self.bytes[operand.slot]);
+            let outputs = step.outputs.iter().map(|(slot, _)| self.bytes[*slot]);
+            Kernel {
+                what: step.work.to_string(),
+                inputs: shapes(&mut step.inputs.iter().map(|o| &o.meta)),
+                outputs: shapes(&mut step.outputs.iter().map(|(_, m)| m)),
+                bytes: inputs.chain(outputs).sum(),
+                flops: match &step.work {
+                    Work::Op(op) => {
+                        let inner = step.inputs.first().and_then(|o| o.meta.shape.last());
+                        op.flops(
+                            crate::ir::shape::numel(&step.outputs[0].1.shape),
+                            inner.copied(),
+                        )
+                    }
+                    Work::Program(_) => 0,
+                },
+            }
+        })
+    }
+
+    /// Whether a step draws random numbers.
+    pub fn is_random(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step.work, Work::Op(Op::Random(_))))
+    }
+
+    /// The targets' values from the leaves', which are let go of after their last use.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if there is no room; [`Error::Device`] if the device fails.
+    pub fn run(&self, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
+        self.check_memory(&leaves)?;
+        let mut slots: Vec<Option<Buffer>> = vec![None; self.slots];
+        for (&slot, buffer) in self.leaves.iter().zip(leaves) {
+            slots[slot] = Some(buffer);
+        }
+        for step in &self.steps {
+            let buffers: Vec<Buffer> = step
+                .inputs
+                .iter()
+                .map(|operand| {
+                    let slot = &mut slots[operand.slot];
+                    let value = if operand.last {
+                        slot.take()
+                    } else {
+                        slot.clone()
+                    };
+                    value.expect("operands are computed before their users")
+                })
+                .collect();
+            let metas: Vec<&Meta> = step.inputs.iter().map(|operand| &operand.meta).collect();
+            let outs: Vec<&Meta> = step.outputs.iter().map(|(_, meta)| meta).collect();
+            let values = match &step.work {
+                Work::Op(op) => {
+                    let how = (&step.device, self.precision);
+                    runtime::execute(op, &metas, buffers, outs[0], how).map(|v| vec![v])
+                }
+                Work::Program(program) => program.run(&metas, buffers, &step.device),
+            };
+            let values = values.map_err(|reason| Error::Device {
+                device: step.device.to_string(),
+                during: format!("computing {} of shape {:?}", step.work, outs[0].shape),
+                reason,
+            })?;
+            for ((slot, _), value) in step.outputs.iter().zip(values) {
+                slots[*slot] = Some(value);
+            }
+        }
+        let value = |&slot: &Id| slots[slot].clone().expect("targets are computed");
+        Ok(self.targets.iter().map(value).collect())
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Work::Op(op) => f.write_str(op.name()),
+            Work::Program(compiled) => compiled.program().fmt(f),
+        }
+    }
+}

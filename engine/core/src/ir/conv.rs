@@ -1,0 +1,108 @@
+//! Geometry of two-dimensional convolutions.
+
+/// Geometry of a convolution; PyTorch's meaning and defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvOptions {
+    /// Step of the window, (vertical, horizontal).
+    pub stride: [usize; 2],
+    /// Zeros put around the input, (vertical, horizontal).
+    pub padding: [usize; 2],
+    /// Distance between the window's taps, (vertical, horizontal).
+    pub dilation: [usize; 2],
+    /// Into how many independent groups the channels are divided.
+    pub groups: usize,
+}
+
+impl Default for ConvOptions {
+    fn default() -> Self {
+        ConvOptions {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+}
+
+impl ConvOptions {
+    /// The same stride both ways.
+    pub fn stride(self, stride: usize) -> Self {
+        ConvOptions {
+            stride: [stride; 2],
+            ..self
+        }
+    }
+    /// The same padding both ways.
+    pub fn padding(self, padding: usize) -> Self {
+        ConvOptions {
+            padding: [padding; 2],
+            ..self
+        }
+    }
+    /// The same dilation both ways.
+    pub fn dilation(self, dilation: usize) -> Self {
+        ConvOptions {
+            dilation: [dilation; 2],
+            ..self
+        }
+    }
+    /// The number of groups.
+    pub fn groups(self, groups: usize) -> Self {
+        ConvOptions { groups, ..self }
+    }
+
+    /// The output's size along an axis (0 vertical, 1 horizontal); None if the window does not fit.
+    pub(crate) fn output_size(&self, input: usize, kernel: usize, axis: usize) -> Option<usize> {
+        let span = self.dilation[axis] * (kernel - 1) + 1;
+        (input + 2 * self.padding[axis])
+            .checked_sub(span)
+            .map(|room| room / self.stride[axis] + 1)
+    }
+}
+
+/// Which of the three partial gradients of `⟨y, conv(x, w)⟩`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ConvKind {
+    /// `(x, w) → y`
+    Forward,
+    /// `(y, w) → x`
+    InputGrad,
+    /// `(x, y) → w`
+    WeightGrad,
+}
+
+/// One convolution operation; the three shapes belong to the geometry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Conv {
+    pub kind: ConvKind,
+    pub options: ConvOptions,
+    /// `[n, c_in, h, w]`
+    pub x: [usize; 4],
+    /// `[c_out, c_in / groups, kh, kw]`
+    pub w: [usize; 4],
+    /// `[n, c_out, oh, ow]`
+    pub y: [usize; 4],
+}
+
+impl Conv {
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            ConvKind::Forward => "conv2d",
+            ConvKind::InputGrad => "conv2d_input_grad",
+            ConvKind::WeightGrad => "conv2d_weight_grad",
+        }
+    }
+
+    /// The three kinds multiply the same pairs: each output pixel with each tap of its window.
+    pub fn flops(&self) -> u64 {
+        let product = |sizes: &[usize]| sizes.iter().map(|&n| n as u64).product::<u64>();
+        2 * product(&self.y) * product(&self.w[1..])
+    }
+
+    pub fn with(&self, kind: ConvKind) -> Conv {
+        Conv {
+            kind,
+            ..self.clone()
+        }
+    }
+}

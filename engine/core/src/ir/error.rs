@@ -1,0 +1,135 @@
+//! The engine's error type: what was expected, what was found, what to do.
+
+/// Everything that input, files, memory or hardware can make fail.
+///
+/// Mistakes in a program (wrong shapes, mixed dtypes) panic instead, with the name of the operation and
+/// the shapes it was given.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No device matches what was asked for.
+    #[error("no device matches `{requested}`. {reason}\nDevices of this machine:\n{available}")]
+    NoSuchDevice {
+        /// What was asked for, for example `gpu:3`.
+        requested: String,
+        /// Why nothing matched.
+        reason: String,
+        /// One line for each device that does exist.
+        available: String,
+    },
+    /// The device or its driver failed: lost, or a kernel was rejected.
+    #[error(
+        "{device} failed while {during}: {reason}. If it was lost, resume from the last checkpoint or use `--device cpu`"
+    )]
+    Device {
+        /// The device's name.
+        device: String,
+        /// What was being done.
+        during: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// A device has no room for what is to be computed, or a budget allows less.
+    #[error("{}", out_of_memory(device, during, *needed, *available, limit, biggest))]
+    OutOfMemory {
+        /// The device's name.
+        device: String,
+        /// What was to be done.
+        during: String,
+        /// Bytes of tensors that would be held at once, or of the one that is too large by itself.
+        needed: u64,
+        /// Bytes that they may take, where that is known.
+        available: Option<u64>,
+        /// What allows no more.
+        limit: String,
+        /// The largest values that would be alive then: what they are and their bytes.
+        biggest: Vec<(String, u64)>,
+    },
+    /// Data was read as another type than it has.
+    #[error(
+        "a {found} tensor was read as {expected}; convert it first with `to_dtype(DType::{expected})`"
+    )]
+    DType {
+        /// The type asked for.
+        expected: super::DType,
+        /// The tensor's type.
+        found: super::DType,
+    },
+    /// The number of values does not fit the shape.
+    #[error("{found} values do not fill the shape {shape:?}, which holds {expected}")]
+    Length {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// Its number of elements.
+        expected: usize,
+        /// The number of values given.
+        found: usize,
+    },
+    /// A value that must be finite was not.
+    #[error(
+        "step {step} (counted from 0) produced a non-finite {what}; lower the learning rate or clip the gradient"
+    )]
+    NonFinite {
+        /// The step, counted from 0.
+        step: usize,
+        /// Which output.
+        what: String,
+    },
+    /// A file cannot be written or read, or is not what it should be.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No network has this name, or it does not take such images.
+    #[error("no network for `{requested}`: {reason}")]
+    Model {
+        /// What was asked for.
+        requested: String,
+        /// What would do.
+        reason: String,
+    },
+    /// A memory budget cannot be met by any policy.
+    #[error(
+        "{what} needs at least {needed} bytes, but the budget is {budget}; raise it, shorten the unroll, or keep the states in host memory with `host_offload`"
+    )]
+    Budget {
+        /// What does not fit.
+        what: String,
+        /// The least that would do, in bytes.
+        needed: u64,
+        /// What was allowed, in bytes.
+        budget: u64,
+    },
+}
+
+/// [`std::result::Result`] with the engine's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fn out_of_memory(
+    device: &str,
+    during: &str,
+    needed: u64,
+    available: Option<u64>,
+    limit: &str,
+    biggest: &[(String, u64)],
+) -> String {
+    let mega = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let allowed = match available {
+        Some(bytes) => format!("{limit} is {}", mega(bytes)),
+        None => format!("{limit} gave no more"),
+    };
+    let biggest: Vec<String> = biggest
+        .iter()
+        .map(|(what, bytes)| format!("{} {what}", mega(*bytes)))
+        .collect();
+    format!(
+        "{device} is out of memory: {during} needs {} of tensors, but {allowed}. The largest then: {}. Use a smaller \
+         batch or network; an unroll takes less with another policy (`per-step`, `every:K`, `host_offload`), and a run \
+         goes on from its last checkpoint with `--resume`",
+        mega(needed),
+        biggest.join("; ")
+    )
+}

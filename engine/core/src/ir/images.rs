@@ -1,0 +1,64 @@
+//! Images as bytes, and where their pixels go.
+
+/// Where the pixels of an image go. Pixels that come from outside are zero bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// The row of the image that the first row shows; it may be negative.
+    pub down: i32,
+    /// The column of the image that the first column shows; it may be negative.
+    pub right: i32,
+    /// Whether the result is mirrored left to right.
+    pub mirrored: bool,
+}
+
+impl Moves {
+    /// Writes an image of bytes `[height, width, channels]` as `[channels, height, width]`, each byte as its channel's
+    /// table has it.
+    ///
+    /// # Panics
+    /// If there are fewer tables than channels, or pixels are missing.
+    pub fn write<T: Copy>(
+        self,
+        pixels: &[u8],
+        [channels, height, width]: [usize; 3],
+        tables: &[[T; 256]],
+        out: &mut [T],
+    ) {
+        let (down, right) = (self.down as isize, self.right as isize);
+        let inside = |at: isize| at.clamp(0, width as isize) as usize;
+        let from = inside(-right);
+        let to = inside(width as isize - right).max(from);
+        for (line, out) in out.chunks_exact_mut(width).enumerate() {
+            let (channel, row) = (line / height, line % height);
+            let table = &tables[channel];
+            let row = row as isize + down;
+            if !(0..height as isize).contains(&row) || from == to {
+                out.fill(table[0]);
+                continue;
+            }
+            let start = (row * width as isize + from as isize + right) as usize * channels;
+            let pixels = pixels[start..].chunks_exact(channels);
+            out[..from].fill(table[0]);
+            out[to..].fill(table[0]);
+            for (out, pixel) in out[from..to].iter_mut().zip(pixels) {
+                *out = table[usize::from(pixel[channel])];
+            }
+            if self.mirrored {
+                out.reverse();
+            }
+        }
+    }
+}
+
+/// Images of one size, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Bytes of `[images, height, width, channels]`.
+    pub pixels: &'a [u8],
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// Where the pixels of each image go.
+    pub moves: &'a [Moves],
+    /// What each byte of a channel becomes.
+    pub tables: &'a [[f32; 256]],
+}

@@ -1,0 +1,94 @@
+//! The GPU backend: Burn's on wgpu, with WGSL kernels of our own.
+
+use burn_backend::ops::FloatTensorOps;
+use burn_backend::{IntDType, TensorData};
+use burn_wgpu::{CubeTensor, Wgpu};
+
+use crate::ir::random::{Law, values};
+use crate::ir::shape::numel;
+use crate::ir::{Conv, Draw, Window};
+use crate::runtime::Storage;
+use crate::runtime::backend::{Backed, Padding, Value};
+use crate::{DType, Precision};
+
+fn same_cube(a: &CubeTensor, b: &CubeTensor) -> bool {
+    a.handle.memory.descriptor().id == b.handle.memory.descriptor().id
+}
+
+impl Backed for Wgpu {
+    fn wrap(value: Value<Self>) -> Storage {
+        Storage::Gpu(Box::new(value))
+    }
+    fn unwrap(storage: &Storage) -> Option<&Value<Self>> {
+        match storage {
+            Storage::Gpu(value) => Some(value),
+            _ => None,
+        }
+    }
+    fn take(storage: Storage) -> Option<Value<Self>> {
+        match storage {
+            Storage::Gpu(value) => Some(*value),
+            _ => None,
+        }
+    }
+    fn int_dtype(_: DType) -> IntDType {
+        IntDType::I32
+    }
+    fn same_float_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
+        same_cube(a, b)
+    }
+    fn same_int_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
+        same_cube(a, b)
+    }
+    fn same_bool_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
+        same_cube(a, b)
+    }
+    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
+        super::convolve(conv, a, b, precision)
+    }
+    fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
+        super::matmul(a, b, precision)
+    }
+    fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
+        super::images::max_pool_index(x, window)
+    }
+    fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
+        super::images::pool_gather(x, indices)
+    }
+    fn pool_scatter(
+        values: CubeTensor,
+        indices: CubeTensor,
+        window: &Window,
+        size: [usize; 2],
+    ) -> CubeTensor {
+        super::images::pool_scatter(values, indices, window, size)
+    }
+    fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
+        let pad = |x: &CubeTensor| super::images::pad(x.clone(), padding, shape);
+        match x {
+            Value::Float(x) => pad(x).map(Value::Float),
+            Value::Int(x) => pad(x).map(Value::Int),
+            Value::Bool(x) => pad(x).map(Value::Bool),
+            Value::Fill(_) => None,
+        }
+    }
+    fn scatter_add(
+        axis: usize,
+        values: CubeTensor,
+        indices: CubeTensor,
+        size: usize,
+        loop_limit: Option<usize>,
+    ) -> CubeTensor {
+        super::scatter_add(axis, values, indices, size, loop_limit)
+    }
+    fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
+        match draw.law {
+            Law::Uniform => super::uniform(draw.key, shape, device),
+            // Logarithms and cosines differ between drivers; the host's do not.
+            Law::Normal => Wgpu::float_from_data(
+                TensorData::new(values(draw, numel(shape)), shape.to_vec()),
+                device,
+            ),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Calls: a function that the graph treats as one operation with several outputs and its own derivative.
+//!
+//! `checkpoint`, `unroll` and `custom_vjp` are calls. A call's inputs are the function's arguments and the
+//! traced tensors that its closure captured; derivatives flow to both.
+
+use std::sync::Arc;
+
+use super::trace::open_traces;
+use super::{Body, Tensor};
+use crate::ir::Op;
+use crate::{DType, Device, Result};
+
+/// How a call is differentiated. Cotangents and tangents that are zero are `None`.
+pub(crate) trait Rule: Send + Sync {
+    /// The inputs' cotangents from the outputs'.
+    fn vjp(
+        &self,
+        inputs: &[Tensor],
+        outputs: &[Tensor],
+        cts: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>>;
+
+    /// The outputs' tangents from the inputs'.
+    fn jvp(
+        &self,
+        inputs: &[Tensor],
+        outputs: &[Tensor],
+        tangents: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>>;
+}
+
+/// What the outputs of one call share. It holds no tensors, so dropping it frees no graph.
+pub(crate) struct Call {
+    pub rule: Arc<dyn Rule>,
+    /// Shape, type and device of each output.
+    pub outputs: Vec<(Vec<usize>, DType, Device)>,
+}
+
+/// Records a call: one node for each of `primals`, whose values they take.
+///
+/// The nodes' ids follow each other, so that a walk meets all outputs of a call together.
+pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor]) -> Vec<Tensor> {
+    let meta = |t: &Tensor| (t.shape().to_vec(), t.dtype(), t.device().clone());
+    let call = Arc::new(Call {
+        rule,
+        outputs: primals.iter().map(meta).collect(),
+    });
+    let traces = open_traces(inputs);
+    let node = |(output, primal): (usize, &Tensor)| {
+        let value = primal.body().value.clone();
+        let mut inputs = inputs.to_vec();
+        if value.is_none() {
+            inputs.push(primal.clone());
+        }
+        let body = Body {
+            inputs,
+            call: Some(call.clone()),
+            value,
+        };
+        let shape = primal.shape().to_vec();
+        Tensor::with_body(
+            Op::Call { output },
+            body,
+            shape,
+            primal.dtype(),
+            primal.device().clone(),
+            traces.clone(),
+        )
+    };
+    primals.iter().enumerate().map(node).collect()
+}

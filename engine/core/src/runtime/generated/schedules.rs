@@ -1,17 +1,17 @@
 //! The loops of generated kernels, for each division of the elements among invocations.
 
-use super::text::{Shape, Width, Writer};
+use super::text::{Schedule, Width, Writer};
 use crate::DType;
 
 impl Writer<'_> {
     /// Writes the body; returns the number of tasks and the number of partial sums per output element.
-    pub(super) fn kernel(&mut self, shape: Shape, workgroup: usize) -> (usize, usize) {
+    pub(super) fn kernel(&mut self, schedule: Schedule, workgroup: usize) -> (usize, usize) {
         let index = format!("(group.y * groups.x + group.x) * {workgroup}u + lane");
-        match shape {
-            Shape::Store { run } => self.store(run, &index),
-            Shape::Serial { rows, part } => self.serial(rows, part, &index),
-            Shape::Tree { each } => self.tree(each, workgroup),
-            Shape::Column { rows } => self.column(rows, &index),
+        match schedule {
+            Schedule::Store { run } => self.store(run, &index),
+            Schedule::Serial { rows, part } => self.serial(rows, part, &index),
+            Schedule::Tree { each } => self.tree(each, workgroup),
+            Schedule::Column { rows } => self.column(rows, &index),
         }
     }
 

@@ -8,16 +8,12 @@
 #[macro_use]
 mod structs;
 
-mod arithmetic;
-mod blocks;
 mod gemm;
 mod kernels;
-mod loaders;
 mod rasterizer;
 mod template;
 
-pub use arithmetic::Arithmetic;
-pub use gemm::{Gemm, GemmParams, Operands, Tile};
+pub use gemm::{Arithmetic, Gemm, GemmParams, Operands, Tile};
 pub use kernels::*;
 pub use rasterizer::{
     LANES, Quads, Rasterizer, RasterizerGemmParams, RasterizerWeightGradParams, TILE, width,

@@ -2,20 +2,16 @@
 
 use burn_backend::DType;
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
-use cubecl::server::Handle;
-use prospr_shaders::{Arithmetic, ConvDirect, OutLayout, WeightGradDirect};
+use prospr_shaders::{ConvDirect, WeightGradDirect};
 
-use super::geometry::{Geometry, Pass, Tap};
-use super::{
-    Class, arithmetic, class, floats, gpu, launch_with_array, output, rasterizer, sum_parts, words,
-};
+use super::conv_launch::{Launch, divide, in_parts, out_layout, taps};
+use super::geometry::Geometry;
+use super::rasterizer::LARGEST_PACKED;
+use super::{Class, arithmetic, class, gpu, launch_with_array, output, rasterizer, words};
 use crate::Precision;
 use crate::ir::{Conv, ConvKind};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 use crate::runtime::kernels;
-
-/// Floats of the largest packed operand: 128 MiB, the portable size of a binding. Larger products are left to Burn.
-pub(super) const LARGEST_PACKED: usize = 1 << 25;
 
 /// Computes a convolution or one of its gradients. Shapes and the device's class alone decide which kernel runs.
 pub(in crate::runtime) fn convolve(
@@ -54,38 +50,6 @@ pub(in crate::runtime) fn convolve(
         factor: &b.handle,
     });
     out
-}
-
-/// Arguments of the functions that launch a convolution.
-pub(super) struct Launch<'a> {
-    pub geometry: Geometry,
-    pub class: Class,
-    /// Numeric type of the tiled product of GPUs; the other kernels multiply in f32.
-    pub arithmetic: Arithmetic,
-    pub out: &'a CubeTensor,
-    /// The images that are gathered from: the input, or for the input gradient the output's gradient.
-    pub images: &'a Handle,
-    /// The weight, or for the weight gradient the output's gradient.
-    pub factor: &'a Handle,
-}
-
-/// Layout of the result of a forward pass or input gradient.
-pub(super) fn out_layout(g: &Geometry, pass: &Pass) -> OutLayout {
-    let plane = g.out_size[0] * g.out_size[1];
-    OutLayout {
-        base: pass.base as u32,
-        group: (g.rows * plane) as u32,
-        image: (g.groups * g.rows * plane) as u32,
-        row: plane as u32,
-        line: pass.line as u32,
-        column: pass.column as u32,
-    }
-}
-
-/// Taps as parameters of kernels that check bounds.
-pub(super) fn taps(pass: &Pass) -> Vec<[i32; 4]> {
-    let tap = |tap: &Tap| [tap.row as i32, tap.column as i32, tap.index as i32, 0];
-    pass.taps.iter().map(tap).collect()
 }
 
 /// Launches `shaders/wgsl/conv_direct.wgsl`.
@@ -145,21 +109,4 @@ fn weight_grad_direct(launch: &Launch) {
         let buffers = [launch.factor, launch.images, out];
         launch_with_array(client, &params, &taps(pass), parts * weights, &buffers);
     });
-}
-
-/// Divides `length` into about `parts` parts of `least` to `most`. Returns the length of a part and the number of parts.
-pub(super) fn divide(length: usize, parts: usize, least: usize, most: usize) -> (usize, usize) {
-    let part = length.div_ceil(parts.max(1)).max(least).min(most);
-    (part, length.div_ceil(part))
-}
-
-/// Computes a weight gradient in parts, which `run` writes, and adds these in order.
-pub(super) fn in_parts(launch: &Launch, weights: usize, parts: usize, run: impl FnOnce(&Handle)) {
-    if parts == 1 {
-        return run(&launch.out.handle);
-    }
-    let client = &launch.out.client;
-    let memory = floats(client, parts * weights);
-    run(&memory);
-    sum_parts(client, &memory, weights, parts, &launch.out.handle);
 }

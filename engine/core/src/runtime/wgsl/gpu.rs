@@ -4,7 +4,7 @@ use cubecl::client::Client;
 use cubecl::server::Handle;
 use prospr_shaders::{Arithmetic, Gemm, GemmParams, Operands, OutLayout, Tile, WgslStruct};
 
-use super::conv::{Launch, divide, in_parts, out_layout, taps};
+use super::conv_launch::{Launch, divide, in_parts, out_layout, taps};
 use super::rasterizer::pack_weights;
 use super::{Kernel, axis, dispatch, pack, words};
 

@@ -3,16 +3,15 @@
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{DType, Shape, TensorMetadata};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
+use cubecl::server::Handle;
 use prospr_shaders::{
     Arithmetic, Gemm, GemmParams, Operands, OutLayout, Quads, RasterizerGemmParams, TILE, width,
 };
 
-use super::conv::LARGEST_PACKED;
 use super::gpu::choose;
-use super::rasterizer::Product;
+use super::rasterizer::{LARGEST_PACKED, Product};
 use super::{Class, arithmetic, axis, class, output, pack};
 use crate::Precision;
-use cubecl::server::Handle;
 
 /// Matrices of one operand. Strides are those from matrix to matrix (0 if there is one for all), of rows and of columns.
 struct Matrices {

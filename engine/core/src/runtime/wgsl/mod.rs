@@ -15,6 +15,7 @@ use prospr_shaders::{
 
 mod backend;
 mod conv;
+mod conv_launch;
 mod geometry;
 mod gpu;
 pub(super) mod images;

@@ -8,10 +8,13 @@ use prospr_shaders::{
     width,
 };
 
-use super::conv::{Launch, divide, in_parts, out_layout};
+use super::conv_launch::{Launch, divide, in_parts, out_layout};
 use super::geometry::{Geometry, Pass, Tap};
 use super::{Axis, Class, Kernel, axis, dispatch, pack, words};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
+
+/// Floats of the largest packed operand: 128 MiB, the portable size of a binding. Larger products are left to Burn.
+pub(super) const LARGEST_PACKED: usize = 1 << 25;
 
 /// Tiles, over all parts, into which a weight gradient is divided.
 const TILES_WANTED: usize = 512;

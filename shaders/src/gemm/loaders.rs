@@ -1,12 +1,12 @@
 //! The part of the tiled product that copies slices of the operands into workgroup memory.
 
-use crate::gemm::Gemm;
+use super::Gemm;
 use crate::template::each;
 
 /// WGSL that loads one operand: `once` before the loop over slices, `fetch` from the buffer into registers, and `stash`
 /// from there into workgroup memory.
 #[derive(Default)]
-pub(crate) struct Loader {
+pub(super) struct Loader {
     pub once: String,
     pub fetch: String,
     pub stash: String,
@@ -19,17 +19,17 @@ fn registers(name: &str, count: usize, kind: &str) -> String {
 
 impl Gemm {
     /// Elements in workgroup memory per line of the left operand.
-    pub(crate) fn left_pitch(&self) -> usize {
+    pub(super) fn left_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bm)
     }
 
     /// Elements in workgroup memory per line of the right operand.
-    pub(crate) fn right_pitch(&self) -> usize {
+    pub(super) fn right_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bn)
     }
 
     /// Left operand of a convolution: packed weights, in vectors of four rows.
-    pub(crate) fn packed_weights(&self, flat: bool) -> Loader {
+    pub(super) fn packed_weights(&self, flat: bool) -> Loader {
         let (quads, threads) = (self.tile.bm / 4, self.tile.threads());
         let total = self.tile.bk * quads;
         let base = if flat {
@@ -72,7 +72,7 @@ impl Gemm {
     }
 
     /// Right operand of a convolution: for each output pixel the input pixels that the taps look at.
-    pub(crate) fn gathered_pixels(&self, flat: bool) -> Loader {
+    pub(super) fn gathered_pixels(&self, flat: bool) -> Loader {
         let t = self.tile;
         let lines = t.threads() / t.bn;
         let count = t.bk / lines;
@@ -128,7 +128,7 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
     }
 
     /// Operand of which neighbouring invocations load neighbouring k of one row or column.
-    pub(crate) fn along_k(
+    pub(super) fn along_k(
         &self,
         memory: &str,
         name: &str,
@@ -158,7 +158,7 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
     }
 
     /// Right operand of a weight gradient: for each (channel, tap) pair the input pixels of all output pixels.
-    pub(crate) fn gathered_columns(&self) -> Loader {
+    pub(super) fn gathered_columns(&self) -> Loader {
         let inside = |at: &str| {
             format!(
                 "at_k < end && h0 + places[{at}].y < params.size.x && v0 + places[{at}].z < params.size.y"
@@ -197,7 +197,7 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
 
     /// Operand of a matrix product, by strides. If `across`, neighbouring invocations load neighbouring rows or columns of
     /// one k. `element` gives the bounds check and the element for WGSL expressions of k and of the position in the tile.
-    pub(crate) fn matrix(
+    pub(super) fn matrix(
         &self,
         memory: &str,
         name: &str,

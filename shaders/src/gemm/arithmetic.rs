@@ -1,6 +1,6 @@
 //! Numeric types of the tiled product's operands, and their layout in workgroup memory.
 
-use crate::gemm::{TILES, Tile, tile};
+use super::Tile;
 use crate::template::each;
 
 /// Numeric type and instructions with which the tiled product multiplies. Sums are always f32.
@@ -18,6 +18,17 @@ pub enum Arithmetic {
         lanes: usize,
     },
 }
+
+/// Tiles without matrix units, in descending order of rows, then of size.
+const TILES: [Tile; 7] = [
+    tile(128, 128, 8, 8, 8),
+    tile(64, 128, 16, 8, 8),
+    tile(64, 64, 16, 8, 8),
+    tile(32, 128, 16, 4, 8),
+    tile(32, 64, 16, 4, 4),
+    tile(16, 128, 16, 4, 4),
+    tile(16, 64, 16, 4, 4),
+];
 
 /// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of rows,
 /// then of size.
@@ -40,6 +51,17 @@ const MATRIX_TILES: [[usize; 5]; 17] = [
     [16, 64, 16, 16, 16],
     [16, 64, 16, 8, 16],
 ];
+
+const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
+    Tile {
+        bm,
+        bn,
+        bk,
+        tm,
+        tn,
+        lanes: 1,
+    }
+}
 
 impl Arithmetic {
     /// Tiles that can be used, from the largest number of rows to the smallest.
@@ -68,7 +90,7 @@ impl Arithmetic {
     }
 
     /// WGSL directives that enable extensions.
-    pub(crate) fn enable(self) -> &'static str {
+    pub(super) fn enable(self) -> &'static str {
         match self {
             Arithmetic::Full => "",
             Arithmetic::Half => "enable f16;\n",
@@ -77,7 +99,7 @@ impl Arithmetic {
     }
 
     /// WGSL type of an element of workgroup memory, and its size in bytes.
-    pub(crate) fn operand(self) -> (&'static str, usize) {
+    pub(super) fn operand(self) -> (&'static str, usize) {
         match self {
             Arithmetic::Full => ("vec4<f32>", 16),
             Arithmetic::Half => ("vec4<f16>", 8),
@@ -86,7 +108,7 @@ impl Arithmetic {
     }
 
     /// Elements in workgroup memory per line of `size` numbers. The last ones stay unused, which avoids bank conflicts.
-    pub(crate) fn pitch(self, size: usize) -> usize {
+    pub(super) fn pitch(self, size: usize) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => size / 4 + 1,
             Arithmetic::Matrices { .. } => size + 8,
@@ -95,7 +117,7 @@ impl Arithmetic {
 
     /// Head of a block that runs if a condition holds, which is the same for all invocations of a subgroup. For matrix units
     /// it is a loop, because naga assumes that an `if` makes the invocations of a subgroup diverge.
-    pub(crate) fn condition(self, holds: &str) -> String {
+    pub(super) fn condition(self, holds: &str) -> String {
         match self {
             Arithmetic::Full | Arithmetic::Half => format!("if {holds}"),
             Arithmetic::Matrices { .. } => {
@@ -121,7 +143,7 @@ impl Arithmetic {
     }
 
     /// WGSL that stores a number at position `at` of a line of workgroup memory.
-    pub(crate) fn stash(
+    pub(super) fn stash(
         self,
         memory: &str,
         line: &str,
@@ -143,7 +165,7 @@ impl Arithmetic {
     }
 
     /// WGSL that stores four numbers at position `4 · four` of a line of workgroup memory.
-    pub(crate) fn stash_four(
+    pub(super) fn stash_four(
         self,
         memory: &str,
         line: &str,

@@ -1,7 +1,13 @@
 //! The tiled matrix product for GPUs.
 
-use crate::arithmetic::Arithmetic;
-use crate::loaders::Loader;
+mod arithmetic;
+mod blocks;
+mod loaders;
+
+pub use arithmetic::Arithmetic;
+
+use loaders::Loader;
+
 use crate::structs::OutLayout;
 use crate::template::fill;
 
@@ -58,28 +64,6 @@ wgsl_struct! {
     }
     taps: [[i32; 4]]
 }
-
-pub(crate) const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
-    Tile {
-        bm,
-        bn,
-        bk,
-        tm,
-        tn,
-        lanes: 1,
-    }
-}
-
-/// Tiles without matrix units, in descending order of rows, then of size.
-pub(crate) const TILES: [Tile; 7] = [
-    tile(128, 128, 8, 8, 8),
-    tile(64, 128, 16, 8, 8),
-    tile(64, 64, 16, 8, 8),
-    tile(32, 128, 16, 4, 8),
-    tile(32, 64, 16, 4, 4),
-    tile(16, 128, 16, 4, 4),
-    tile(16, 64, 16, 4, 4),
-];
 
 /// A specialisation of `wgsl/gemm.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +139,7 @@ impl Gemm {
             ("product", block.product),
             ("store", block.store),
         ];
-        fill(include_str!("../wgsl/gemm.wgsl"), &values)
+        fill(include_str!("../../wgsl/gemm.wgsl"), &values)
     }
 
     /// Returns true if the left operand is read in vectors of four.
@@ -244,7 +228,7 @@ let q = at_k % params.grid;\n"
     }
 
     /// WGSL of the offset of the output in column `c` and row 0.
-    pub(crate) fn offset(&self, c: &str) -> String {
+    fn offset(&self, c: &str) -> String {
         match self.operands {
             Operands::Convolution { .. } => format!(
                 "params.out_layout.base + g * params.out_layout.group + {c} / params.grid * params.out_layout.image

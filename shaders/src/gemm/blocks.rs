@@ -1,11 +1,11 @@
 //! The part of the tiled product that multiplies slices in workgroup memory and writes the sums, for an invocation or a
 //! subgroup.
 
-use crate::gemm::Gemm;
+use super::Gemm;
 use crate::template::each;
 
 /// WGSL of this part: declarations of sums, product of a slice, and stores.
-pub(crate) struct Block {
+pub(super) struct Block {
     pub sums: String,
     pub product: String,
     pub store: String,
@@ -19,7 +19,7 @@ pub(crate) struct Block {
 
 impl Gemm {
     /// Block of an invocation, which holds vectors of four columns.
-    pub(crate) fn invocation(&self) -> Block {
+    pub(super) fn invocation(&self) -> Block {
         let t = self.tile;
         let across = t.bn / t.tn;
         let (columns, rows) = (t.tn / 4, t.tm / 4);
@@ -84,7 +84,7 @@ impl Gemm {
     }
 
     /// Block of a subgroup, which holds cooperative matrices of this size.
-    pub(crate) fn subgroup(&self, size: usize) -> Block {
+    pub(super) fn subgroup(&self, size: usize) -> Block {
         let t = self.tile;
         let (rows, columns) = (t.tm / size, t.tn / size);
         let all = |line: &dyn Fn(usize, usize) -> String| {

@@ -1,4 +1,4 @@
-//! The command line.
+//! The `prospr` command.
 
 mod cli;
 
@@ -16,10 +16,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Lets `prospr devices | head -n 1` end the command, where Rust's programs otherwise panic.
+/// Restores the default action of SIGPIPE, so that `prospr devices | head -n 1` ends quietly; Rust programs otherwise
+/// panic.
 fn end_when_nobody_reads() {
     #[cfg(unix)]
-    // SAFETY: this is what a process begins with, and no other thread runs yet.
+    // SAFETY: this is the initial setting of a process, and no other thread runs yet.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL)
     };

@@ -12,7 +12,7 @@ use crate::nn::Batch;
 use crate::pruners::{self, Mask, Sparsity, Statistics, Task, inverted, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
-use crate::{DType, Key, TensorFile};
+use crate::{Key, TensorFile};
 
 /// Which weights stay, and how that came.
 pub struct Pruned {
@@ -194,8 +194,7 @@ impl Experiment {
         if self.config.check != Some(Check::Reinit) {
             return scored;
         }
-        let (params, state) = self.net.init(self.keys()[3], DType::F32, &self.device);
-        Initial { params, state }
+        self.draw(self.keys()[3])
     }
 
     fn pruned(

@@ -1,4 +1,4 @@
-//! What every pruning method must do, whatever it is.
+//! Requirements that every pruning method must meet.
 
 use clap::ValueEnum;
 use prospr::config::{Method, Norm, RunConfig, Settings};
@@ -12,11 +12,12 @@ use prospr::run_folder::RunFolder;
 
 use crate::support::gpu;
 
-/// Small, with batch norm.
+/// A small network with batch norm.
 const NETWORK: &str = "vgg:8,M,16";
+const IMAGE: [usize; 3] = [1, 28, 28];
 
 fn net() -> Net {
-    by_name(NETWORK, [1, 28, 28], 10).unwrap()
+    by_name(NETWORK, IMAGE, 10).unwrap()
 }
 
 fn batches(device: &Device, count: usize) -> Vec<Batch> {
@@ -54,7 +55,7 @@ fn methods() -> impl Iterator<Item = Method> {
 /// The mask of these batches.
 fn mask(config: &RunConfig, device: &Device, batches: Vec<Batch>) -> anyhow::Result<Mask> {
     let (net, prune) = (net(), &config.common.prune);
-    let (params, state) = net.init(Key::new(3), DType::F32, device);
+    let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, device);
     let pruner = config.pruner.pruner(prune, config.sparsity)?.unwrap();
     let batches = &mut batches.into_iter();
     let mut task = Task::new(&net, &params, &state, batches, Key::new(4));
@@ -91,7 +92,7 @@ fn masks_are_exact_and_the_same_on_the_cpu_and_the_gpu() {
     }
 }
 
-/// Methods that sum over batches see them in any order; what makes steps does not.
+/// Methods that sum over batches do not depend on their order; methods that take training steps do.
 #[test]
 fn sums_do_not_depend_on_the_order_of_batches() {
     use Method::*;
@@ -141,11 +142,11 @@ fn sparsity_has_its_ends() {
     }
 }
 
-/// A weight that is no number makes scores that are none, which no mask is made of.
+/// A NaN weight gives NaN scores, and masks of NaN scores are an error.
 #[test]
 fn scores_that_are_no_numbers_are_refused() {
     let net = net();
-    let (params, state) = net.init(Key::new(3), DType::F32, &Device::cpu());
+    let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, &Device::cpu());
     let wrong = params.map_leaves(|w| match w.rank() {
         4 => w * f64::NAN,
         _ => w.clone(),
@@ -206,14 +207,14 @@ fn methods_of_the_command_line_take_what_data_they_need() {
     }
 }
 
-/// What Iter-SNIP and NTK-SAP removed never comes back, while FORCE brings weights back.
+/// Weights removed by Iter-SNIP and NTK-SAP stay removed, while FORCE restores some.
 #[test]
 fn rounds_remove_for_good_or_for_now() {
     let zeros = |method, iterations| {
         let mut config = config(method, 0.9);
         config.common.prune.iterations = Some(iterations);
         let (net, device) = (net(), Device::cpu());
-        let (params, state) = net.init(Key::new(3), DType::F32, &device);
+        let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, &device);
         let pruner = method.pruner(&config.common.prune, 0.9).unwrap().unwrap();
         let batches = &mut batches(&device, 8).into_iter();
         let mut task = Task::new(&net, &params, &state, batches, Key::new(4));

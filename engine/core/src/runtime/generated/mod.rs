@@ -1,7 +1,7 @@
 //! Programs on GPUs: generated kernels that are compiled once and launched with parameters.
 
 mod functions;
-mod schedules;
+mod loops;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -21,7 +21,7 @@ use super::{Backed, Value};
 use crate::DType;
 use crate::ir::program::{Input, Instr, Loops, Output, Program};
 use crate::ir::shape::{numel, physical, strides};
-use text::{Schedule, Text, Width};
+use text::{Division, Text, Width};
 
 /// Elements, or groups of four, that an invocation of a software rasterizer stores, so that values that are equal for all of
 /// them are read once.
@@ -59,15 +59,15 @@ impl Compiled {
         let (loops, width) = grouped(program, Loops::new(program, &own), class);
         let software = class != Class::Gpu;
         let workgroup = if software { NARROW } else { WORKGROUP };
-        let schedule = schedule(program, &loops, software);
+        let division = division(program, &loops, software);
         let Text {
             source,
             words,
             tasks,
             splits,
-        } = text::write(program, &loops, width, schedule, workgroup);
-        let groups = match schedule {
-            Schedule::Tree { .. } => tasks,
+        } = text::write(program, &loops, width, division, workgroup);
+        let groups = match division {
+            Division::Tree { .. } => tasks,
             _ => tasks.div_ceil(workgroup),
         };
         let second = (splits > 1).then(|| {
@@ -192,16 +192,16 @@ fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
 }
 
 /// Chooses how elements are divided among invocations, from the shapes and the device's class alone.
-fn schedule(program: &Program, loops: &Loops, software: bool) -> Schedule {
+fn division(program: &Program, loops: &Loops, software: bool) -> Division {
     let size = |axes: &[usize]| axes.iter().map(|&a| loops.sizes[a]).product::<usize>();
     let inner = *loops.sizes.last().expect("there is an axis");
     let (kept, rows) = (size(&loops.outer(false)), size(&loops.outer(true)));
     if !program.is_reduction() {
         let run = if software { RUN } else { 1 };
-        return Schedule::Store { run };
+        return Division::Store { run };
     }
     match (loops.summed.last() == Some(&true), software) {
-        (true, true) => Schedule::Serial {
+        (true, true) => Division::Serial {
             rows: (SERIAL / inner.max(1)).max(1),
             part: inner.clamp(1, SERIAL),
         },
@@ -211,7 +211,7 @@ fn schedule(program: &Program, loops: &Loops, software: bool) -> Schedule {
                 .div_ceil(kept.max(1))
                 .min(count.div_ceil(8 * WORKGROUP))
                 .max(1);
-            Schedule::Tree {
+            Division::Tree {
                 each: count.div_ceil(splits).max(1),
             }
         }
@@ -225,7 +225,7 @@ fn schedule(program: &Program, loops: &Loops, software: bool) -> Schedule {
                 .min(rows.div_ceil(16))
                 .max(rows.div_ceil(SERIAL))
                 .max(1);
-            Schedule::Column {
+            Division::Column {
                 rows: rows.div_ceil(splits).max(1),
             }
         }

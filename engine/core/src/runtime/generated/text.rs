@@ -12,7 +12,7 @@ use crate::ir::{Binary, Compare, Logic};
 
 /// How elements are divided among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Schedule {
+pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
     Store { run: usize },
     /// An invocation sums `rows` rows, or a `part` of one row, in order.
@@ -28,7 +28,7 @@ pub(super) enum Schedule {
 pub(super) enum Width {
     One,
     Four,
-    /// Twice four: the halves of 64-bit words. Only for [`Schedule::Serial`], because it changes the order of elements.
+    /// Twice four: the halves of 64-bit words. Only for [`Division::Serial`], because it changes the order of elements.
     Eight,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Width {
 pub(super) struct Text {
     pub source: String,
     pub words: Vec<u32>,
-    /// Invocations, or workgroups for [`Schedule::Tree`].
+    /// Invocations, or workgroups for [`Division::Tree`].
     pub tasks: usize,
     /// Number of partial sums per output element.
     pub splits: usize,
@@ -47,7 +47,7 @@ pub(super) fn write(
     program: &Program,
     loops: &Loops,
     width: Width,
-    schedule: Schedule,
+    division: Division,
     workgroup: usize,
 ) -> Text {
     let mut writer = Writer {
@@ -59,7 +59,7 @@ pub(super) fn write(
         body: String::new(),
         depth: 1,
     };
-    let (tasks, splits) = writer.kernel(schedule, workgroup);
+    let (tasks, splits) = writer.kernel(division, workgroup);
     let mut source = String::new();
     let mut binding = 0;
     let mut buffer = |name: String, element: &str| {
@@ -89,15 +89,15 @@ pub(super) fn write(
         buffer(format!("in{index}"), &element(input.dtype, several));
     }
     // A sum along the innermost axis is a single element.
-    let several = match schedule {
-        Schedule::Store { .. } | Schedule::Column { .. } => width,
-        Schedule::Serial { .. } | Schedule::Tree { .. } => Width::One,
+    let several = match division {
+        Division::Store { .. } | Division::Column { .. } => width,
+        Division::Serial { .. } | Division::Tree { .. } => Width::One,
     };
     for (index, output) in program.outputs.iter().enumerate() {
         buffer(format!("out{index}"), &element(output.dtype, several));
     }
     buffer("p".into(), "u32");
-    if let Schedule::Tree { .. } = schedule {
+    if let Division::Tree { .. } = division {
         for index in 0..program.outputs.len() {
             let _ = writeln!(
                 source,

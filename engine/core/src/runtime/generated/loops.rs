@@ -1,17 +1,17 @@
 //! The loops of generated kernels, for each division of the elements among invocations.
 
-use super::text::{Schedule, Width, Writer};
+use super::text::{Division, Width, Writer};
 use crate::DType;
 
 impl Writer<'_> {
     /// Writes the body; returns the number of tasks and the number of partial sums per output element.
-    pub(super) fn kernel(&mut self, schedule: Schedule, workgroup: usize) -> (usize, usize) {
+    pub(super) fn kernel(&mut self, division: Division, workgroup: usize) -> (usize, usize) {
         let index = format!("(group.y * groups.x + group.x) * {workgroup}u + lane");
-        match schedule {
-            Schedule::Store { run } => self.store(run, &index),
-            Schedule::Serial { rows, part } => self.serial(rows, part, &index),
-            Schedule::Tree { each } => self.tree(each, workgroup),
-            Schedule::Column { rows } => self.column(rows, &index),
+        match division {
+            Division::Store { run } => self.store(run, &index),
+            Division::Serial { rows, part } => self.serial(rows, part, &index),
+            Division::Tree { each } => self.tree(each, workgroup),
+            Division::Column { rows } => self.column(rows, &index),
         }
     }
 

@@ -177,7 +177,7 @@ fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> 
 /// A program that is ready for a device.
 pub(crate) struct Compiled {
     program: Program,
-    gpu: Option<generated::Compiled>,
+    gpu: Option<generated::GeneratedKernel>,
 }
 
 impl Compiled {
@@ -188,7 +188,7 @@ impl Compiled {
             DeviceKind::Cpu => None,
             DeviceKind::Gpu(gpu) => {
                 let class = device::class_of(&gpu.burn);
-                Some(generated::Compiled::new(&program, &shapes, class))
+                Some(generated::GeneratedKernel::new(&program, &shapes, class))
             }
         };
         Compiled { program, gpu }
@@ -201,7 +201,9 @@ impl Compiled {
 
     /// Kernels that a run launches.
     pub fn launches(&self) -> usize {
-        self.gpu.as_ref().map_or(1, generated::Compiled::launches)
+        self.gpu
+            .as_ref()
+            .map_or(1, generated::GeneratedKernel::launches)
     }
 
     /// The outputs' values. The message of an error is the backend's.

@@ -21,7 +21,7 @@ use super::{Backed, Value};
 use crate::DType;
 use crate::ir::program::{Input, Instr, Loops, Output, Program};
 use crate::ir::shape::{numel, physical, strides};
-use text::{Division, Text, Width};
+use text::{Division, KernelText, Width};
 
 /// Elements, or groups of four, that an invocation of a software rasterizer stores, so that values that are equal for all of
 /// them are read once.
@@ -36,7 +36,7 @@ const NARROW: usize = 32;
 const BUSY: usize = 1024;
 
 /// A program that is ready to be launched on contiguous inputs.
-pub(crate) struct Compiled {
+pub(crate) struct GeneratedKernel {
     source: Arc<str>,
     words: Vec<u32>,
     params: OnceLock<Handle>,
@@ -45,12 +45,12 @@ pub(crate) struct Compiled {
     outputs: Vec<Output>,
     splits: usize,
     /// The kernel that sums partial sums.
-    second: Option<Box<Compiled>>,
+    second: Option<Box<GeneratedKernel>>,
 }
 
-impl Compiled {
+impl GeneratedKernel {
     /// Generates the kernels of a program for inputs of these shapes on a device of this class.
-    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> Compiled {
+    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> GeneratedKernel {
         let own: Vec<Vec<usize>> = shapes
             .iter()
             .enumerate()
@@ -60,7 +60,7 @@ impl Compiled {
         let software = class != Class::Gpu;
         let workgroup = if software { NARROW } else { WORKGROUP };
         let division = division(program, &loops, software);
-        let Text {
+        let KernelText {
             source,
             words,
             tasks,
@@ -74,13 +74,13 @@ impl Compiled {
             let outputs: Vec<usize> = program.outputs.iter().map(|o| numel(&o.shape)).collect();
             let adder = adder(program, splits, outputs[0]);
             let shape = [splits, outputs[0]];
-            Box::new(Compiled::new(
+            Box::new(GeneratedKernel::new(
                 &adder,
                 &vec![&shape[..]; outputs.len()],
                 class,
             ))
         });
-        Compiled {
+        GeneratedKernel {
             source: source.into(),
             words,
             params: OnceLock::new(),
@@ -132,7 +132,7 @@ impl Compiled {
                 .chain(&outputs)
                 .map(|t| &t.handle)
                 .chain([params]);
-            let source = Source(self.source.clone());
+            let source = WgslSource(self.source.clone());
             wgsl::launch_generated(&client, source, self.workgroup, self.groups, buffers);
         }
         let values = outputs
@@ -258,9 +258,9 @@ fn adder(program: &Program, splits: usize, count: usize) -> Program {
 }
 
 #[derive(Clone)]
-struct Source(Arc<str>);
+struct WgslSource(Arc<str>);
 
-impl KernelSource for Source {
+impl KernelSource for WgslSource {
     fn source(&self) -> SourceTemplate {
         SourceTemplate::new(self.0.to_string())
     }

@@ -33,7 +33,7 @@ pub(super) enum Width {
 }
 
 /// A kernel and its parameters.
-pub(super) struct Text {
+pub(super) struct KernelText {
     pub source: String,
     pub words: Vec<u32>,
     /// Invocations, or workgroups for [`Division::Tree`].
@@ -49,7 +49,7 @@ pub(super) fn write(
     width: Width,
     division: Division,
     workgroup: usize,
-) -> Text {
+) -> KernelText {
     let mut writer = Writer {
         program,
         loops,
@@ -117,7 +117,7 @@ pub(super) fn write(
          @builtin(local_invocation_index) lane: u32,\n) {{\n{}}}\n",
         writer.body
     );
-    Text {
+    KernelText {
         source,
         words: writer.words,
         tasks,

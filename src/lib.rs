@@ -12,6 +12,7 @@ pub mod inspection;
 pub mod report;
 pub mod results;
 pub mod run_folder;
+pub mod run_report;
 pub mod verify;
 
 pub use prospr_datasets as datasets;

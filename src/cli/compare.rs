@@ -7,8 +7,9 @@ use clap::ArgMatches;
 use prospr::comparison::{Collapse, Comparison};
 use prospr::config::{CompareConfig, RunConfig, to_toml};
 use prospr::experiment::{Experiment, Outcome, Watch};
-use prospr::report::{ComparedRun, ComparisonReport, Table, report_run};
+use prospr::report::{ComparedRun, ComparisonReport, Table};
 use prospr::run_folder::RunFolder;
+use prospr::run_report::report_run;
 
 use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;

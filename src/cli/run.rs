@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use prospr::config::{Layered, Method, RunConfig};
 use prospr::experiment::{Experiment, Outcome, Watch};
-use prospr::report::report_run;
+
 use prospr::results::{LayerResult, Results};
 use prospr::run_folder::{RunFolder, state_dict};
+use prospr::run_report::report_run;
 
 use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;

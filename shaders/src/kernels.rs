@@ -11,7 +11,7 @@ pub struct Shader {
     pub source: &'static str,
     /// Invocations of a workgroup along x; y and z are 1.
     pub workgroup: u32,
-    /// Items (outputs, or what the kernel's head counts) that a workgroup processes.
+    /// Items that a workgroup processes: outputs, or those that `dispatch` in the source's first comment counts.
     pub items: u32,
 }
 
@@ -86,7 +86,7 @@ kernels! {
         params: { count: u32, shares: u32, axes: [PackedAxis; 5] };
     SumParts = "sum_parts", workgroup: 64, items: 64,
         params: { count: u32, parts: u32 };
-    ConvDirect = "conv_direct", workgroup: 64, items: 64,
+    ConvDirect = "conv_direct" + "out_layout", workgroup: 64, items: 64,
         params: {
             pixels: u32, grid: u32, grid_width: u32, groups: u32, rows: u32, channels: u32,
             stride: [u32; 2], size: [u32; 2],

@@ -210,7 +210,11 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
         ("product", product),
         ("store", store),
     ]);
-    fill(include_str!("../wgsl/rasterizer_gemm.wgsl"), &values)
+    let template = concat!(
+        include_str!("../wgsl/rasterizer_gemm.wgsl"),
+        include_str!("../wgsl/out_layout.wgsl")
+    );
+    fill(template, &values)
 }
 
 fn weight_grad(wide: bool) -> String {

@@ -9,16 +9,6 @@
 // limits     taps · (channels + 1) iterations per invocation (llvmpipe allows 65,535)
 // reference  Flex's conv2d and conv_transpose2d
 
-// Layout of the output: the first offset, and strides.
-struct OutLayout {
-    base: u32,
-    group: u32,
-    image: u32,
-    row: u32,
-    line: u32,
-    column: u32,
-}
-
 struct Params {
     // Output pixels: of all images, of one image, of one row.
     pixels: u32,

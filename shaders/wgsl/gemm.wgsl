@@ -12,16 +12,6 @@
 // limits     slices iterations per invocation (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
 // reference  Flex's conv2d, conv_transpose2d, conv2d_weight_backward and matmul
 {{enable}}
-// Layout of the output: the first offset, and strides.
-struct OutLayout {
-    base: u32,
-    group: u32,
-    image: u32,
-    row: u32,
-    line: u32,
-    column: u32,
-}
-
 struct Params {
     rows: u32,
     columns: u32,

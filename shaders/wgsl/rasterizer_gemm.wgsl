@@ -13,16 +13,6 @@
 // limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); beyond, the sum is divided along c
 // reference  Flex's conv2d, conv_transpose2d and matmul
 
-// Layout of the output: the first offset, and strides.
-struct OutLayout {
-    base: u32,
-    group: u32,
-    image: u32,
-    row: u32,
-    line: u32,
-    column: u32,
-}
-
 struct Params {
     tiles: u32,
     // Tiles along the pixels and along the rows of a group.

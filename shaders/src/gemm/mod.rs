@@ -139,7 +139,11 @@ impl Gemm {
             ("product", block.product),
             ("store", block.store),
         ];
-        fill(include_str!("../../wgsl/gemm.wgsl"), &values)
+        let template = concat!(
+            include_str!("../../wgsl/gemm.wgsl"),
+            include_str!("../../wgsl/out_layout.wgsl")
+        );
+        fill(template, &values)
     }
 
     /// Returns true if the left operand is read in vectors of four.

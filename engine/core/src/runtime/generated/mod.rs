@@ -1,4 +1,4 @@
-//! Programs on GPUs: kernels that are generated, compiled once and launched with parameters.
+//! Programs on GPUs: generated kernels that are compiled once and launched with parameters.
 
 mod loops;
 #[cfg(test)]
@@ -22,16 +22,16 @@ use crate::ir::program::{Input, Instr, Loops, Output, Program};
 use crate::ir::shape::{numel, physical, strides};
 use text::{Division, KernelText, Width};
 
-/// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is
-/// read once.
+/// Elements, or groups of four, that an invocation of a software rasterizer stores, so that values that are equal for all of
+/// them are read once.
 const RUN: usize = 16;
-/// Elements, or fours of them, that one invocation adds up.
+/// Elements, or groups of four, that one invocation sums.
 const SERIAL: usize = 1024;
 /// Invocations of a workgroup on a GPU.
 const WORKGROUP: usize = 256;
 /// Invocations of a workgroup on a software rasterizer.
 const NARROW: usize = 32;
-/// Workgroups that keep a large GPU busy.
+/// Workgroups that occupy a large GPU.
 const BUSY: usize = 1024;
 
 /// A program that is ready to be launched on contiguous inputs.
@@ -43,12 +43,12 @@ pub(crate) struct GeneratedKernel {
     workgroup: usize,
     outputs: Vec<Output>,
     splits: usize,
-    /// Adds up partial sums.
+    /// The kernel that sums partial sums.
     second: Option<Box<GeneratedKernel>>,
 }
 
 impl GeneratedKernel {
-    /// For inputs of these shapes, on a device of this class.
+    /// Generates the kernels of a program for inputs of these shapes on a device of this class.
     pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> GeneratedKernel {
         let own: Vec<Vec<usize>> = shapes
             .iter()
@@ -91,7 +91,7 @@ impl GeneratedKernel {
         }
     }
 
-    /// The outputs' values.
+    /// Launches the kernels; returns the values of the outputs.
     pub fn run(
         &self,
         inputs: Vec<Value<Wgpu>>,
@@ -132,13 +132,7 @@ impl GeneratedKernel {
                 .map(|t| &t.handle)
                 .chain([params]);
             let source = WgslSource(self.source.clone());
-            wgsl::launch_generated(
-                &client,
-                source,
-                self.workgroup as u32,
-                self.groups as u64,
-                buffers,
-            );
+            wgsl::launch_generated(&client, source, self.workgroup, self.groups, buffers);
         }
         let values = outputs
             .into_iter()
@@ -162,7 +156,7 @@ impl GeneratedKernel {
         }
     }
 
-    /// Kernels that a run launches.
+    /// Number of kernels that a run launches.
     pub fn launches(&self) -> usize {
         1 + self.second.as_ref().map_or(0, |s| s.launches())
     }
@@ -180,12 +174,12 @@ fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
     )
 }
 
-/// Loops over as many neighbours at a time as the device reads with one instruction.
+/// Groups the innermost loop by as many elements as the device reads with one instruction.
 fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
     let sums_along = loops.summed.last() == Some(&true);
     let floats = program.inputs.iter().all(|input| input.dtype == DType::F32);
-    if class == (Class::Software { wide: true }) && sums_along && floats {
-        // Reading 64 bits costs a software rasterizer no more than reading 32.
+    if class == (Class::SoftwareRasterizer { wide: true }) && sums_along && floats {
+        // A software rasterizer reads 64 bits as fast as 32.
         if let Some(groups) = loops.in_groups(8) {
             return (groups, Width::Eight);
         }
@@ -196,7 +190,7 @@ fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
     }
 }
 
-/// How the work is divided: a function of the shapes and the device's class alone.
+/// Chooses how elements are divided among invocations, from the shapes and the device's class alone.
 fn division(program: &Program, loops: &Loops, software: bool) -> Division {
     let size = |axes: &[usize]| axes.iter().map(|&a| loops.sizes[a]).product::<usize>();
     let inner = *loops.sizes.last().expect("there is an axis");
@@ -237,7 +231,7 @@ fn division(program: &Program, loops: &Loops, software: bool) -> Division {
     }
 }
 
-/// The program that adds up partial sums `[splits, count]` of each output.
+/// The program that sums partial sums `[splits, count]` of each output.
 fn adder(program: &Program, splits: usize, count: usize) -> Program {
     let outputs = program.outputs.len();
     Program {
@@ -270,7 +264,7 @@ impl KernelSource for WgslSource {
         SourceTemplate::new(self.0.to_string())
     }
     fn id(&self) -> KernelId {
-        // Unchecked: indices are within bounds by construction, and loops end.
+        // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops end.
         KernelId::new::<Self>()
             .mode(ExecutionMode::Unchecked)
             .info(self.0.clone())

@@ -84,8 +84,8 @@ fn every_class_computes_what_the_cpu_computes() {
         let expected = cpu::program::run(&program, values::<Flex>(&inputs, &FlexDevice));
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
         let classes = [
-            Class::Software { wide: true },
-            Class::Software { wide: false },
+            Class::SoftwareRasterizer { wide: true },
+            Class::SoftwareRasterizer { wide: false },
             Class::Gpu,
         ];
         for class in classes {
@@ -120,7 +120,7 @@ fn every_class_computes_what_the_cpu_computes() {
     }
 }
 
-/// The source depends on patterns, not on sizes: layers of different size share a pipeline.
+/// The source does not depend on sizes, so that layers of different sizes share a pipeline.
 #[test]
 fn sizes_are_parameters() {
     let source = |n: usize| {

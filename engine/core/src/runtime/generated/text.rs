@@ -1,7 +1,7 @@
 //! Programs as WGSL.
 //!
-//! The text depends on the code and on the pattern of the strides, not on sizes, so that layers of different
-//! size share a pipeline. Sizes, strides and constants are words of the parameter buffer.
+//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different sizes
+//! share a pipeline. Sizes, strides and constants are words of the parameter buffer.
 
 use std::fmt::Write;
 
@@ -21,20 +21,20 @@ fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec
 pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
     Store { run: usize },
-    /// An invocation sums `rows` rows, or a `part` of one, one after the other.
+    /// An invocation sums `rows` rows, or a `part` of one row, in order.
     Serial { rows: usize, part: usize },
-    /// A workgroup sums `each` elements of what belongs to one output.
+    /// A workgroup sums `each` elements of one output.
     Tree { each: usize },
     /// An invocation sums `rows` elements of a column.
     Column { rows: usize },
 }
 
-/// How many neighbours along the innermost axis a turn of a loop computes.
+/// Number of neighbours along the innermost axis that an instruction computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Width {
     One,
     Four,
-    /// Twice four: the halves of 64-bit words, for [`Division::Serial`] alone, which does not mind their order.
+    /// Twice four: the halves of 64-bit words. Only for [`Division::Serial`], because it changes the order of elements.
     Eight,
 }
 
@@ -44,11 +44,11 @@ pub(super) struct KernelText {
     pub words: Vec<u32>,
     /// Invocations, or workgroups for [`Division::Tree`].
     pub tasks: usize,
-    /// Partial sums of each output element.
+    /// Number of partial sums per output element.
     pub splits: usize,
 }
 
-/// The kernel of a program; loops count groups of `width` elements.
+/// Writes the kernel of a program whose loops count groups of `width` elements.
 pub(super) fn write(
     program: &Program,
     loops: &Loops,
@@ -94,7 +94,7 @@ pub(super) fn write(
         };
         buffer(format!("in{index}"), &element(input.dtype, several));
     }
-    // What is summed along the innermost axis is one element.
+    // A sum along the innermost axis is a single element.
     let several = match division {
         Division::Store { .. } | Division::Column { .. } => width,
         Division::Serial { .. } | Division::Tree { .. } => Width::One,
@@ -135,7 +135,7 @@ pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) loops: &'a Loops,
     pub(super) width: Width,
-    /// Which half of the words that were read is computed with.
+    /// Function that takes the current half of 64-bit loads: `even` or `odd`.
     pub(super) half: &'static str,
     pub(super) words: Vec<u32>,
     pub(super) body: String,
@@ -143,7 +143,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The type of a register that holds a number.
+    /// WGSL type of a register that holds a number.
     pub(super) fn number(&self) -> &'static str {
         if self.width == Width::One {
             "f32"
@@ -152,7 +152,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The type of a register's bits.
+    /// WGSL type of a register's bits.
     pub(super) fn bits(&self) -> &'static str {
         if self.width == Width::One {
             "u32"
@@ -161,7 +161,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A number that the text does not depend on.
+    /// WGSL of a size or stride, which is a word of the parameters.
     pub(super) fn word(&mut self, value: usize) -> String {
         self.words.push(value as u32);
         format!("p[{}u]", self.words.len() - 1)
@@ -205,7 +205,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The offset into an input from the coordinates of some axes.
+    /// WGSL of the offset into an input from the coordinates of some axes.
     pub(super) fn offset(&mut self, input: usize, axes: &[usize]) -> String {
         let mut terms = Vec::new();
         for &axis in axes {
@@ -241,7 +241,7 @@ impl Writer<'_> {
         self.loops.sizes.len() - 1
     }
 
-    /// Registers that change along the innermost axis.
+    /// For each register, true if it changes along the innermost axis.
     pub(super) fn varying(&self) -> Vec<bool> {
         let inner = self.last();
         let mut varying: Vec<bool> = Vec::with_capacity(self.program.code.len());
@@ -255,8 +255,8 @@ impl Writer<'_> {
         varying
     }
 
-    /// The registers that do (or do not) change along the innermost axis, where the wanted ones are given.
-    /// Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis for those that do.
+    /// Computes the wanted registers. Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis if they
+    /// change along it, or at `flat` if they have the layout of the domain.
     pub(super) fn registers(&mut self, suffix: &str, wanted: &[bool], flat: Option<&str>) {
         let inner = self.last();
         for (index, instr) in self.program.code.iter().enumerate() {
@@ -302,7 +302,7 @@ impl Writer<'_> {
                 Instr::Compare(f, a, b) => call(f.wgsl(), a, b),
                 Instr::Logic(f, a, b) => call(f.wgsl(), a, b),
                 Instr::Select(c, a, b) => format!("select(x{b}, x{a}, x{c})"),
-                // By its bits: compilers may take for granted that numbers are finite.
+                // By its bits, because compilers may assume that numbers are finite.
                 Instr::IsFinite(x) => {
                     let bits = self.bits();
                     format!("(bitcast<{bits}>(x{x}) & {bits}(0x7f800000u)) != {bits}(0x7f800000u)")
@@ -316,7 +316,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The expression of a function of one register.
+    /// WGSL expression of a unary function of a register.
     fn unary(&mut self, f: Unary, x: usize) -> String {
         let text = f
             .wgsl()
@@ -338,7 +338,7 @@ impl Writer<'_> {
         self.parameter(value)
     }
 
-    /// A number that the compiler does not see.
+    /// WGSL of a number that is a word of the parameters.
     pub(super) fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
         format!(
@@ -348,14 +348,14 @@ impl Writer<'_> {
         )
     }
 
-    /// Whether something is divided by a register: compilers may do as they like with a literal zero there.
+    /// Returns true if a register is a divisor. WGSL leaves division by a literal zero undefined, so that it becomes a word.
     pub(super) fn divides(&self, register: usize) -> bool {
         let by =
             |instr: &Instr| matches!(instr, Instr::Binary(Binary::Div, _, b) if *b == register);
         self.program.code.iter().any(by)
     }
 
-    /// Whether an input's elements lie in the order of the domain.
+    /// Returns true if an input is contiguous in the order of the domain.
     pub(super) fn is_flat(&self, input: usize) -> bool {
         self.loops.strides[input] == crate::ir::shape::strides(&self.loops.sizes)
     }

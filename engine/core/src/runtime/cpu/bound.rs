@@ -64,6 +64,9 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
     }
 
     /// A block of an input: where it lies, or a copy of it at `to`.
+    ///
+    /// Not inlined, because the compiler makes slower loops of the rest of a block when it is.
+    #[inline(never)]
     pub(super) fn load(&self, input: usize, rows: &Rows<'_>, column: usize, to: *mut T) -> *mut T {
         let stride = *self.loops.strides[input].last().expect("there is an axis");
         let inputs = self.sources.len();

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use prospr_engine::{DType, Device, Params, Role, Tensor, Tree, grad, with_mean_pools};
+use prospr_engine::ir::Op;
+use prospr_engine::{DType, Device, Node, Params, Role, Tensor, Tree, grad, rewrite};
 use prospr_nn::nn::{Mode, Network, Summary};
 
 use crate::scores::prunable;
@@ -215,9 +216,10 @@ pub fn connected(
     let ones = Tensor::ones(&[1, c, h, w], DType::F64, &Device::cpu());
     let flow = |weights: &Params| {
         let all = positive.with(weights);
-        net.apply(&all, &neutral, &ones, Mode::Eval).0.sum()
+        let total = net.apply(&all, &neutral, &ones, Mode::Eval).0.sum();
+        rewrite(&total, weights, mean_pools)
     };
-    let gradient = grad(with_mean_pools(flow))(&scaled);
+    let gradient = grad(flow)(&scaled);
     let flows = scaled.zip_leaves(&gradient, |w, g| w * g);
     flows.eval_leaves()?;
     let layer = |(name, _, flow): (&str, Role, &Tensor)| {
@@ -237,6 +239,17 @@ pub fn connected(
     Ok(Mask::from_layers(
         flows.iter().map(layer).collect::<Result<_>>()?,
     ))
+}
+
+/// A rule for [`rewrite`] that replaces every max pool by the mean of its window, zeros of the border included. A max
+/// pool's derivative reaches one pixel of each window; this one's reaches all that could be the largest. Functions with
+/// their own derivative, such as checkpoints, stay as they are.
+fn mean_pools(node: &Node, inputs: &[Tensor]) -> Tensor {
+    match node.op() {
+        Op::PoolGather(window) => inputs[0].avg_pool2d(window.options),
+        Op::Call { .. } => node.output().clone(),
+        _ => node.apply(inputs),
+    }
 }
 
 /// What two masks keep of a layer.

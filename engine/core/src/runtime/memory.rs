@@ -85,42 +85,42 @@ impl Meter {
 /// An allocation that a [`Meter`] counts until the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Charge {
-    entry: Option<Arc<Entry>>,
+    charged: Option<Arc<ChargedBytes>>,
 }
 
-struct Entry {
+struct ChargedBytes {
     meter: Arc<Meter>,
     bytes: u64,
 }
 
 impl Charge {
     pub fn none() -> Charge {
-        Charge { entry: None }
+        Charge { charged: None }
     }
 
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
         meter.highest.fetch_max(live, Ordering::Relaxed);
-        let entry = Entry {
+        let charged = ChargedBytes {
             meter: meter.clone(),
             bytes,
         };
         Charge {
-            entry: Some(Arc::new(entry)),
+            charged: Some(Arc::new(charged)),
         }
     }
 
     /// Bytes that dropping this frees: none while there are clones.
     pub fn own_bytes(&self) -> u64 {
-        match &self.entry {
-            Some(entry) if Arc::strong_count(entry) == 1 => entry.bytes,
+        match &self.charged {
+            Some(charged) if Arc::strong_count(charged) == 1 => charged.bytes,
             _ => 0,
         }
     }
 }
 
-impl Drop for Entry {
+impl Drop for ChargedBytes {
     fn drop(&mut self) {
         self.meter.live.fetch_sub(self.bytes, Ordering::Relaxed);
     }

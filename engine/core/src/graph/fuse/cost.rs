@@ -7,7 +7,7 @@ use crate::ir::Op;
 
 /// Cost of computing a node in registers.
 #[derive(Clone, Default)]
-struct Cost {
+struct RegisterCost {
     /// The type of its arithmetic, if there is any.
     float: Option<DType>,
     inputs: Vec<Id>,
@@ -51,7 +51,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
 /// One pass over the costs of all expressions. Nodes become stored, never the reverse.
 fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored: &mut [bool]) {
     let nodes = &graph.nodes;
-    let mut costs: Vec<Cost> = vec![Cost::default(); nodes.len()];
+    let mut costs: Vec<RegisterCost> = vec![RegisterCost::default(); nodes.len()];
     for id in (0..nodes.len()).filter(|&id| live[id]) {
         if !matches!(roles[id], Role::Function | Role::Sum) {
             continue;
@@ -81,18 +81,18 @@ fn cost(
     graph: &Graph,
     roles: &[Role],
     stored: &mut [bool],
-    costs: &[Cost],
+    costs: &[RegisterCost],
     id: Id,
-) -> (Cost, Vec<Id>) {
+) -> (RegisterCost, Vec<Id>) {
     let nodes = &graph.nodes;
-    let mut cost = Cost {
+    let mut cost = RegisterCost {
         instructions: 1,
         heavy: nodes[id].op.is_heavy(),
         float: [id, nodes[id].inputs[0]]
             .map(|id| nodes[id].dtype)
             .into_iter()
             .find(|d| d.is_float()),
-        ..Cost::default()
+        ..RegisterCost::default()
     };
     let mut parts = Vec::new();
     for &input in &nodes[id].inputs {

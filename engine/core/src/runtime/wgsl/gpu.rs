@@ -6,7 +6,7 @@ use prospr_shaders::{Arithmetic, Gemm, GemmParams, Operands, OutLayout, Tile, Wg
 
 use super::conv_launch::{Launch, divide, in_parts, out_layout, taps};
 use super::rasterizer::pack_weights;
-use super::{Kernel, axis, dispatch, pack, words};
+use super::{WgslKernel, axis, dispatch, pack, words};
 
 /// Invocations that occupy a large GPU.
 const INVOCATIONS_WANTED: usize = 1 << 15;
@@ -51,7 +51,7 @@ pub(super) fn run(
     };
     let (x, y) = prospr_shaders::dispatch("gemm", row_tiles as usize * column_tiles as usize);
     let workgroups = (x, y, params.groups * parts as u32);
-    let kernel = Kernel::Gemm(kernel);
+    let kernel = WgslKernel::Gemm(kernel);
     dispatch(client, kernel, workgroups, buffers, &params.bytes(taps));
 }
 

@@ -32,37 +32,37 @@ use crate::Precision;
 
 /// A kernel of ours: one of fixed source, or a specialisation of a template.
 #[derive(Clone, Copy)]
-enum Kernel {
+enum WgslKernel {
     Fixed(Shader),
     Rasterizer(Rasterizer),
     Gemm(Gemm),
 }
 
-impl Kernel {
+impl WgslKernel {
     fn workgroup(&self) -> u32 {
         match self {
-            Kernel::Fixed(shader) => shader.workgroup,
-            Kernel::Rasterizer(_) => LANES,
-            Kernel::Gemm(gemm) => gemm.workgroup(),
+            WgslKernel::Fixed(shader) => shader.workgroup,
+            WgslKernel::Rasterizer(_) => LANES,
+            WgslKernel::Gemm(gemm) => gemm.workgroup(),
         }
     }
 }
 
-impl KernelSource for Kernel {
+impl KernelSource for WgslKernel {
     fn source(&self) -> SourceTemplate {
         match self {
-            Kernel::Fixed(shader) => SourceTemplate::new(shader.source),
-            Kernel::Rasterizer(rasterizer) => SourceTemplate::new(rasterizer.source()),
-            Kernel::Gemm(gemm) => SourceTemplate::new(gemm.source()),
+            WgslKernel::Fixed(shader) => SourceTemplate::new(shader.source),
+            WgslKernel::Rasterizer(rasterizer) => SourceTemplate::new(rasterizer.source()),
+            WgslKernel::Gemm(gemm) => SourceTemplate::new(gemm.source()),
         }
     }
     fn id(&self) -> KernelId {
         // Unchecked: the compiler adds no counters to loops, all of which end, and no bounds checks.
         let id = KernelId::new::<Self>().mode(ExecutionMode::Unchecked);
         match *self {
-            Kernel::Fixed(shader) => id.info(shader.name),
-            Kernel::Rasterizer(rasterizer) => id.info(rasterizer),
-            Kernel::Gemm(gemm) => id.info(gemm),
+            WgslKernel::Fixed(shader) => id.info(shader.name),
+            WgslKernel::Rasterizer(rasterizer) => id.info(rasterizer),
+            WgslKernel::Gemm(gemm) => id.info(gemm),
         }
     }
     fn lang(&self) -> &'static str {
@@ -107,14 +107,14 @@ fn launch_with_array<K: FixedKernel>(
     buffers: &[&Handle],
 ) {
     let (x, y) = K::SHADER.dispatch(items);
-    let kernel = Kernel::Fixed(K::SHADER);
+    let kernel = WgslKernel::Fixed(K::SHADER);
     dispatch(client, kernel, (x, y, 1), buffers, &params.bytes(array));
 }
 
 /// Runs so many workgroups of a kernel; `params` is bound after the buffers.
 fn dispatch(
     client: &Client,
-    kernel: Kernel,
+    kernel: WgslKernel,
     workgroups: (u32, u32, u32),
     buffers: &[&Handle],
     params: &[u8],

@@ -10,7 +10,7 @@ use prospr_shaders::{
 
 use super::conv_launch::{Launch, divide, in_parts, out_layout};
 use super::geometry::{Geometry, Pass, Tap};
-use super::{Axis, Class, Kernel, axis, dispatch, pack, words};
+use super::{Axis, Class, WgslKernel, axis, dispatch, pack, words};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 
 /// Floats of the largest packed operand: 128 MiB, the portable size of a binding. Larger products are left to Burn.
@@ -155,7 +155,7 @@ impl Product<'_> {
             };
             dispatch(
                 client,
-                Kernel::Rasterizer(kernel),
+                WgslKernel::Rasterizer(kernel),
                 (x, y, 1),
                 &[self.w, self.x, self.out],
                 &params.bytes(self.taps),
@@ -286,7 +286,7 @@ pub(super) fn weight_grad(launch: &Launch) {
     let (across, down) = prospr_shaders::dispatch("rasterizer_weight_grad", workgroups);
     let weights = g.groups * g.rows * g.channels * g.taps;
     in_parts(launch, weights, parts, |out| {
-        let kernel = Kernel::Rasterizer(Rasterizer::WeightGrad { wide });
+        let kernel = WgslKernel::Rasterizer(Rasterizer::WeightGrad { wide });
         let buffers = [&dy, &x.handle, out];
         dispatch(client, kernel, (across, down, 1), &buffers, &params);
     });

@@ -1,7 +1,7 @@
 //! Flows that leave the range of a narrow type, rescaled by powers of two.
 
 use prospr_engine::ir::Op;
-use prospr_engine::{Error, Result, Tensor, interpret};
+use prospr_engine::{Error, Node, Result, Tensor, interpret};
 
 /// Mean magnitudes from `2^-RANGE` to `2^RANGE` stay as they are.
 const RANGE: f64 = 20.0;
@@ -9,7 +9,7 @@ const RANGE: f64 = 20.0;
 /// `output · 2⁻ᵉ` and `e`, computed so that neither the values on the paths from `input` to `output` nor the derivatives
 /// that flow back leave the range of their type, as far as this is possible.
 ///
-/// The operations from `input` to `output` are recorded anew. A *cut* is a value through which all paths from `input`
+/// The operations from `input` to `output` are recorded again. A *cut* is a value through which all paths from `input`
 /// pass, such as the sum at the end of a residual block. At each cut the mean magnitude is computed, and where it is
 /// far from 1, the value is multiplied by a power of two that brings it near 1. All later values then have that factor,
 /// and so have all derivatives of the new output: their order is the same as before. Multiplying by powers of two is
@@ -38,20 +38,21 @@ pub fn rescaled(output: &Tensor, input: &Tensor, additive: &[Tensor]) -> Result<
     let Some(last_use) = last_uses(outputs, input) else {
         return Ok((output.clone(), 0.0));
     };
-    let argument = |t: &Tensor, kind| (t.clone(), (t.clone(), kind));
-    let mut arguments = vec![argument(input, Kind::Flow)];
-    arguments.extend(additive.iter().map(|t| argument(t, Kind::Added)));
-    let constant = |t: &Tensor| (t.clone(), Kind::Constant);
+    let argument = |t: &Tensor, on| (t.clone(), (t.clone(), on));
+    let mut arguments = vec![argument(input, Dependence::Flow)];
+    arguments.extend(additive.iter().map(|t| argument(t, Dependence::Added)));
+    let constant = |t: &Tensor| (t.clone(), Dependence::Constant);
     let mut exponent = 0.0;
-    // The index of the flow's value, the last use of all earlier ones, and whether values may have grown since the last cut.
+    // The index of the flow's value, the last use of all earlier ones, and true if values may have grown since the cut
+    // before.
     let (mut at, mut busy, mut grown) = (0, last_use[0], true);
     let mut values = interpret(outputs, &arguments, constant, |node, inputs| {
-        if inputs.iter().all(|(_, kind)| *kind != Kind::Flow) {
-            return Ok((node.output().clone(), Kind::Added));
+        if inputs.iter().all(|(_, on)| *on != Dependence::Flow) {
+            return Ok((node.output().clone(), Dependence::Added));
         }
-        let scaled = |(value, kind): &(Tensor, Kind)| match kind {
-            Kind::Added => times_power(value, -exponent),
-            Kind::Flow | Kind::Constant => value.clone(),
+        let scaled = |(value, on): &(Tensor, Dependence)| match on {
+            Dependence::Added => times_power(value, -exponent),
+            Dependence::Flow | Dependence::Constant => value.clone(),
         };
         let inputs: Vec<Tensor> = inputs.iter().map(scaled).collect();
         let mut value = node.apply(&inputs);
@@ -69,20 +70,20 @@ pub fn rescaled(output: &Tensor, input: &Tensor, additive: &[Tensor]) -> Result<
             grown = false;
         }
         busy = busy.max(last_use[at]);
-        Ok::<_, Error>((value, Kind::Flow))
+        Ok::<_, Error>((value, Dependence::Flow))
     })?;
     let (output, _) = values.swap_remove(0);
     Ok((output, exponent))
 }
 
-/// The dependence of a recorded value.
+/// Dependence of a recorded value on the arguments.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// On the input.
+enum Dependence {
+    /// It depends on the input.
     Flow,
-    /// On tensors that are added to the flow, and not on the input.
+    /// It depends on tensors that are added to the flow, and not on the input.
     Added,
-    /// On neither.
+    /// It depends on neither.
     Constant,
 }
 
@@ -91,23 +92,19 @@ enum Kind {
 fn last_uses(outputs: &[Tensor], input: &Tensor) -> Option<Vec<usize>> {
     let mut last_use = vec![0];
     let arguments = [(input.clone(), Some(0))];
-    let visited = interpret(
-        outputs,
-        &arguments,
-        |_| None,
-        |node, inputs| {
-            if let Op::Call { .. } = node.op() {
-                return Err(());
-            }
-            let at = last_use.len();
-            last_use.push(0);
-            for input in inputs.iter().flatten() {
-                last_use[*input] = at;
-            }
-            Ok(Some(at))
-        },
-    );
-    visited.ok().map(|_| last_use)
+    let rule = |node: &Node, inputs: &[Option<usize>]| {
+        if let Op::Call { .. } = node.op() {
+            return Err(());
+        }
+        let at = last_use.len();
+        last_use.push(0);
+        for input in inputs.iter().flatten() {
+            last_use[*input] = at;
+        }
+        Ok(Some(at))
+    };
+    interpret(outputs, &arguments, |_| None, rule).ok()?;
+    Some(last_use)
 }
 
 /// `t · 2ᵉ`, multiplied in steps whose factors every float type holds.

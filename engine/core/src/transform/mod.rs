@@ -37,7 +37,7 @@ fn open<T: Tree>(tree: &T) -> (T, Vec<Tensor>, TraceGuard) {
     (aliased, leaves, guard)
 }
 
-/// A tree built of the given leaves.
+/// The structure of `like` with the given leaves.
 pub(crate) fn unflatten<T: Tree>(like: &T, leaves: Vec<Tensor>) -> T {
     let mut leaves = leaves.into_iter();
     like.rebuild(&mut || leaves.next().expect("as many tensors as leaves"))

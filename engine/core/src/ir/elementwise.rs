@@ -70,8 +70,9 @@ macro_rules! unary {
     ) => {
         /// Functions of one number.
         #[derive(Clone, Copy, Debug, PartialEq)]
-        pub(crate) enum Unary {
-            $($name $(($t))?,)*
+        #[non_exhaustive]
+        pub enum Unary {
+            $(#[doc = concat!("`", $text, "`")] $name $(($t))?,)*
         }
 
         impl Unary {
@@ -80,12 +81,12 @@ macro_rules! unary {
                 match self { $(Unary::$name { .. } => $text,)* }
             }
             /// Returns true if computing an element takes tens of instructions.
-            pub fn is_heavy(self) -> bool {
+            pub(crate) fn is_heavy(self) -> bool {
                 Cost::Heavy == match self { $(Unary::$name { .. } => $cost,)* }
             }
             /// The WGSL expression of `{x}`, which may call [`WGSL`]'s functions. `NUM` is the type of `{x}`, and `{p}`
             /// the function's parameter.
-            pub fn wgsl(self) -> &'static str {
+            pub(crate) fn wgsl(self) -> &'static str {
                 match self {
                     $(Unary::$special($at) => $short_wgsl,)*
                     $(Unary::$name { .. } => $wgsl,)*
@@ -158,8 +159,8 @@ macro_rules! binary {
     ($(#[$doc:meta])* $Type:ident by $map:ident: $($name:ident, $text:literal, $value:expr, $wgsl:literal;)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq)]
-        pub(crate) enum $Type {
-            $($name,)*
+        pub enum $Type {
+            $(#[doc = concat!("`", $text, "`")] $name,)*
         }
 
         impl $Type {
@@ -168,12 +169,12 @@ macro_rules! binary {
                 match self { $($Type::$name => $text,)* }
             }
             /// The WGSL expression of `{a}` and `{b}`.
-            pub fn wgsl(self) -> &'static str {
+            pub(crate) fn wgsl(self) -> &'static str {
                 match self { $($Type::$name => $wgsl,)* }
             }
             /// `out[i] = f(a[i], b[i])`
             #[inline(always)]
-            pub fn map<T: Real>(self, out: &mut [T], a: &[T], b: &[T]) {
+            pub(crate) fn map<T: Real>(self, out: &mut [T], a: &[T], b: &[T]) {
                 match self { $($Type::$name => $map(out, a, b, $value),)* }
             }
         }

@@ -2,13 +2,18 @@
 
 use super::{Binary, Compare, Conv, Draw, Logic, PadAxis, SliceAxis, Unary, Window};
 
-/// An operation: what a node computes from its inputs.
+/// An operation with its attributes. Shapes and types are those of its inputs and its output.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Op {
+#[non_exhaustive]
+pub enum Op {
     // sources
+    /// A value from outside the graph.
     Data,
+    /// One value for all elements.
     Full(f64),
+    /// The integers `0..n`.
     Iota,
+    /// Random numbers.
     Random(Draw),
     // control
     /// The input's value under a new identity, with respect to which a transform differentiates.
@@ -17,45 +22,74 @@ pub(crate) enum Op {
     Fence,
     /// The input's value, through which no derivative flows.
     Detach,
+    /// An output of a function with its own derivative rule, such as a checkpoint. The last input, until it is
+    /// evaluated, is the function's result.
     Call {
+        /// The number of the output, counted from 0.
         output: usize,
     },
     // elementwise
+    /// A function of one number.
     Unary(Unary),
+    /// A function of two numbers; the inputs have equal shapes.
     Binary(Binary),
+    /// A comparison of two numbers; the inputs have equal shapes.
     Compare(Compare),
+    /// A truth function.
     Logic(Logic),
+    /// Tests that an element is neither infinite nor NaN.
     IsFinite,
+    /// `c ? a : b`; the inputs `c`, `a` and `b` have equal shapes.
     Select,
+    /// The values in the output's type.
     Cast,
     // reductions and order
+    /// Sum over some axes, which remain with size 1.
     Sum(Vec<usize>),
+    /// Index of the largest element along an axis, which remains with size 1.
     ArgMax(usize),
+    /// The indices that sort the input along an axis.
     ArgSort {
+        /// The axis.
         axis: usize,
+        /// True if the largest comes first.
         descending: bool,
     },
     // layout
+    /// The elements in row-major order in the output's shape.
     Reshape,
+    /// Axes of size 1 repeated to the output's sizes; the ranks are equal.
     Broadcast,
+    /// Axis `i` of the output is this axis of the input.
     Permute(Vec<usize>),
+    /// Some indices of each axis.
     Slice(Vec<SliceAxis>),
+    /// Zeros around and between the elements, for each axis.
     Pad(Vec<PadAxis>),
+    /// The inputs one after another along an axis.
     Concat(usize),
     // indexing
+    /// Elements of the first input at the indices of the second, along an axis.
     Gather(usize),
+    /// Sums of the first input's elements at the indices of the second, along an axis: the transpose of `Gather`.
     ScatterAdd(usize),
     // contractions and windows
+    /// Matrix product of the last two axes, `[.., m, k] · [.., k, n]`; axes of size 1 before them broadcast.
     MatMul,
+    /// A convolution or one of its transposes; [`ConvKind`](super::ConvKind) names the inputs.
     Conv(Conv),
+    /// Index of the largest pixel of each window.
     MaxPoolIndex(Window),
+    /// Pixels of the first input at the indices of the second, one for each window: the values of a max pool.
     PoolGather(Window),
+    /// Sums of the windows' values at the pixels of the indices: the transpose of `PoolGather`.
     PoolScatter(Window),
 }
 
 /// Kind of an operation: the relation between its output and its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[non_exhaustive]
+pub enum Kind {
     /// A value from outside the graph.
     Data,
     /// One value for all elements, which takes no memory.
@@ -126,30 +160,30 @@ impl Op {
     }
 
     /// Returns true if the value lies in the memory of the first input.
-    pub fn is_view(&self) -> bool {
+    pub(crate) fn is_view(&self) -> bool {
         self.kind() == Kind::View
     }
 
     /// Returns true if the value takes memory of its own: it is neither a view nor a constant.
-    pub fn is_stored(&self) -> bool {
+    pub(crate) fn is_stored(&self) -> bool {
         !matches!(self.kind(), Kind::View | Kind::Constant)
     }
 
     /// Returns true if the operation has no inputs.
-    pub fn is_source(&self) -> bool {
+    pub(crate) fn is_source(&self) -> bool {
         matches!(self.kind(), Kind::Constant | Kind::Source)
     }
 
     /// Returns true if computing an element takes tens of instructions, so that storing it is better than computing
     /// it twice.
-    pub fn is_heavy(&self) -> bool {
+    pub(crate) fn is_heavy(&self) -> bool {
         matches!(self, Op::Unary(f) if f.is_heavy())
     }
 
     /// Floating-point operations: two for each multiply-accumulate of a contraction, none for all other kinds.
     ///
     /// `out` is the number of the output's elements; `inner` is the size of the first input's last axis.
-    pub fn flops(&self, out: usize, inner: Option<usize>) -> u64 {
+    pub(crate) fn flops(&self, out: usize, inner: Option<usize>) -> u64 {
         match self {
             Op::MatMul => 2 * (out * inner.unwrap_or(1)) as u64,
             Op::Conv(conv) => conv.flops(),

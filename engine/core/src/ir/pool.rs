@@ -67,7 +67,9 @@ pub enum Interpolation {
 
 /// The window of a max pooling, with the sizes it was resolved for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Window {
+pub struct Window {
+    /// Kernel, stride and padding.
     pub options: PoolOptions,
+    /// Height and width of the pooled image.
     pub output: [usize; 2],
 }

@@ -1,4 +1,4 @@
-//! In what convolutions and matrix products multiply.
+//! Numeric precision inside convolutions and matrix products.
 
 use std::fmt;
 use std::str::FromStr;

@@ -39,14 +39,14 @@ macro_rules! without_derivative {
 
 impl Op {
     /// Returns true if a derivative can flow from the inputs to the output.
-    pub fn is_differentiable(&self) -> bool {
+    pub(crate) fn is_differentiable(&self) -> bool {
         !matches!(self, without_derivative!())
     }
 
     /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
     ///
     /// Calls have several outputs and are handled by the walk itself.
-    pub fn vjp(&self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
+    pub(crate) fn vjp(&self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         match self {
             without_derivative!() => vec![None; inputs.len()],
             Op::Alias | Op::Fence => vec![Some(ct.clone())],
@@ -85,7 +85,7 @@ impl Op {
     }
 
     /// Forward rule: the output's tangent from the inputs' tangents (`None` is zero).
-    pub fn jvp(
+    pub(crate) fn jvp(
         &self,
         out: &Tensor,
         inputs: &[Tensor],

@@ -14,7 +14,7 @@ use super::jit::{Compiled, JitCache};
 use crate::tensor::id_mark;
 use crate::{Error, Result, Tensor, Tree};
 
-/// What an [`unroll`] keeps for its derivative. All policies compute the same.
+/// Checkpointing policy of an [`unroll`]: the values kept for its derivative. All policies compute the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Every intermediate value: fastest, and memory grows with each step's whole graph.
@@ -30,7 +30,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The states that are kept wait in host memory instead of the device's.
+    /// This policy with the kept states in host memory instead of the device's.
     pub fn host_offload(self) -> UnrollOptions {
         UnrollOptions {
             policy: self,
@@ -42,9 +42,9 @@ impl Policy {
 /// A [`Policy`] and where the states are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnrollOptions {
-    /// What is kept.
+    /// Checkpointing policy.
     pub policy: Policy,
-    /// Whether the states wait in host memory.
+    /// True if kept states are moved to host memory.
     pub host_offload: bool,
 }
 
@@ -118,8 +118,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Runs `state ← step(state, x)` as [`unroll`] does, for no derivative: the `xs` are taken one by one, and of the states
-/// none is kept. Memory is that of one step, however many there are.
+/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state is
+/// kept. The memory needed is that of one step, whatever their number.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Tensor, stream};
@@ -133,10 +133,10 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
 /// ```
 ///
 /// # Errors
-/// Those of [`unroll`], and the first of `xs`.
+/// Those of [`unroll`], and the first error of `xs`.
 ///
 /// # Panics
-/// If something is differentiated through `init`: its history would grow with each step.
+/// If a running transform differentiates through `init`: its history would grow with each step.
 pub fn stream<S: Tree, X: Tree, Y: Tree, E: From<Error>>(
     step: impl Fn(&S, &X) -> (S, Y) + Send + Sync + 'static,
     init: &S,
@@ -158,7 +158,7 @@ pub fn stream<S: Tree, X: Tree, Y: Tree, E: From<Error>>(
 
 type Step<S, X, Y> = Function<(S, X), (S, Y)>;
 
-/// Inputs that are all there.
+/// Iterator over the inputs of a slice.
 fn at_hand<X: Tree>(xs: &[X]) -> impl Iterator<Item = Result<X>> {
     xs.iter().cloned().map(Ok)
 }
@@ -184,7 +184,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         Ok(compiled)
     }
 
-    /// The steps one by one, as calls if `replay` says so; `first` is the number of the first.
+    /// Runs the steps one by one, as calls if `replay` is given; `first` is the number of the first step.
     fn run<E: From<Error>>(
         &self,
         init: &S,

@@ -107,7 +107,7 @@ fn steps_and_meta_gradients_are_measured() {
         let rows = rows(&place, &format!("meta {how} --policy {p}"));
         number(&rows[0], "launches")
     };
-    // What is not kept is computed again.
+    // Values that are not kept are computed again.
     assert!(policy("keep") < policy("per-step") && policy("per-step") < policy("every:2"));
 }
 

@@ -141,7 +141,7 @@ fn a_comparison_goes_on_where_a_layer_collapses() {
     );
     let html = text(&place.bytes("c/report.html"));
     has(&html, &["Layers collapsed", "collapsed: fc2.weight"]);
-    // What is known is not computed again.
+    // Results that exist are not computed again.
     let again = compare(&place, &format!("{args} --resume"));
     assert_eq!(table.lines().count(), again.lines().count());
     // A run by itself says what to do.

@@ -44,7 +44,7 @@ fn masks_are_described_compared_and_drawn() {
         .collect();
     assert_eq!(overlaps.len(), 3);
     assert_eq!((iou[0], iou[1]), (iou[2], 1.0));
-    // Of two random tenths, 1 in 19.
+    // Two random masks that each keep a tenth share 1 of 19 weights of their union.
     assert!(iou[0] > 0.03 && iou[0] < 0.12, "{iou:?}");
 
     place.good("inspect a/mask.safetensors --picture one.svg");

@@ -145,7 +145,7 @@ fn a_run_folder_holds_everything() {
     let (out, _) = place.good(&format!("eval r/model.safetensors {SMALL}"));
     has(&out, &["top-1", "top-5"]);
 
-    // What is there is not overwritten, and settings do not change under way.
+    // Existing files are not overwritten, and the settings of a run do not change when it resumes.
     place.bad(
         &format!("run {SMALL} --out r"),
         &["holds a run already", "--resume", "--out"],

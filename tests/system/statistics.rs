@@ -125,10 +125,10 @@ fn feature_maps_are_followed_through_pools_and_flattening() {
 
 #[test]
 fn every_pixel_of_a_window_may_be_the_largest() {
-    // Of an image of 2 × 2 pixels each tap of a 3 × 3 kernel sees one at least once, though none sees it at every place.
+    // On an image of 2 × 2 pixels each tap of a 3 × 3 kernel reads a pixel at some output, and the border at others.
     let pooled = Subject::new("vgg:1,M", [1, 2, 2], 1);
     assert_eq!(counts(&pooled.effective(|_, _| true)), [9, 1]);
-    // Of one pixel, eight taps see the border alone.
+    // On an image of one pixel, eight of the nine taps only read the border.
     let single = Subject::new("vgg:1", [1, 1, 1], 1);
     assert_eq!(counts(&single.effective(|_, _| true)), [1, 1]);
     // Two pools in a row: the taps of the second kernel are at work in all places too.

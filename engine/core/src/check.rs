@@ -176,7 +176,7 @@ fn compare(
         .enumerate()
         .map(|(i, (a, b))| (i, (a - b).abs()))
         .fold((0, 0.0), |m, e| {
-            // NaN must win.
+            // NaN differences must fail the check.
             if e.1 <= m.1 { m } else { e }
         });
     if worst.1 <= allowed && a.len() == b.len() {

@@ -96,7 +96,7 @@ mod tests {
             let read = |device: &Device| batch.to_tensor(device).unwrap().to_bytes().unwrap();
             let cpu = read(&Device::cpu());
             assert_eq!(cpu, read(&Device::gpu().unwrap()), "{c} × {h} × {w}");
-            // By the definition.
+            // Computed from the definition, byte by byte.
             let (cpu, at) = (bytemuck::pod_collect_to_vec::<u8, f32>(&cpu), |i: usize| {
                 let (image, channel, row, column) =
                     (i / (c * h * w), i / (h * w) % c, i / w % h, i % w);

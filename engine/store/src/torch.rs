@@ -42,7 +42,7 @@ const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// Reads the tensors of a file, by name.
 ///
 /// # Errors
-/// What was expected, what was found, and what to do.
+/// Error message: what was expected, what was found, and what to do.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, StoredTensor>> {
     let mut archive = Archive::open(bytes)?;
     let order = archive.text("byteorder")?;

@@ -16,7 +16,7 @@ pub(crate) type Id = usize;
 /// One value.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// [`Op::Data`] for what comes from outside.
+    /// [`Op::Data`] for values from outside the graph.
     pub op: Op,
     pub inputs: Vec<Id>,
     pub shape: Box<[usize]>,

@@ -38,7 +38,7 @@ pub enum Error {
         during: String,
         /// Bytes of tensors that would be held at once, or of the one that is too large by itself.
         needed: u64,
-        /// Bytes that they may take, where that is known.
+        /// Limit in bytes, where it is known.
         available: Option<u64>,
         /// The source of the limit.
         limit: String,
@@ -72,7 +72,7 @@ pub enum Error {
     NonFinite {
         /// The step, counted from 0.
         step: usize,
-        /// Which output.
+        /// Name of the output.
         what: String,
     },
     /// A file cannot be written or read, or is not what it should be.
@@ -98,7 +98,7 @@ pub enum Error {
     Budget {
         /// The part that does not fit.
         what: String,
-        /// The least that would do, in bytes.
+        /// Smallest sufficient budget in bytes.
         needed: u64,
         /// The limit in bytes.
         budget: u64,

@@ -47,7 +47,7 @@ pub(crate) struct Program {
     /// The type of all arithmetic: F32 or F64.
     pub float: DType,
     pub domain: Vec<usize>,
-    /// For each axis of the domain, whether outputs are summed over it.
+    /// For each axis of the domain, true if outputs are summed over it.
     pub summed: Vec<bool>,
     pub inputs: Vec<Input>,
     pub code: Vec<Instr>,
@@ -55,7 +55,7 @@ pub(crate) struct Program {
 }
 
 impl Instr {
-    /// The registers that it reads.
+    /// Registers that the instruction reads.
     pub fn operands(&self) -> impl Iterator<Item = Register> {
         let (list, count) = match *self {
             Instr::Load(_) | Instr::Const(_) => ([0; 3], 0),

@@ -18,7 +18,7 @@ pub enum Law {
     Normal,
 }
 
-// The second counter word tells what a block is for.
+// The second counter word separates the uses of blocks.
 pub(crate) const VALUES: u32 = 0;
 pub(crate) const SPLIT: u32 = 1;
 pub(crate) const FOLD: u32 = 2;

@@ -34,7 +34,7 @@ impl Tensor {
             self.shape()[3],
         );
         let [kh, kw] = options.kernel;
-        // On a CPU sums of few elements cost more than products do.
+        // Sums of few elements are slower than matrix products on a CPU.
         let tiles = options.stride == options.kernel && options.padding == [0, 0];
         if tiles && !self.device().is_cpu() && output[0] * kh == h && output[1] * kw == w {
             return self

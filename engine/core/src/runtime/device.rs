@@ -16,7 +16,7 @@ use super::memory::{MemoryUse, Meter};
 use super::refusals::Refusals;
 use crate::{DType, Error, Precision, Result};
 
-/// Where tensors live and are computed: the CPU, or a GPU that wgpu reaches.
+/// A device that holds tensors and computes them: the CPU, or a GPU that wgpu reaches.
 ///
 /// Clones name the same device; opening one twice gives the same one.
 #[derive(Clone)]

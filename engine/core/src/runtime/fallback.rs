@@ -27,7 +27,7 @@ pub(crate) fn convolve<B: Backed>(
     }
 }
 
-/// Burn's gradients want the tensor that they are the gradient of, for its shape alone.
+/// Burn's gradient functions read only the shape of the tensor whose gradient they compute.
 fn shaped<B: Backed>(like: &B::FloatTensorPrimitive, shape: [usize; 4]) -> B::FloatTensorPrimitive {
     let one = B::float_zeros(Shape::new([1; 4]), &like.device(), like.dtype().into());
     B::float_expand(one, Shape::new(shape))

@@ -1,4 +1,4 @@
-//! Evaluation: which nodes to compute, in which order, and when to let go of values.
+//! Evaluation of tensors: the nodes to compute, their order, and the release of their histories.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -92,7 +92,7 @@ pub(crate) struct Traced {
 }
 
 impl Traced {
-    /// The plan from arguments to what was made of them; their own values and histories do not matter.
+    /// Makes the plan that computes outputs from arguments. The arguments' own values and histories do not matter.
     pub fn new(arguments: &[Tensor], outputs: &[Tensor], precision: Precision) -> Result<Traced> {
         let nodes = pending(outputs);
         let recorded = Recorded::new(&nodes, arguments)?;
@@ -210,7 +210,7 @@ impl Recorded {
     }
 }
 
-/// Takes the history off nodes that are about to be computed, oldest first, and returns those whose values
+/// Removes the history of nodes that are about to be computed, oldest first, and returns those whose values
 /// somebody may ask for: outputs, what open traces keep, what the program holds. All others are gone.
 fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
     let keeps = |tensor: &Tensor| tensor.id() < scratch && tensor.is_traced();

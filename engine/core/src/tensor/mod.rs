@@ -253,7 +253,7 @@ impl Tensor {
         )
     }
 
-    // ---- asking ----
+    // ---- properties ----
 
     /// The shape; empty for a scalar.
     pub fn shape(&self) -> &[usize] {

@@ -1,4 +1,4 @@
-//! Traces: which runs of transforms' closures a node depends on.
+//! Traces: the runs of transforms' closures that a node depends on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 use crate::testing::each_device;
 use crate::{DType, Device, Key, Tensor, top_k_masks};
 
-/// By sorting.
+/// Reference masks, by sorting.
 fn reference(scores: &[Vec<f32>], k: usize) -> Vec<Vec<bool>> {
     let mut places: Vec<(f32, usize, usize)> = Vec::new();
     for (t, scores) in scores.iter().enumerate() {

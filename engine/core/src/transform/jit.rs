@@ -75,7 +75,9 @@ impl<Y: Tree> JitCache<Y> {
         if leaves.iter().any(Tensor::is_traced) {
             return Ok(f(x));
         }
-        match self.get_or(PlanKey::new(precision, x), || Compiled::new(&f, x, precision))? {
+        match self.get_or(PlanKey::new(precision, x), || {
+            Compiled::new(&f, x, precision)
+        })? {
             Some(compiled) => compiled.call(&leaves),
             None => Ok(f(x)),
         }

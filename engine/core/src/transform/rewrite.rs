@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(visits, ["exp", "mul", "sin"]);
         let values: Vec<f64> = rewritten.iter().map(|t| t.item().unwrap()).collect();
         assert_eq!(values, [4.0, 2f64.sin(), 5.0]);
-        // What does not depend on `wrt`, and what no rule changes, is not recorded again.
+        // Nodes that do not depend on `wrt`, or that no rule changes, are not recorded again.
         assert_eq!(rewritten[2].id(), outputs[2].id());
         let kept = rewrite(&outputs[0].exp(), &shared, |node, inputs| {
             node.apply(inputs)

@@ -43,7 +43,7 @@ impl Tape {
         }
     }
 
-    /// The cotangents of `wrt` from those of the outputs, by falling age. Uses the tape up, so that what it holds can be
+    /// The cotangents of `wrt` from those of the outputs, newest node first. Uses the tape up, so that what it holds can be
     /// freed on the way.
     pub fn backward(mut self, seeds: &[(Tensor, Tensor)]) -> Result<Vec<Option<Tensor>>> {
         let mut cts: HashMap<u64, Tensor> = HashMap::new();
@@ -85,7 +85,7 @@ impl Tape {
         Ok(look_up(&cts, &self.wrt))
     }
 
-    /// The tangents of `outputs` from those of `wrt`, by rising age.
+    /// The tangents of `outputs` from those of `wrt`, oldest node first.
     pub fn forward(
         self,
         tangents: &[Option<Tensor>],

@@ -1,4 +1,4 @@
-//! What is stored and what is computed again where it is used.
+//! Choice of the values that are stored in memory; the others are computed again by each of their users.
 
 use super::{BINDINGS, LENGTH, Role};
 use crate::DType;
@@ -8,15 +8,15 @@ use crate::ir::Op;
 /// Cost of computing a node in registers.
 #[derive(Clone, Default)]
 struct RegisterCost {
-    /// The type of its arithmetic, if there is any.
+    /// Float type of its arithmetic, if it has any.
     float: Option<DType>,
     inputs: Vec<Id>,
     instructions: usize,
-    /// With a function that takes tens of instructions.
+    /// True if it contains a function that takes tens of instructions.
     heavy: bool,
 }
 
-/// Which nodes have their values in memory.
+/// Returns for each node true if its value is stored in memory.
 pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role]) -> Vec<bool> {
     let nodes = &graph.nodes;
     let mut users = vec![0; nodes.len()];

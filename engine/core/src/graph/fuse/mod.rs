@@ -58,7 +58,7 @@ pub(super) enum Role {
     Sum,
     /// A constant.
     Constant,
-    /// Only itself.
+    /// An operation that no program can contain.
     Opaque,
 }
 
@@ -79,7 +79,7 @@ fn role(graph: &Graph, node: &Node) -> Role {
     }
 }
 
-/// The decisions, then the kernels in an order in which they can run.
+/// Decides what is fused, and returns the kernels in an order in which they can run.
 pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Fused> {
     let live = live(graph, targets);
     let roles: Vec<Role> = graph.nodes.iter().map(|n| role(graph, n)).collect();

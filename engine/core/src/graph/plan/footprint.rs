@@ -1,4 +1,4 @@
-//! How much memory a plan takes, before it runs.
+//! Memory that a plan needs, computed before it runs.
 
 use super::Plan;
 use crate::Result;
@@ -167,7 +167,7 @@ impl Plan {
     }
 }
 
-/// The beginning of a long expression.
+/// Shortens a long expression to its beginning.
 fn short(text: &str) -> String {
     const LONG: usize = 60;
     match text.char_indices().nth(LONG) {

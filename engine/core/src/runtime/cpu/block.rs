@@ -1,4 +1,4 @@
-//! One block of a program's elements, by the widest instructions that the processor has.
+//! Execution of a program on one block of elements, with the widest vector instructions of the processor.
 //!
 //! Every instruction is a plain loop over a block that lies in the first-level cache, which the compiler
 //! vectorises for each instruction set.
@@ -6,13 +6,13 @@
 use crate::ir::elementwise::{Real, map, truth};
 use crate::ir::program::Instr;
 
-/// Elements of a block.
+/// Number of elements in a block.
 pub(super) const BLOCK: usize = 512;
 
-/// Memory of a block's registers: `n` elements behind each pointer.
+/// A program and the memory of its registers for one block.
 pub(super) struct Block<'a, T> {
     pub code: &'a [Instr],
-    /// By register; loads and constants are in place, all others are written.
+    /// Memory of each register, `len` elements. Loads and constants are filled in; all others are written.
     pub registers: &'a [*mut T],
     pub len: usize,
 }
@@ -83,7 +83,7 @@ unsafe fn run_plain<T: Real>(block: &Block<'_, T>) {
     }
 }
 
-/// The sum of a block: sixteen partial sums in the type itself, then in f64.
+/// Sum of a block: sixteen partial sums in `T`, which are added in f64.
 #[inline]
 pub(super) fn sum<T: Real>(x: &[T]) -> f64 {
     let mut lanes = [T::ZERO; 16];

@@ -7,7 +7,7 @@ use super::registers::{RegisterPlace, places};
 use crate::ir::elementwise::Real;
 use crate::ir::program::{Loops, Program};
 
-/// Elements of an input, from its first on.
+/// Memory of an input, from its first element on.
 pub(super) enum InputElements<'a, T> {
     Float(&'a [T]),
     Int(&'a [i32]),
@@ -63,9 +63,8 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         }
     }
 
-    /// A block of an input: where it lies, or a copy of it at `to`.
-    ///
-    /// Not inlined, because the compiler makes slower loops of the rest of a block when it is.
+    /// Returns a pointer to a block of an input: into the input's memory if the block is contiguous there, else to a copy
+    /// at `to`. Not inlined, because the caller's loops become slower otherwise.
     #[inline(never)]
     pub(super) fn load(&self, input: usize, rows: &Rows<'_>, column: usize, to: *mut T) -> *mut T {
         let stride = *self.loops.strides[input].last().expect("there is an axis");

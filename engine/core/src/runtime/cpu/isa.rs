@@ -34,9 +34,9 @@ pub(super) struct Isa<T: 'static> {
     pub lanes: usize,
     /// The most vectors in a register tile.
     pub vectors: usize,
-    /// By vectors `N` and rows `M`, both counted from one.
+    /// Kernels for `N` vectors and `M` rows, both counted from one.
     pub gemm: &'static [&'static [Gemm<T>]],
-    /// By vectors `N` and rows `M`, both counted from one.
+    /// Kernels for `N` vectors and `M` rows, both counted from one.
     pub outer: &'static [&'static [Outer<T>]],
     /// `to[r·pitch ..][..width] = from[r·width ..][..width]`; each row may be followed by zeros up to the
     /// next multiple of a vector.
@@ -205,7 +205,7 @@ isa!(portable, [], [1 2 3 4 5 6 7 8], [1 2]);
 #[cfg(not(target_arch = "aarch64"))]
 isa!(portable, [], [1 2 3 4], [1 2]);
 
-/// An element type that there are kernels for.
+/// An element type that has kernels.
 pub(super) trait Float:
     Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
 {

@@ -1,4 +1,4 @@
-//! One thread's blocks of a program.
+//! Registers of one thread, in which it runs a program block by block.
 
 use burn_backend::Element;
 
@@ -8,7 +8,7 @@ use super::registers::RegisterPlace;
 use crate::ir::elementwise::Real;
 use crate::ir::program::Instr;
 
-/// One thread's blocks.
+/// Registers and scratch memory of one thread.
 pub(super) struct BlockMachine<'r, 'a, T> {
     bound: &'r BoundProgram<'a, T>,
     scratch: Vec<T>,

@@ -1,4 +1,4 @@
-//! Kernels of our own for the CPU, where Burn's leave most of the processor idle.
+//! Kernels of our own for the CPU, for operations where Burn's kernels use only a part of the processor.
 
 mod backend;
 mod block;

@@ -1,4 +1,4 @@
-//! Padding: rows that are copied into zeros.
+//! Padding with zeros, by copying rows.
 
 use burn_backend::{DType, Element, Shape, TensorData};
 use burn_flex::FlexTensor;
@@ -10,7 +10,7 @@ use crate::runtime::backend::Padding;
 /// Elements that one task writes.
 const TASK: usize = 1 << 16;
 
-/// `x` between zeros, if its type has a kernel.
+/// Pads `x` with zeros; `None` if its type has no kernel.
 pub(in crate::runtime) fn pad(
     x: &FlexTensor,
     padding: &[Padding],

@@ -1,4 +1,4 @@
-//! Max pooling: a plane at a time, all cores.
+//! Max pooling and its gradient, one plane per task.
 
 use burn_backend::{DType, Element, Shape, TensorData, TensorMetadata};
 use burn_flex::FlexTensor;
@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use super::elements;
 use crate::ir::Window;
 
-/// Elements below which a second thread costs more than it brings.
+/// Smallest number of elements for which work is divided among threads.
 const SMALL: usize = 1 << 15;
 
-/// A float that can be compared, with the least there is.
+/// A float type with its smallest value.
 trait Pixel: Element + bytemuck::Pod + PartialOrd + std::ops::AddAssign {
     const LEAST: Self;
     /// `yes ? a : b`, without a branch.
@@ -35,7 +35,7 @@ impl Pixel for f64 {
     }
 }
 
-/// For each window the flat index of its first largest pixel; NaN wins.
+/// Flat index of the first largest pixel of each window; NaN counts as larger than every number.
 pub(in crate::runtime) fn max_pool_index(x: &FlexTensor, window: &Window) -> FlexTensor {
     match x.dtype() {
         DType::F64 => index::<f64>(x, window),
@@ -43,7 +43,7 @@ pub(in crate::runtime) fn max_pool_index(x: &FlexTensor, window: &Window) -> Fle
     }
 }
 
-/// The picked pixels.
+/// Values of the pixels that the indices select.
 pub(in crate::runtime) fn pool_gather(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     match x.dtype() {
         DType::F64 => gather::<f64>(x, indices),
@@ -51,7 +51,7 @@ pub(in crate::runtime) fn pool_gather(x: &FlexTensor, indices: &FlexTensor) -> F
     }
 }
 
-/// The sums of the values that picked each pixel, in order.
+/// Sums, for each pixel, of the values of the windows that selected it, in order.
 pub(in crate::runtime) fn pool_scatter(
     dy: &FlexTensor,
     indices: &FlexTensor,
@@ -119,7 +119,7 @@ fn first_columns(window: &Window) -> Vec<i32> {
     (0..window.output[1]).map(first).collect()
 }
 
-/// A column of the windows: for which of them it lies inside, and where for the first of these.
+/// One column of the windows: the range of windows in which it lies inside the image, and its place in the first of these.
 struct Tap {
     from: usize,
     to: usize,
@@ -144,7 +144,7 @@ impl Tap {
         (0..o.kernel[1]).filter_map(tap).collect()
     }
 
-    /// Takes what is larger from a row of pixels that begins at index `at`.
+    /// Updates the largest values and their indices with a row of pixels that begins at index `at`.
     fn take<T: Pixel>(&self, line: &[T], at: i32, stride: usize, best: &mut [T], out: &mut [i32]) {
         let (line, at) = (&line[self.column..], at + self.column as i32);
         let (best, out) = (&mut best[self.from..self.to], &mut out[self.from..self.to]);
@@ -160,7 +160,7 @@ impl Tap {
 /// Elements that are compared together.
 const LANES: usize = 8;
 
-/// Takes the values that are larger than the best, or NaN, and where they lie.
+/// Replaces the best values, and their indices, by values that are larger or NaN.
 #[inline(always)]
 fn larger<T: Pixel>(line: &[T], step: usize, first: i32, best: &mut [T], out: &mut [i32]) {
     let vectors = best

@@ -15,12 +15,12 @@ use crate::ir::program::{Output, Program};
 use crate::ir::shape::{numel, physical};
 use crate::runtime::Value;
 
-/// From how many elements on the work is shared by threads.
+/// Smallest number of elements for which work is divided among threads.
 const PARALLEL: usize = 1 << 14;
-/// Elements that one sum adds up before it is added to others: fixed, so that results do not depend on threads.
+/// Number of elements in a partial sum. It is fixed, so that results do not depend on the number of threads.
 const PIECE: usize = 1 << 14;
 
-/// The outputs of a program.
+/// Computes the outputs of a program.
 pub(crate) fn run(program: &Program, inputs: Vec<Value<Flex>>) -> Vec<Value<Flex>> {
     let inputs: Vec<FlexTensor> = inputs
         .into_iter()
@@ -86,7 +86,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
             .collect()
     }
 
-    /// The elements of the innermost axis, and how many rows of them there are.
+    /// Size of the innermost axis.
     fn inner(&self) -> usize {
         *self.loops.sizes.last().expect("there is an axis")
     }
@@ -139,7 +139,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         }
     }
 
-    /// Sums where the innermost axis is summed over: each output element is the sum of rows.
+    /// Computes sums over the innermost axis and others: each output element is the sum of whole rows.
     fn sum_rows(&self, values: &mut [Vec<T>]) {
         let inner = self.inner();
         let (kept, summed) = (self.loops.outer(false), self.loops.outer(true));
@@ -207,7 +207,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         }
     }
 
-    /// Sums where the innermost axis is kept: whole rows are added up.
+    /// Computes sums that keep the innermost axis: rows are added element by element.
     fn sum_columns(&self, values: &mut [Vec<T>]) {
         let inner = self.inner();
         let (kept, summed) = (self.loops.outer(false), self.loops.outer(true));

@@ -11,7 +11,7 @@ pub(super) enum RegisterPlace {
     Output(usize),
 }
 
-/// Which register lies where: scratch blocks are used again after a register's last use.
+/// Place of each register, and the number of scratch blocks. A scratch block is used again after its register's last use.
 pub(super) fn places(program: &Program) -> (Vec<RegisterPlace>, usize) {
     let mut last: Vec<usize> = (0..program.code.len()).collect();
     for (index, instr) in program.code.iter().enumerate() {
@@ -52,7 +52,7 @@ pub(super) fn places(program: &Program) -> (Vec<RegisterPlace>, usize) {
         done.sort_unstable();
         done.dedup();
         for r in done {
-            // Constants are filled in once.
+            // The blocks of constants are filled once and never used again.
             if let (RegisterPlace::Scratch(block), false) =
                 (places[r], matches!(program.code[r], Instr::Const(_)))
             {

@@ -1,4 +1,4 @@
-//! Memory that a thread uses again and again: fresh memory costs a page fault every 4 KiB.
+//! Scratch memory of threads, which is kept, because fresh memory costs a page fault every 4 KiB.
 
 use std::cell::Cell;
 

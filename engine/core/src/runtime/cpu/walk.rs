@@ -11,7 +11,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// From row number `row` on; `base` is added to all offsets.
+    /// Starts at row number `row`; `base` is added to all offsets.
     pub(super) fn new(
         loops: &'a Loops,
         axes: &'a [usize],

@@ -1,4 +1,4 @@
-//! Programs as WGSL.
+//! WGSL text of programs.
 //!
 //! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different sizes
 //! share a pipeline. Sizes, strides and constants are words of the parameter buffer.
@@ -16,7 +16,7 @@ fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
 fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
 ";
 
-/// How elements are divided among invocations.
+/// Division of elements among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
@@ -302,7 +302,7 @@ impl Writer<'_> {
                 Instr::Compare(f, a, b) => call(f.wgsl(), a, b),
                 Instr::Logic(f, a, b) => call(f.wgsl(), a, b),
                 Instr::Select(c, a, b) => format!("select(x{b}, x{a}, x{c})"),
-                // By its bits, because compilers may assume that numbers are finite.
+                // Tests the exponent's bits, because compilers may assume that numbers are finite.
                 Instr::IsFinite(x) => {
                     let bits = self.bits();
                     format!("(bitcast<{bits}>(x{x}) & {bits}(0x7f800000u)) != {bits}(0x7f800000u)")
@@ -328,8 +328,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Simple fractions are part of the text; all else is a word, so that a learning rate that changes does
-    /// not make a new pipeline.
+    /// WGSL of a constant. Simple fractions are literals; others are words of the parameters, so that a new learning
+    /// rate does not need a new pipeline.
     pub(super) fn constant(&mut self, value: f32) -> String {
         let simple = value.abs() <= 16.0 && (value * 8.0).fract() == 0.0;
         if simple {

@@ -5,7 +5,7 @@ use burn_backend::{Shape, Slice};
 use super::{Arg, Backed, DType, Out, Padding, Value, float_dtype};
 use crate::ir::{PadAxis, SliceAxis};
 
-/// The same call for each kind of tensor.
+/// Makes the same call for each kind of tensor.
 macro_rules! each_kind {
     ($value:expr, |$t:ident| $float:expr, $int:expr, $bool:expr) => {
         match $value {
@@ -88,7 +88,7 @@ impl Padding {
     }
 }
 
-/// By a kernel of the backend's own if it has one for this type, by Burn's otherwise.
+/// Uses the engine's own kernel if the backend has one for this type, and Burn's otherwise.
 pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B> {
     if out.shape.iter().chain(&x.shape).all(|&n| n > 0) {
         let joined = Padding::joined(axes, &x.shape, &out.shape);

@@ -1,4 +1,4 @@
-//! Where the taps of a convolution fall.
+//! Offsets of a convolution's taps in its source, axis by axis.
 
 use crate::ir::Conv;
 
@@ -11,7 +11,7 @@ pub(super) struct Axis {
     pub step: usize,
     /// Offset at which the source is read, relative to `i · step`.
     pub taps: Vec<isize>,
-    /// Which of the kernel's taps those are.
+    /// Indices of these taps in the kernel.
     pub kernel: Vec<usize>,
     /// Position `i` of the correlation is `first + i · every` of the output.
     pub first: usize,

@@ -15,7 +15,7 @@ use geometry::Axis;
 use plan::{Correlation, Weight};
 use weight::{WeightGrad, weight_grad};
 
-/// Multiplications below which a second thread costs more than it brings.
+/// Smallest number of multiplications for which work is divided among threads.
 const SMALL: usize = 1 << 20;
 
 /// Consecutive rows of a matrix that one register tile takes.

@@ -44,7 +44,7 @@ pub(super) struct CorrelationPlan<'a, T: 'static> {
     pub dense: Vec<usize>,
     /// Images of a task.
     pub images: usize,
-    /// Into how many parts an image's channels (or groups) are divided.
+    /// Number of parts into which an image's channels (or groups) are divided.
     pub parts: usize,
 }
 

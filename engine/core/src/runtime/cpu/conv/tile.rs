@@ -1,4 +1,4 @@
-//! The tiles of a correlation: what the kernels multiply, and where it comes from and goes.
+//! Tiles of a correlation: the operands that kernels multiply, their sources and the places of their sums.
 
 use std::mem::MaybeUninit;
 

@@ -22,7 +22,7 @@ const BAND: usize = 1 << 17;
 /// Elements of all chunks' sums.
 const SUMS: usize = 1 << 22;
 const CHUNKS: usize = 16;
-/// Products of `x`'s pixels with `dy`'s channels that a task makes for turning `x` once: channels times taps.
+/// Products that a task computes for each pixel of `x` that it transposes: channels of `dy` times taps.
 const PRODUCTS: usize = 64 * 9;
 
 /// The weight gradient of a convolution.

@@ -4,6 +4,7 @@
 //! The whole public API is on this page. [`prelude`] has what most programs need.
 
 pub mod bench;
+pub mod cli;
 pub mod comparison;
 pub mod config;
 pub mod experiment;

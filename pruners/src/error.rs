@@ -70,6 +70,20 @@ pub enum Error {
         /// How many there were.
         found: usize,
     },
+    /// A setting whose value a method cannot use, or that does not exist.
+    #[error("`{name}` {reason}")]
+    Setting {
+        /// Its name in settings files.
+        name: &'static str,
+        /// What is wrong, and what to write instead.
+        reason: String,
+    },
+    /// A method is to be registered under a name that another one has.
+    #[error("there is a pruning method `{name}` already; register yours under another name")]
+    NameTaken {
+        /// The name.
+        name: &'static str,
+    },
     /// A mask of another network.
     #[error("{path} is the mask of another network: {reason}")]
     Foreign {

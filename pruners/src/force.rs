@@ -5,7 +5,7 @@ use prospr_engine::{Params, Tree, grad};
 
 use crate::rounds::{Removed, Rounds};
 use crate::scores::{Loss, NormMode, Pruner, Task, logits_of, prunable, summed};
-use crate::{Result, Sparsity};
+use crate::{Method, Result, Settings, Sparsity};
 
 /// In each of the [`Rounds`], with the mask `c` of the one before (section 4 of the paper):
 ///
@@ -42,6 +42,16 @@ impl Force {
         }
     }
 
+    fn configured(settings: &Settings<'_>) -> Result<Force> {
+        Ok(Force {
+            rounds: settings.rounds(60)?,
+            come_back: true,
+            batches: settings.get_or("prune_batches", 1)?,
+            mode: settings.get("prune_norm")?,
+            loss: settings.get("prune_loss")?,
+        })
+    }
+
     /// Iter-SNIP with the same settings.
     pub fn iter_snip(self) -> Force {
         Force {
@@ -50,6 +60,24 @@ impl Force {
         }
     }
 }
+
+/// FORCE and Iter-SNIP by name.
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "force",
+        summary: "SNIP in many iterations, after which weights may come back (de Jorge et al., 2021)",
+        score: "`|w ⊙ ḡ(c ⊙ w)|`; removed weights may come back",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Force::configured(settings)?)),
+    },
+    Method {
+        name: "iter-snip",
+        summary: "SNIP in many iterations, after which none comes back (de Jorge et al., 2021)",
+        score: "`|c ⊙ w ⊙ ḡ(c ⊙ w)|`; removed weights stay removed",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Force::configured(settings)?.iter_snip())),
+    },
+];
 
 impl Pruner for Force {
     fn name(&self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use prospr_engine::{Params, Tensor, Tree, grad};
 
-use crate::Result;
+use crate::{Method, Result, Settings};
 use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable, summed};
 
 /// Scores `|w ⊙ ∂L/∂w| / Σ|w ⊙ ∂L/∂w|` (equations 5 and 6), where `L` is the cross-entropy summed over mini-batches
@@ -34,6 +34,34 @@ impl Default for Snip {
             per_batch: false,
             mode: NormMode::default(),
         }
+    }
+}
+
+/// SNIP by name.
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "snip",
+        summary: "The gradient's effect on each weight (Lee et al., 2019): ProsPr without inner steps",
+        score: "`|w ⊙ Σ g|` over batches",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Snip::configured(settings, 1, false)?)),
+    },
+    Method {
+        name: "snip-mb",
+        summary: "SNIP's magnitudes averaged over many batches (de Jorge et al., 2021)",
+        score: "`Σ |w ⊙ g|` over batches",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Snip::configured(settings, 10, true)?)),
+    },
+];
+
+impl Snip {
+    fn configured(settings: &Settings<'_>, batches: usize, per_batch: bool) -> Result<Snip> {
+        Ok(Snip {
+            batches: settings.get_or("prune_batches", batches)?,
+            per_batch,
+            mode: settings.get("prune_norm")?,
+        })
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::ArgMatches;
-use prospr::Device;
-use prospr::config::{Layered, Settings, to_toml};
-use prospr::run_folder::RunFolder;
+use crate::Device;
+use crate::config::{Layered, Settings, to_toml};
+use crate::run_folder::RunFolder;
 use serde::Serialize;
 
 #[derive(clap::Args)]
@@ -72,6 +72,7 @@ impl Call {
                         root.display()
                     )
                 })?;
+            layered.check_read(&config)?;
             let device = self.device(wish(&config))?;
             return Ok(Place {
                 config,
@@ -79,6 +80,7 @@ impl Call {
                 folder,
             });
         }
+        layered.check_read(&layered.config)?;
         let config = layered.config;
         let device = self.device(wish(&config))?;
         let text = to_toml(&config, Some(&device.to_string()))?;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::comparison::{Collapse, Comparison};
-use prospr::config::{CompareConfig, RunConfig, to_toml};
-use prospr::experiment::{Experiment, Outcome, Watch};
-use prospr::report::{ComparedRun, ComparisonReport, Table, report_run};
-use prospr::run_folder::RunFolder;
+use crate::comparison::{Collapse, Comparison};
+use crate::config::{CompareConfig, RunConfig, to_toml};
+use crate::experiment::{Experiment, Outcome, Watch};
+use crate::report::{ComparedRun, ComparisonReport, Table, report_run};
+use crate::run_folder::RunFolder;
 
 use super::call::{Call, Place, catch_stops};
 use super::progress::Progress;

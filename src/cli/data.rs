@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use prospr::datasets::{self, DATASETS, Loader};
-use prospr::{DType, Device, Key};
+use crate::datasets::{self, DATASETS, Loader};
+use crate::{DType, Device, Key};
 
 use super::fetch;
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::TensorFile;
-use prospr::config::RunConfig;
-use prospr::experiment::{Experiment, Initial};
-use prospr::run_folder::RunFolder;
+use crate::TensorFile;
+use crate::config::RunConfig;
+use crate::experiment::{Experiment, Initial};
+use crate::run_folder::RunFolder;
 
 use super::call::Call;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use prospr::datasets::fetch::{self, Options, Progress};
+use crate::datasets::fetch::{self, Options, Progress};
 
 #[derive(clap::Args)]
 pub struct Args {

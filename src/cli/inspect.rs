@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use prospr::inspection::{InspectedLayer, InspectedMask, Inspection, Overlap, Subject, inspect};
+use crate::inspection::{InspectedLayer, InspectedMask, Inspection, Overlap, Subject, inspect};
 
 use super::models;
 

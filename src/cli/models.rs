@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use prospr::Device;
-use prospr::models::{MODELS, Model, by_name};
-use prospr::nn::{Layer, Summary};
+use crate::Device;
+use crate::models::{MODELS, Model, by_name};
+use crate::nn::{Layer, Summary};
 use serde::Serialize;
 
 #[derive(clap::Args)]

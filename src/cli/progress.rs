@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use prospr::experiment::{Pruned, Watch};
-use prospr::results::EpochRow;
-use prospr::train::TrainState;
+use crate::experiment::{Pruned, Watch};
+use crate::results::EpochRow;
+use crate::train::TrainState;
 
 use super::call::stop_asked;
 

@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::config::{Layered, Method, RunConfig};
-use prospr::experiment::{Experiment, Outcome, Watch};
-use prospr::report::report_run;
-use prospr::results::{LayerResult, Results};
-use prospr::run_folder::{RunFolder, state_dict};
+use crate::config::{Layered, RunConfig};
+use crate::experiment::{Experiment, Outcome, Watch};
+use crate::pruners::Method;
+use crate::report::report_run;
+use crate::results::{LayerResult, Results};
+use crate::run_folder::{RunFolder, state_dict};
 
 use super::call::{Call, Place, catch_stops};
 use super::progress::Progress;
@@ -56,7 +57,7 @@ pub fn train(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
             !settings.given.contains("pruner"),
             "`prospr train` does not prune: give it a mask with `--mask`, or use `prospr run`"
         );
-        settings.config.pruner = Method::Dense;
+        settings.config.pruner = Method::DENSE;
         settings.config.sparsity = 0.0;
     }
     whole(&args.call, settings)
@@ -110,7 +111,7 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     };
     anyhow::ensure!(
-        settings.config.pruner != Method::Dense,
+        settings.config.pruner != Method::DENSE,
         "`dense` prunes nothing: choose another `--pruner`"
     );
     let Place {

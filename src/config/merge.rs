@@ -1,6 +1,6 @@
 //! Settings from three layers: defaults, a file, and the command line, which wins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -9,6 +9,9 @@ use clap::{ArgMatches, Args, Command};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use super::RunConfig;
+use crate::pruners::{Method, methods};
 
 /// What a run folder's `config.toml` tells beside the settings.
 const FACTS: [&str; 2] = ["version", "device_name"];
@@ -21,6 +24,9 @@ pub trait Settings: Args + Serialize + DeserializeOwned {
     /// If the current folder is gone, which paths are relative to.
     fn complete(&mut self) -> std::io::Result<()>;
 
+    /// Pruning methods that these settings choose.
+    fn methods(&self) -> Vec<Method>;
+
     /// What holds where nothing is given.
     fn defaults() -> Self {
         let matches = command::<Self>().get_matches_from(["prospr"]);
@@ -32,13 +38,16 @@ fn command<T: Args>() -> Command {
     T::augment_args(Command::new("prospr"))
 }
 
-/// Settings, and which of them were given rather than implied.
+/// Settings with the names of those that the user gave.
 #[derive(Clone, Debug)]
 pub struct Layered<T> {
     /// All settings.
     pub config: T,
-    /// The names of those that the command line or the file gave.
+    /// Names of settings from the command line or the file.
     pub given: BTreeSet<String>,
+    /// Names of settings from the command line, and of those that the file sets to something else than the default. A file
+    /// that `--print-config` or a run wrote holds every setting.
+    pub deliberate: BTreeSet<String>,
 }
 
 impl<T: Settings> Layered<T> {
@@ -53,16 +62,60 @@ impl<T: Settings> Layered<T> {
             .into_iter()
             .filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
             .collect();
+        let mut deliberate = given.clone();
         if let Some(file) = file {
+            let defaults = object(&T::defaults())?;
             for (name, value) in read::<T>(file)? {
                 if given.insert(name.clone()) {
+                    if defaults.get(&name) != Some(&value) {
+                        deliberate.insert(name.clone());
+                    }
                     values.insert(name, value);
                 }
             }
         }
         let mut config: T = serde_json::from_value(Value::Object(values))?;
         config.complete()?;
-        Ok(Layered { config, given })
+        Ok(Layered {
+            config,
+            given,
+            deliberate,
+        })
+    }
+
+    /// Checks that the methods of `config`, which are these or those of a folder that is gone on with, read the pruning
+    /// settings that the user gave: one method at least reads each of them. Settings that no method at all reads belong to
+    /// something else and pass.
+    ///
+    /// # Errors
+    /// If none of the methods reads one of them; the message names the methods that do.
+    pub fn check_read(&self, config: &T) -> anyhow::Result<()> {
+        let chosen = config.methods();
+        if chosen.is_empty() || self.deliberate.is_empty() {
+            return Ok(());
+        }
+        let defaults = RunConfig::defaults();
+        let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for method in methods() {
+            let setup = defaults.common.prune.setup(method, defaults.sparsity)?;
+            for setting in setup.settings {
+                readers.entry(setting.name).or_default().push(method.name);
+            }
+        }
+        for name in &self.deliberate {
+            let Some(readers) = readers.get(&name[..]) else {
+                continue;
+            };
+            let names: Vec<&str> = chosen.iter().map(|method| method.name).collect();
+            anyhow::ensure!(
+                names.iter().any(|name| readers.contains(name)),
+                "`{name}` is a setting of {}, but the {} {}; leave `{name}` out, or choose a method that reads it",
+                readers.join(", "),
+                if names.len() == 1 { "pruner is" } else { "pruners are" },
+                names.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// These settings, where those that were not given are a finished folder's.
@@ -113,7 +166,7 @@ pub fn to_toml(config: &impl Serialize, device_name: Option<&str>) -> anyhow::Re
     Ok(text + &toml::to_string(&values)?)
 }
 
-fn object(config: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
+pub(super) fn object(config: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
     match serde_json::to_value(config)? {
         Value::Object(values) => Ok(values),
         other => anyhow::bail!("settings must be a table, found {other}"),
@@ -165,7 +218,7 @@ fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Method, RunConfig};
+    use crate::config::CompareConfig;
 
     fn load(flags: &[&str], name: &str, text: &str) -> anyhow::Result<Layered<RunConfig>> {
         let folder = tempfile::tempdir().unwrap();
@@ -181,7 +234,7 @@ mod tests {
         let json = r#"{"pruner": "random", "lr": 1, "epochs": 7, "flip": true, "milestones": [3]}"#;
         for (name, text) in [("a.toml", toml), ("a.json", json)] {
             let Layered { config, given } = load(&["--epochs", "3"], name, text).unwrap();
-            assert_eq!((config.pruner, config.sparsity), (Method::Random, 0.98));
+            assert_eq!((config.pruner, config.sparsity), (Method::named("random").unwrap(), 0.98));
             let train = &config.common.train;
             assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, Some(true)));
             assert_eq!(train.milestones, Some(vec![3]));
@@ -205,6 +258,42 @@ mod tests {
         assert!(wrong.contains("`epochs` cannot be \"ten\""), "{wrong}");
         assert!(message("pruner = 'prosper'").contains("prospr-first-order"));
         assert!(message("epochs = ").contains("a.toml"));
+    }
+
+    #[test]
+    fn settings_that_the_method_does_not_read_are_refused() {
+        let check = |flags: &[&str], text: &str| {
+            let settings = load(flags, "a.toml", text).unwrap();
+            settings.check_read(&settings.config)
+        };
+        let message = |flags: &[&str], text: &str| check(flags, text).unwrap_err().to_string();
+        let expected = "`perturbation` is a setting of ntk-sap, but the pruner is snip; leave `perturbation` out, or choose a method that reads it";
+        assert_eq!(message(&["--pruner", "snip", "--perturbation", "3"], ""), expected);
+        assert_eq!(message(&[], "pruner = 'snip'\nperturbation = 3"), expected);
+        let default = "perturbation = 0.01\niterations = 5\npruner = 'force'";
+        assert!(check(&[], default).is_ok());
+        let flag = ["--perturbation", "0.01"];
+        assert!(message(&flag, default).contains("the pruner is force"));
+        let erk = message(&["--pruner", "random-erk", "--allocation", "erk"], "");
+        assert!(erk.contains("setting of prospr, ") && !erk.contains("random-uniform"), "{erk}");
+        assert!(message(&["--pruner", "dense", "--steps", "2"], "").contains("pruner is dense"));
+        // With a mask no method runs; these are nobody's.
+        let free = ["--pruner", "random", "--prune-batch-size", "5", "--lr", "1"];
+        assert!(check(&free, "").is_ok());
+        assert!(check(&["--mask", "m", "--perturbation", "3"], "").is_ok());
+    }
+
+    #[test]
+    fn a_comparison_needs_one_method_that_reads_a_setting() {
+        let check = |pruners: &str| {
+            let flags = ["prospr", "--perturbation", "3", "--pruners", pruners];
+            let matches = command::<CompareConfig>().get_matches_from(flags);
+            let settings = Layered::<CompareConfig>::load(&matches, None).unwrap();
+            settings.check_read(&settings.config)
+        };
+        assert!(check("snip,ntk-sap").is_ok());
+        let error = check("snip,dense").unwrap_err().to_string();
+        assert!(error.contains("of ntk-sap, but the pruners are snip, dense;"), "{error}");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 mod check;
 pub(crate) mod merge;
-mod method;
 mod probe;
 mod prune;
+mod values;
 
 use std::path::PathBuf;
 
@@ -14,19 +14,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::Precision;
 use crate::optim::{Schedule, Sgd};
-use crate::pruners::Sparsity;
+use crate::pruners::{Method, Sparsity};
 
 pub use check::Check;
 pub use merge::{Layered, Settings, to_toml};
-pub use method::Method;
 pub use probe::ProbeConfig;
-pub use prune::{InnerRule, LayerShares, Norm, PruneLoss, PruneSettings, unroll_policy};
+pub use prune::PruneSettings;
+pub use values::method;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct RunConfig {
     /// How weights are chosen.
-    #[arg(long, value_enum, default_value = "prospr", help_heading = "Pruning")]
+    #[arg(long, default_value = "prospr", value_parser = values::method(), help_heading = "Pruning")]
     pub pruner: Method,
     /// The fraction of weights to remove.
     #[arg(long, default_value_t = 0.98, help_heading = "Pruning")]
@@ -52,7 +52,7 @@ pub struct CompareConfig {
     /// Methods to compare.
     #[arg(
         long,
-        value_enum,
+        value_parser = values::method(),
         value_delimiter = ',',
         default_value = "dense,prospr,random"
     )]
@@ -82,13 +82,13 @@ impl CompareConfig {
     pub fn runs(&self) -> Vec<RunConfig> {
         let mut runs = Vec::new();
         for &pruner in &self.pruners {
-            let sparsities = match pruner {
-                Method::Dense => &[0.0][..],
-                _ => &self.sparsities[..],
+            let sparsities = match pruner == Method::DENSE {
+                true => &[0.0][..],
+                false => &self.sparsities[..],
             };
             for &sparsity in sparsities {
                 let checked = self.check_sparsities.as_ref();
-                let checked = pruner != Method::Dense
+                let checked = pruner != Method::DENSE
                     && checked.is_none_or(|sparsities| sparsities.contains(&sparsity));
                 let checks = self.checks.iter().copied().map(Some).filter(|_| checked);
                 for check in std::iter::once(None).chain(checks) {
@@ -223,8 +223,8 @@ impl RunConfig {
     pub fn label(&self) -> String {
         let what = match self.pruner {
             _ if self.mask.is_some() => "mask".into(),
-            Method::Dense => "dense".into(),
-            method => format!("{}-{}", method.name(), self.sparsity),
+            method if method == Method::DENSE => method.name.into(),
+            method => format!("{}-{}", method.name, self.sparsity),
         };
         let check = self.check.map(|check| format!("-{}", check.name()));
         format!("{what}{}-s{}", check.unwrap_or_default(), self.seed)
@@ -235,10 +235,14 @@ impl RunConfig {
     pub fn check(&self) -> anyhow::Result<()> {
         Sparsity::new(self.sparsity)?;
         anyhow::ensure!(
-            self.check.is_none() || (self.mask.is_none() && self.pruner != Method::Dense),
+            self.check.is_none() || (self.mask.is_none() && self.pruner != Method::DENSE),
             "`check` changes what a pruner chose; choose a `pruner`, and no `mask`"
         );
-        self.common.check()
+        self.common.check()?;
+        if self.mask.is_none() && self.pruner != Method::DENSE {
+            self.common.prune.setup(self.pruner, self.sparsity)?;
+        }
+        Ok(())
     }
 }
 
@@ -297,17 +301,26 @@ fn not_negative(settings: &[(&str, f64)]) -> anyhow::Result<()> {
 
 impl Settings for RunConfig {
     fn complete(&mut self) -> std::io::Result<()> {
-        if self.pruner == Method::Dense && self.mask.is_none() {
+        if self.pruner == Method::DENSE && self.mask.is_none() {
             self.sparsity = 0.0;
         }
         complete_path(&mut self.mask)?;
         self.common.complete()
+    }
+
+    fn methods(&self) -> Vec<Method> {
+        let chosen = self.mask.is_none().then_some(self.pruner);
+        chosen.into_iter().collect()
     }
 }
 
 impl Settings for CompareConfig {
     fn complete(&mut self) -> std::io::Result<()> {
         self.common.complete()
+    }
+
+    fn methods(&self) -> Vec<Method> {
+        self.pruners.clone()
     }
 }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Method, NetworkSettings, PruneSettings, RunConfig, Settings};
+use super::{Common, NetworkSettings, PruneSettings, RunConfig, Settings};
+use crate::pruners::Method;
 
 /// Gradients and meta-gradients of one network.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ impl ProbeConfig {
     pub fn run(&self) -> RunConfig {
         let usual = RunConfig::defaults();
         RunConfig {
-            pruner: Method::Prospr,
+            pruner: prospr(),
             seed: self.seed,
             common: Common {
                 network: self.network.clone(),
@@ -49,8 +50,16 @@ impl ProbeConfig {
     }
 }
 
+fn prospr() -> Method {
+    Method::named("prospr").expect("ProsPr is a method")
+}
+
 impl Settings for ProbeConfig {
     fn complete(&mut self) -> std::io::Result<()> {
         self.network.complete()
+    }
+
+    fn methods(&self) -> Vec<Method> {
+        vec![prospr()]
     }
 }

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Compares all pruning methods on the embedded digits and writes the tables of docs/pruners.md anew: sh benches/pruners.sh
-# Accuracies: two networks, five seeds, five sparsities, the sanity checks at one of them. Norms of meta-gradients. Costs: scores of ResNet-18 on the
-# CPU and, where there is one, on a GPU. What is begun under runs/pruners goes on; delete that folder to begin anew.
-# For other tables set NETWORKS, PRUNERS, SPARSITIES, CHECKED, SEEDS, EPOCHS, MODEL, BATCH (0: no costs), DEVICES (one or two), OUT or PAGE.
+# Compares all pruning methods on the embedded digits and rewrites the tables of docs/pruners.md: sh benches/pruners.sh
+# Measures accuracies (two networks, five seeds, five sparsities, the sanity checks at one of them), norms of
+# meta-gradients, and costs (scores of ResNet-18 on the CPU and, if there is one, on a GPU). Interrupted work under
+# runs/pruners continues; delete that folder to start again.
+# For other tables set NETWORKS, PRUNERS, SPARSITIES, CHECKED, SEEDS, EPOCHS, MODEL, BATCH (0: no costs), DEVICES (one
+# or two), OUT or PAGE.
 set -eu
 cd "$(dirname "$0")/.."
 seeds="${SEEDS:-0,1,2,3,4}"
@@ -21,13 +23,13 @@ prospr="${CARGO_TARGET_DIR:-target}/release/prospr"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-# All methods that the program knows, unless they are named.
+# All methods of the program, unless PRUNERS is set.
 known() {
     "$prospr" bench prune --quick --model mlp:2 --batch 2 --repeats 1 --device cpu --json |
         sed -n 's/.*"name": "\(.*\) mlp:2".*/,\1/p' | tr -d '\n'
 }
 pruners="${PRUNERS:-dense$(known)}"
-# A rate at which the dense network trains, and as many epochs as it needs to come close to its best.
+# A learning rate and number of epochs at which the dense network comes close to its best accuracy.
 recipe() {
     case $1 in
     lenet-300-100) echo "--epochs ${EPOCHS:-6} --lr 0.1" ;;
@@ -57,7 +59,7 @@ devices="${DEVICES:-cpu$("$prospr" devices | sed -n 's/^gpu:0: .*/ gpu/p')}"
     echo
     echo "### Meta-gradients"
     for network in $networks; do
-        # What inner steps are probed with, a line each.
+        # Settings of the inner steps, one line per probe.
         while read -r flags; do
             echo
             echo "\`prospr probe --model $network $flags\`"

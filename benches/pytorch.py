@@ -1,9 +1,9 @@
-"""Times with PyTorch what `prospr bench` times, under the same names:
+"""Measures in PyTorch the same computations as `prospr bench`, under the same names:
 
     pip install torch && python benches/pytorch.py kernels > pytorch.json
     prospr bench kernels --device cpu --beside pytorch.json
 
-Sizes are those of the CPU, or with `--device cuda` those of a GPU. Networks: resnet-20 and resnet-18, for images of 32 × 32.
+Sizes are those of `prospr bench` on a CPU, or with `--device cuda` on a GPU. Networks: resnet-20 and resnet-18, for images of 32 × 32.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from torch.func import functional_call
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("what", choices=["kernels", "train", "meta"])
 parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-parser.add_argument("--threads", type=int, help="of the CPU; all unless given")
-parser.add_argument("--tf32", action="store_true", help="matrix units with 10-bit mantissas, on GPUs that have them")
+parser.add_argument("--threads", type=int, help="number of CPU threads (default: all)")
+parser.add_argument("--tf32", action="store_true", help="allow TF32 (10-bit mantissas) in matrix products, on GPUs that have it")
 parser.add_argument("--model", choices=["resnet-20", "resnet-18"], default="resnet-20")
 parser.add_argument("--batch", type=int)
 parser.add_argument("--steps", type=int, default=3)
@@ -39,7 +39,7 @@ NAME = torch.cuda.get_device_name() if GPU else f"{platform.machine()}, {torch.g
 rows = []
 
 
-# ---- the clock
+# ---- timing
 
 
 def synchronize():
@@ -48,7 +48,7 @@ def synchronize():
 
 
 def measure(work, allowed=5.0):
-    """Seconds: the first time, the median and the least of what follows; and of how many."""
+    """Times in seconds: of the first execution, then median and minimum of the others; and the number of the others."""
 
     def timed(times):
         start = time.perf_counter()
@@ -184,7 +184,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """With a 3×3 stem. ResNet-20 pads its shortcuts (option A), ResNet-18 projects them."""
+    """ResNet with a 3×3 stem. ResNet-20 pads its shortcuts (option A), ResNet-18 projects them."""
 
     def __init__(self, widths, blocks, project):
         super().__init__()
@@ -211,7 +211,7 @@ def subject():
 
 
 def forward_flops(net, x):
-    """Of a forward pass, and of the first convolution alone."""
+    """FLOPs of a forward pass, and of its first convolution."""
     counts = []
 
     def count(layer, inputs, output):
@@ -230,7 +230,7 @@ def forward_flops(net, x):
 def train():
     net, x, y = subject()
     total, first = forward_flops(net, x[:2])
-    # The images have no gradient.
+    # The images need no gradient.
     flops = (3 * total - first) * len(x) // 2
     sgd = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
 
@@ -244,7 +244,7 @@ def train():
 
 
 def meta():
-    """ProsPr's exact meta-gradient: equation 11 of Alizadeh et al. (2022), everything kept."""
+    """ProsPr's exact meta-gradient: equation 11 of Alizadeh et al. (2022), with all activations kept."""
     net, x, y = subject()
     init = {name: p.detach() for name, p in net.named_parameters()}
     loss = lambda w: F.cross_entropy(functional_call(net, w, (x,)), y)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Measures this machine and writes the tables of docs/benchmarks.md anew: sh benches/tables.sh [DEVICE...]
-# Without devices it takes cpu and, where there is one, gpu. PyTorch stands beside the CPU if python3 has it. On two cores
-# it takes about a quarter of an hour. It waits for an idle machine, and gives up after five minutes.
+# Measures this machine and rewrites the tables of docs/benchmarks.md: sh benches/tables.sh [DEVICE...]
+# The default devices are cpu and, if there is one, gpu. If python3 has PyTorch, its times stand beside the CPU's. Takes
+# about a quarter of an hour on two cores. Waits for an idle machine, at most five minutes.
 set -eu
 cd "$(dirname "$0")/.."
 page=docs/benchmarks.md
@@ -20,7 +20,7 @@ fi
 torch=no
 if python3 -c 'import torch' 2>/dev/null; then torch=yes; fi
 
-# Where others compute too, medians tell of the scheduler: threads that wait for each other suffer most.
+# On a busy machine, medians measure the scheduler: threads that wait for each other suffer most.
 busy() {
     [ -r /proc/loadavg ] || return 1
     awk '{ exit !($1 > 0.5) }' /proc/loadavg
@@ -36,7 +36,7 @@ while busy; do
     waited=$((waited + 10))
 done
 
-# A table of one device; its arguments are those of `prospr bench`: WHAT --device DEVICE.
+# Table of one device; the arguments are those of `prospr bench`: WHAT --device DEVICE.
 table() {
     echo
     echo "\`prospr bench $*\`"
@@ -64,7 +64,7 @@ table() {
         table kernels --device "$device"
         table train --device "$device"
         if [ "$device" != cpu ]; then
-            # Its first step compiles every kernel: Mesa's cache of compiled shaders is off.
+            # The first step compiles every kernel: Mesa's cache of compiled shaders is off.
             (export MESA_SHADER_CACHE_DISABLE=true; table train --device "$device" --batch 16)
         fi
         table meta --device "$device"

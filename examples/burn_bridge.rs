@@ -1,4 +1,4 @@
-//! An exact Hessian-vector product as one operation of a Burn program, and its gradient by Burn.
+//! An exact Hessian-vector product as one operation of a Burn program, differentiated by Burn.
 //!
 //!     cargo run --example burn_bridge
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Error> {
     };
     let (w, v) = (leaf([1.0, 2.0]), leaf([1.0, 0.0]));
 
-    // f(w) = w₀² w₁³, a function of the engine; its Hessian times v, an operation of Burn's graph.
+    // f(w) = w₀² w₁³ is a function of the engine; its Hessian-vector product is an operation of Burn's graph.
     let f = |w: &Tensor| w.index(0, 0).square() * w.index(0, 1).powf(3.0);
     let product = bridge::apply::<Flex, 2>(|[w, v]: &[Tensor; 2]| hvp(f, w, v), [w.clone(), v])?;
     println!("H v = {}", product.primitive().clone().into_data());

@@ -1,4 +1,4 @@
-"""Weights and mask of a run in PyTorch: python examples/pytorch_mask.py runs/lenet-5-prospr-0.98"""
+"""Loads weights and mask of a run into PyTorch: python examples/pytorch_mask.py runs/lenet-5-prospr-0.98"""
 
 import sys
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-//! What a run will compute and how much memory it takes, from plans, before anything is computed.
+//! Prediction of the kernels and the memory of a run, from plans, before anything is computed.
 
 use crate::nn::{Batch, Net, Summary};
 use crate::optim::{Optimizer, Sgd};
@@ -6,22 +6,22 @@ use crate::pruners::{ProsPr, Pruner, prunable};
 use crate::train::{TrainState, Trainer, explain_evaluation};
 use crate::{DType, Device, Explanation, Key, Params, Tensor, Tree};
 
-/// A network on a device, of which only shapes count.
+/// A network on a device, for predictions; only its shapes matter.
 pub struct Forecast {
     net: Net,
     params: Params,
     state: Params,
     device: Device,
     image: [usize; 3],
-    /// Shape of one image's logits.
+    /// Shape of the logits of one image.
     logits: Vec<usize>,
 }
 
 impl Forecast {
-    /// Of a network for images `[c, h, w]`.
+    /// A forecast for a network with images `[c, h, w]`.
     pub fn new(net: &Net, image: [usize; 3], device: &Device) -> Forecast {
         let Summary { output, .. } = Summary::of(&**net, image, device);
-        let (params, state) = net.init(Key::new(0), DType::F32, device);
+        let (params, state) = net.init(Key::new(0), &image, DType::F32, device);
         Forecast {
             net: net.clone(),
             params,
@@ -39,7 +39,7 @@ impl Forecast {
 
     fn batch(&self, images: usize) -> Batch {
         let [c, h, w] = self.image;
-        // One label for each image, or each pixel.
+        // One label per image, or per pixel.
         let mut labels = vec![images];
         labels.extend(&self.logits[1..]);
         Batch {
@@ -51,7 +51,7 @@ impl Forecast {
     /// The plan of a training step, with or without a mask.
     ///
     /// # Errors
-    /// The engine's.
+    /// Those of the engine.
     pub fn training(&self, rule: Sgd, masked: bool, images: usize) -> crate::Result<Explanation> {
         let mask = match masked {
             true => prunable(&self.params).map_leaves(Tensor::ones_like),
@@ -59,44 +59,40 @@ impl Forecast {
         };
         let trainer = Trainer::new(&self.net, rule).mask(mask);
         let start = trainer.start(&self.params, &self.state);
-        // The first step has no momentum yet; all others have.
+        // Momentum buffers exist from the second step on.
         let (_, optimizer) = rule.update(&self.params, &self.params, &start.optimizer);
         let now = TrainState { optimizer, ..start };
         trainer.explain(&now, &self.batch(images))
     }
 
-    /// The plan of a test of a batch.
+    /// The plan of an evaluation of one batch.
     ///
     /// # Errors
-    /// The engine's.
+    /// Those of the engine.
     pub fn evaluation(&self, images: usize) -> crate::Result<Explanation> {
         explain_evaluation(&self.net, &self.params, &self.state, &self.batch(images))
     }
 
-    /// [`ProsPr::explain_step`]
+    /// The plan of an inner step, from [`ProsPr::explain_step`].
     ///
     /// # Errors
-    /// The engine's.
+    /// Those of the engine.
     pub fn inner_step(&self, method: &ProsPr, images: usize) -> anyhow::Result<Explanation> {
         let batch = self.batch(images);
         Ok(method.explain_step(&self.net, &self.params, &self.state, &batch)?)
     }
 
-    /// [`Pruner::predicted_peak`] for batches of this many images.
+    /// Predicted peak memory in bytes, from [`Pruner::predicted_peak`] for batches of this many images.
     ///
     /// # Errors
-    /// The engine's.
-    pub fn pruning_peak(
-        &self,
-        pruner: &dyn Pruner,
-        images: usize,
-    ) -> anyhow::Result<Option<u64>> {
+    /// Those of the engine.
+    pub fn pruning_peak(&self, pruner: &dyn Pruner, images: usize) -> anyhow::Result<Option<u64>> {
         let batch = self.batch(images);
         Ok(pruner.predicted_peak(&self.net, &self.params, &self.state, &batch)?)
     }
 }
 
-/// One line of what parts of a run take, the largest first.
+/// One line with the memory of each part of a run, the largest first.
 pub fn line(device: &Device, mut parts: Vec<(String, u64)>) -> String {
     parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let mega = |bytes: u64| format!("{:.0} MB", (bytes as f64 / 1e6).ceil());

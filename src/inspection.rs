@@ -136,7 +136,7 @@ fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)>
     let classes = subject.classes.or(told.and_then(|origin| origin.classes));
     let image = image.unwrap_or(usual.image);
     let net = by_name(&model, image, classes.unwrap_or(usual.classes))?;
-    let (params, state) = net.init(Key::new(0), DType::F32, &Device::cpu());
+    let (params, state) = net.init(Key::new(0), &image, DType::F32, &Device::cpu());
     let (mask, _) = Mask::load(file, &prunable(&params))?;
     let statistics = Statistics::of(&*net, &params, &state, &mask, image)?;
     let layer = |layer: &crate::pruners::LayerStatistics| InspectedLayer {

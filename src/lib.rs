@@ -1,7 +1,7 @@
 //! Prune neural networks before training, by differentiating through training: ProsPr (Alizadeh et al., ICLR
 //! 2022) on every GPU that wgpu reaches and on the CPU.
 //!
-//! The whole public API is on this page. [`prelude`] has what most programs need.
+//! This page shows the whole public API. [`prelude`] has the items that most programs need.
 
 pub mod bench;
 pub mod cli;
@@ -16,12 +16,14 @@ pub mod run_folder;
 pub mod verify;
 
 pub use prospr_datasets as datasets;
+// The trait `Tree` comes with the engine; this is the derive macro beside it.
+pub use prospr_derive::FacadeTree as Tree;
 pub use prospr_engine::*;
 pub use prospr_nn::{models, nn, optim, train};
 pub use prospr_pruners as pruners;
 pub use prospr_store::{TensorFile, pickle, write_atomically};
 
-/// What most programs need.
+/// The items that most programs need.
 pub mod prelude {
     pub use crate::{
         ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Role, Tensor, Tree,
@@ -30,7 +32,8 @@ pub mod prelude {
     };
 }
 
-/// The README's example is a test.
+/// Makes the examples of the README and of `docs/library.md` doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/library.md")]
 pub struct Readme;

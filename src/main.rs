@@ -1,4 +1,4 @@
-//! The command line.
+//! The `prospr` command.
 
 use std::process::ExitCode;
 

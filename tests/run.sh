@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs all tests. On Linux it sees to it that there is a Vulkan driver: the GPU tests run on lavapipe where
-# there is no GPU, and are never skipped.
+# Runs all tests. On Linux it installs a Vulkan driver if there is none: GPU tests run on lavapipe where there is no
+# GPU, and are never skipped.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -31,17 +31,17 @@ if [ "$(uname)" = Linux ] && ! has_vulkan; then
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $packages
 fi
 
-# Drivers want a runtime directory; containers often have none.
+# Drivers need a runtime directory; containers often have none.
 if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
     XDG_RUNTIME_DIR=$(mktemp -d)
     export XDG_RUNTIME_DIR
 fi
-# A machine that runs CI again and again keeps Burn's build beside its checkouts.
+# With CI set, Burn's build is kept outside of the checkout, for the next run.
 if [ -n "${CI:-}" ] && [ -n "${HOME:-}" ]; then
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/prospr-target}"
 fi
 
 cargo test --workspace --no-run
-# The adapters that the tests run on. (`cargo run` would select other features and build Burn again.)
+# Shows the adapters of the tests. (`cargo run` would select other features and compile Burn again.)
 cargo test --workspace --quiet --test system -- --nocapture --exact cli::devices_are_listed_with_the_choice
 cargo test --workspace

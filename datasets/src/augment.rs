@@ -1,61 +1,62 @@
-//! Random crops and flips: what is drawn, and for whom. (How pixels move stands in the engine's `images`.)
+//! Random crops and flips of training images. (The engine's `images` moves the pixels.)
 
 use prospr_engine::images::Moves;
 
 use crate::Image;
 use crate::resize::Window;
 
-/// What is done to a training image, at random.
+/// Random augmentation of a training image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augment {
-    /// A part of 8 to 100 % of the image's area, 3:4 to 4:3 in shape, is brought to the size that is served (torchvision's
-    /// `RandomResizedCrop`). Images with a label for each pixel are left whole.
+    /// Resized crop: a random part of 8 to 100 % of the image's area, with an aspect ratio of 3:4 to 4:3, is resized to
+    /// the served size (torchvision's `RandomResizedCrop`). Images with a label for each pixel are not cropped.
     pub resized_crop: bool,
-    /// Zeros put around the image before a crop of its own size is taken.
+    /// Width of the zero border that is added before a random crop of the original size.
     pub crop_padding: usize,
-    /// Whether it is mirrored left to right half of the time.
+    /// If true, the image is mirrored left to right with probability 1/2.
     pub flip: bool,
 }
 
-/// How often a part is drawn until one lies inside the image.
+/// Number of random parts tried until one lies inside the image.
 const ATTEMPTS: usize = 10;
 
 impl Augment {
-    /// How many numbers an image needs.
-    pub(crate) fn dice(self) -> usize {
+    /// Number of uniform random numbers per image.
+    pub(crate) fn draws(self) -> usize {
         3 + if self.resized_crop { 4 * ATTEMPTS } else { 0 }
     }
 
-    /// The moves that the first three of `dice` (in `[0, 1)`) say.
-    pub(crate) fn moves(self, dice: &[f32]) -> Moves {
+    /// Offset and mirroring, from the first three of `draws` (in `[0, 1)`).
+    pub(crate) fn moves(self, draws: &[f32]) -> Moves {
         let padding = self.crop_padding as i32;
-        let offset = |die: f32| (die * (2 * padding + 1) as f32) as i32 - padding;
+        let offset = |draw: f32| (draw * (2 * padding + 1) as f32) as i32 - padding;
         Moves {
-            down: offset(dice[0]),
-            right: offset(dice[1]),
-            mirrored: self.flip && dice[2] < 0.5,
+            down: offset(draws[0]),
+            right: offset(draws[1]),
+            mirrored: self.flip && draws[2] < 0.5,
         }
     }
 
-    /// The part of an image that a resized crop takes, as the rest of `dice` says.
-    pub(crate) fn part(self, image: &Image, dice: &[f32]) -> Window {
+    /// Part of an image for a resized crop, from the remaining `draws`.
+    pub(crate) fn part(self, image: &Image, draws: &[f32]) -> Window {
         let area = (image.height * image.width) as f32;
-        for die in dice[3..].chunks_exact(4) {
-            let target = area * (0.08 + 0.92 * die[0]);
-            let ratio = ((2.0 * die[1] - 1.0) * (4.0f32 / 3.0).ln()).exp();
+        for draw in draws[3..].chunks_exact(4) {
+            let target = area * (0.08 + 0.92 * draw[0]);
+            let ratio = ((2.0 * draw[1] - 1.0) * (4.0f32 / 3.0).ln()).exp();
             let width = (target * ratio).sqrt().round() as usize;
             let height = (target / ratio).sqrt().round() as usize;
             if (1..=image.width).contains(&width) && (1..=image.height).contains(&height) {
-                let place = |die: f32, room: usize| ((die * (room + 1) as f32) as usize).min(room);
+                let place =
+                    |draw: f32, room: usize| ((draw * (room + 1) as f32) as usize).min(room);
                 return Window {
-                    top: place(die[2], image.height - height),
-                    left: place(die[3], image.width - width),
+                    top: place(draw[2], image.height - height),
+                    left: place(draw[3], image.width - width),
                     height,
                     width,
                 };
             }
         }
-        // The middle, in the nearest shape that is allowed.
+        // Fallback: the middle of the image, with the nearest allowed aspect ratio.
         let limit = |side: usize| (side as f32 * 4.0 / 3.0).round() as usize;
         let height = image.height.min(limit(image.width));
         let width = image.width.min(limit(image.height));
@@ -83,11 +84,11 @@ mod tests {
             channels: 1,
         };
         let table = [std::array::from_fn(|i| i as u8)];
-        let run = |augment: Augment, dice: [f32; 3]| {
+        let run = |augment: Augment, draws: [f32; 3]| {
             let mut out = [99; 6];
             let shape = [1, image.height, image.width];
             augment
-                .moves(&dice)
+                .moves(&draws)
                 .write(&image.pixels, shape, &table, &mut out);
             out
         };
@@ -106,8 +107,8 @@ mod tests {
         assert_eq!(run(crop(1), [0.0, 0.0, 0.0]), [0, 0, 0, 0, 1, 2]);
         assert_eq!(run(crop(1), [0.5, 0.5, 0.0]), [1, 2, 3, 4, 5, 6]);
         assert_eq!(run(crop(1), [0.99, 0.99, 0.0]), [5, 6, 0, 0, 0, 0]);
-        for dice in [[0.5, 0.0, 0.0], [0.5, 0.99, 0.0], [0.0, 0.5, 0.0]] {
-            assert_eq!(run(crop(9), dice), [0; 6]);
+        for draws in [[0.5, 0.0, 0.0], [0.5, 0.99, 0.0], [0.0, 0.5, 0.0]] {
+            assert_eq!(run(crop(9), draws), [0; 6]);
         }
         let both = Augment {
             flip: true,
@@ -145,8 +146,8 @@ mod tests {
         let photo = image(375, 500);
         let mut areas = 0.0;
         for i in 0..500 {
-            let dice = Key::new(3).fold_in(i).uniforms(augment.dice());
-            let part = augment.part(&photo, &dice);
+            let draws = Key::new(3).fold_in(i).uniforms(augment.draws());
+            let part = augment.part(&photo, &draws);
             assert!(part.top + part.height <= 375 && part.left + part.width <= 500);
             let area = (part.height * part.width) as f32 / (375.0 * 500.0);
             let ratio = part.width as f32 / part.height as f32;
@@ -155,9 +156,9 @@ mod tests {
             areas += area / 500.0;
         }
         assert!((0.42..0.58).contains(&areas), "{areas}");
-        // Where no such part exists, the middle.
-        let dice = Key::new(4).uniforms(augment.dice());
-        let middle = augment.part(&image(2, 100), &dice);
+        // If no such part exists, the middle is taken.
+        let draws = Key::new(4).uniforms(augment.draws());
+        let middle = augment.part(&image(2, 100), &draws);
         assert_eq!((middle.height, middle.width, middle.left), (2, 3, 48));
     }
 }

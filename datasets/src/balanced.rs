@@ -1,24 +1,24 @@
-//! Batches with the same number of images of each class, in the order of the classes.
+//! Class-balanced batches: the same number of images of each class, ordered by class.
 
 use prospr_engine::Key;
 
 use crate::{Batches, Error, Loader, Result};
 
-/// A loader of batches that hold `k` images of each class.
+/// Loader of batches with the same number of images of each class.
 pub struct Balanced {
     loader: Loader,
     per_class: usize,
-    /// The images of each class.
+    /// Indices of the images of each class.
     classes: Vec<Vec<usize>>,
 }
 
 impl Loader {
-    /// Batches of `per_class` images of each of so many classes, in the place of [`Loader::batch_size`]. The labels of all
-    /// images are read.
+    /// Class-balanced batches with `per_class` images of each of `classes` classes; [`Loader::batch_size`] is not used.
+    /// Reads the labels of all images.
     ///
     /// # Errors
-    /// [`Error::Class`] if a class has fewer images; [`Error::NoClasses`] if pixels have classes instead of images;
-    /// and the source's.
+    /// [`Error::Class`] if a class has fewer images; [`Error::NoClasses`] if labels are per pixel; errors of the
+    /// source.
     pub fn balanced(&self, classes: usize, per_class: usize) -> Result<Balanced> {
         let mut images = vec![Vec::new(); classes];
         for index in 0..self.split.len() {
@@ -53,9 +53,9 @@ impl Loader {
 }
 
 impl Balanced {
-    /// One pass in the random order of `key`, which ends with the images of the smallest class.
+    /// One pass in the random order of `key`. It ends when the smallest class has no images left.
     pub fn epoch(&self, key: Key) -> Batches {
-        let [order, dice] = key.split();
+        let [order, draws] = key.split();
         let shuffled = self.classes.iter().zip(0..).map(|(images, class)| {
             let order = order.fold_in(class).permutation(images.len());
             order.into_iter().map(|at| images[at]).collect()
@@ -68,7 +68,7 @@ impl Balanced {
             .flat_map(|b| shuffled.iter().flat_map(move |images| &images[batch(b)]))
             .copied()
             .collect();
-        self.loader.start(order, 0, Some(dice))
+        self.loader.start(order, 0, Some(draws))
     }
 }
 
@@ -76,11 +76,11 @@ impl Balanced {
 mod tests {
     use prospr_engine::{DType, Device, Key};
 
-    use crate::{Augment, Error, Loader, Memory, Normalization, Split};
+    use crate::{Augment, Error, InMemory, Loader, Normalization, Split};
 
-    /// One pixel each: the number of the image.
+    /// Images of one pixel, whose value is the index of the image.
     fn loader(labels: &[u16]) -> Loader {
-        let source = Memory {
+        let source = InMemory {
             name: "test".into(),
             images: (0..labels.len() as u8).collect(),
             labels: labels.to_vec(),

@@ -1,4 +1,4 @@
-//! Batches: shuffled, decoded, augmented and normalised by all cores, ahead of the training.
+//! Batches of images: shuffled, decoded, augmented and normalised on all cores, ahead of the training loop.
 
 #[cfg(test)]
 mod tests;
@@ -15,80 +15,81 @@ use rayon::prelude::*;
 
 use crate::{Augment, Error, Image, Label, Normalization, Result, Skipped, Split, resize};
 
-/// How a split is served in batches.
+/// Serves a split in batches.
 ///
-/// The same key gives the same bits, whatever the number of threads (`RAYON_NUM_THREADS` limits them). Four batches are
-/// in memory at most, or 19 if they are small: no more than 64 MiB wait beside the two that are being made.
+/// The same key gives the same bits, whatever the number of threads (`RAYON_NUM_THREADS` limits them). At most 4
+/// batches are in memory, or 19 small ones: at most 64 MiB are queued beside the two being prepared.
 #[derive(Clone)]
 pub struct Loader {
-    /// What to serve.
+    /// The images to serve.
     pub split: Split,
-    /// What is subtracted and divided by.
+    /// Per-channel mean and standard deviation.
     pub normalization: Normalization,
-    /// Images a batch.
+    /// Number of images per batch.
     pub batch_size: usize,
-    /// What is done at random to the images of [`Loader::epoch`].
+    /// Random augmentation of the images of [`Loader::epoch`].
     pub augment: Augment,
-    /// Where damaged images are counted, which are left out of their batches then; without it they are errors.
+    /// Counter of damaged images, which are then left out of their batches; without it a damaged image is an error.
     pub skipped: Option<Arc<Skipped>>,
-    /// Where the batches go.
+    /// Device of the batches.
     pub device: Device,
-    /// The type of the images.
+    /// Type of the images.
     pub dtype: DType,
 }
 
-/// Runs of neighbours that are shuffled together; see [`crate::Source::run`].
-const RUNS: usize = 64;
+/// Number of runs of neighbouring images that are shuffled together; see [`crate::ImageSource::run_length`].
+const RUNS_SHUFFLED_TOGETHER: usize = 64;
 
-/// Bytes of small batches that may wait for the training.
-const WAITING: usize = 64 << 20;
+/// Limit on the bytes of queued batches.
+const QUEUED_BYTES: usize = 64 << 20;
 
-/// What is known of an image once its pixels are in the batch.
-enum Ready {
+/// Label of one image.
+enum HostLabel {
     Class(i32),
     Pixels(Vec<i32>),
 }
 
-/// A batch on the host.
-pub(crate) struct Made {
+/// A batch in host memory.
+pub(crate) struct HostBatch {
     pub images: usize,
     pub pixels: Pixels,
     pub labels: Vec<i32>,
 }
 
-/// The images of a batch.
+/// Pixels of a batch.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Pixels {
-    /// As the network sees them.
-    Ready(Vec<f32>),
-    /// As they were read, with what a GPU still has to do.
+    /// Augmented and normalised.
+    Normalized(Vec<f32>),
+    /// As stored, with the augmentation that the GPU applies.
     Bytes(Vec<u8>, Vec<Moves>),
 }
 
 impl Loader {
-    /// One pass in the random order of `key`; what does not fill a batch at the end is left out.
+    /// One pass in the random order of `key`; an incomplete last batch is left out.
     ///
-    /// Where images are read in runs of neighbours, the runs are shuffled, and then the images of each 64 runs.
+    /// If the source reads images in runs of neighbours, first the runs are shuffled, then the images within each 64
+    /// runs.
     pub fn epoch(&self, key: Key) -> Batches {
         self.epoch_from(key, 0)
     }
 
-    /// The same pass from its batch number `first` on.
+    /// The same pass, starting at batch number `first`.
     pub fn epoch_from(&self, key: Key, first: usize) -> Batches {
-        let [order_key, dice_key] = key.split();
+        let [order_key, augment_key] = key.split();
         let mut order = self.order(order_key);
         order.truncate(self.batches_per_epoch() * self.batch_size);
-        self.start(order, first, Some(dice_key))
+        self.start(order, first, Some(augment_key))
     }
 
     pub(crate) fn order(&self, key: Key) -> Vec<usize> {
-        let (images, run) = (self.split.len(), self.split.source.run());
+        let (images, run) = (self.split.len(), self.split.source.run_length());
         if run == 1 {
             return key.permutation(images);
         }
         let runs = key.permutation(images.div_ceil(run));
         let mut order = Vec::with_capacity(images);
-        for (number, runs) in runs.chunks(RUNS).enumerate() {
+        for (number, runs) in runs.chunks(RUNS_SHUFFLED_TOGETHER).enumerate() {
             let run = |&at: &usize| at * run..((at + 1) * run).min(images);
             let together: Vec<usize> = runs.iter().flat_map(run).collect();
             let shuffled = key.fold_in(number as u64).permutation(together.len());
@@ -97,26 +98,26 @@ impl Loader {
         order
     }
 
-    /// How many batches [`Loader::epoch`] gives.
+    /// Number of batches per [`Loader::epoch`].
     pub fn batches_per_epoch(&self) -> usize {
         self.split.len() / self.batch_size
     }
 
-    /// One pass in the order of the data, without augmentation, the rest included.
+    /// One pass in the order of the data, without augmentation, including an incomplete last batch.
     pub fn in_order(&self) -> Batches {
         self.start((0..self.split.len()).collect(), 0, None)
     }
 
-    pub(crate) fn start(&self, order: Vec<usize>, first: usize, dice: Option<Key>) -> Batches {
+    pub(crate) fn start(&self, order: Vec<usize>, first: usize, draws: Option<Key>) -> Batches {
         let (send_made, made) = sync_channel(0);
         let bytes = 4 * self.batch_size * self.split.shape.iter().product::<usize>();
-        let (send, batches) = sync_channel((WAITING / bytes.max(1)).clamp(1, 16));
+        let (send, batches) = sync_channel((QUEUED_BYTES / bytes.max(1)).clamp(1, 16));
         let (decoding, sending) = (self.clone(), self.clone());
-        // They end when nobody listens any more.
+        // Both threads end when the receiver is dropped.
         thread::spawn(move || {
             let batches = order.chunks(decoding.batch_size).enumerate();
             for (number, indices) in batches.skip(first) {
-                let key = dice.map(|key| key.fold_in(number as u64));
+                let key = draws.map(|key| key.fold_in(number as u64));
                 if send_made.send(decoding.make(indices, key)).is_err() {
                     return;
                 }
@@ -138,14 +139,14 @@ impl Loader {
         }
     }
 
-    fn batch(&self, made: Made) -> Result<Batch> {
+    fn batch(&self, made: HostBatch) -> Result<Batch> {
         let ([c, h, w], n) = (self.split.shape, made.images);
         let shape = match made.labels.len() == n {
             true => vec![n],
             false => vec![n, h, w],
         };
         let images = match &made.pixels {
-            Pixels::Ready(pixels) => Tensor::new(pixels, &[n, c, h, w], &self.device)?,
+            Pixels::Normalized(pixels) => Tensor::new(pixels, &[n, c, h, w], &self.device)?,
             Pixels::Bytes(pixels, moves) => images::Batch {
                 pixels,
                 shape: self.split.shape,
@@ -160,7 +161,7 @@ impl Loader {
         })
     }
 
-    /// What each byte of a channel becomes: `(byte/255 − mean)/std`.
+    /// Normalised value of each byte, by channel: `(byte/255 − mean)/std`.
     fn tables(&self) -> Vec<[f32; 256]> {
         let Normalization { mean, std } = &self.normalization;
         let table = |(mean, std): (&f32, &f32)| {
@@ -170,30 +171,31 @@ impl Loader {
         mean.iter().zip(std).map(table).collect()
     }
 
-    /// The images of these indices. A GPU augments and normalises by itself: it takes a quarter of the bytes.
-    pub(crate) fn make(&self, indices: &[usize], key: Option<Key>) -> Result<Made> {
+    /// Prepares the images of the given indices. For a GPU they stay bytes, a quarter of the size: it augments and
+    /// normalises them itself.
+    pub(crate) fn make(&self, indices: &[usize], key: Option<Key>) -> Result<HostBatch> {
         if self.device.is_cpu() {
             let (shape, tables) = (self.split.shape, self.tables());
             let (pixels, _, labels) =
                 self.filled(indices, key, |image, moves, out: &mut [f32]| {
                     moves.write(&image.pixels, shape, &tables, out);
                 })?;
-            return Ok(Made {
+            return Ok(HostBatch {
                 images: pixels.len() / shape.iter().product::<usize>(),
-                pixels: Pixels::Ready(pixels),
+                pixels: Pixels::Normalized(pixels),
                 labels,
             });
         }
         let copy = |image: &Image<'_>, _, out: &mut [u8]| out.copy_from_slice(&image.pixels);
         let (pixels, moves, labels) = self.filled(indices, key, copy)?;
-        Ok(Made {
+        Ok(HostBatch {
             images: moves.len(),
             pixels: Pixels::Bytes(pixels, moves),
             labels,
         })
     }
 
-    /// Pixels, moves and labels of a batch; `write` puts an image to its place.
+    /// Pixels, augmentation and labels of a batch; `write` stores one image in its slot.
     fn filled<T: Copy + Default + Send>(
         &self,
         indices: &[usize],
@@ -202,13 +204,13 @@ impl Loader {
     ) -> Result<(Vec<T>, Vec<Moves>, Vec<i32>)> {
         let size: usize = self.split.shape.iter().product();
         let mut pixels = vec![T::default(); indices.len() * size];
-        let images: Vec<Result<(Ready, Moves)>> = pixels
+        let images: Vec<Result<(HostLabel, Moves)>> = pixels
             .par_chunks_exact_mut(size)
             .zip(indices)
             .enumerate()
             .map(|(place, (out, &index))| {
-                let dice = key.map(|key| key.fold_in(place as u64).uniforms(self.augment.dice()));
-                self.prepare(index, dice.as_deref(), |image, moves| {
+                let draws = key.map(|key| key.fold_in(place as u64).uniforms(self.augment.draws()));
+                self.prepare(index, draws.as_deref(), |image, moves| {
                     write(image, moves, out)
                 })
             })
@@ -219,8 +221,8 @@ impl Loader {
             match (image, &self.skipped) {
                 (Ok((label, moves)), _) => {
                     match label {
-                        Ready::Class(class) => labels.push(class),
-                        Ready::Pixels(classes) => labels.extend(classes),
+                        HostLabel::Class(class) => labels.push(class),
+                        HostLabel::Pixels(classes) => labels.extend(classes),
                     }
                     if place > ready {
                         pixels.copy_within(place * size..(place + 1) * size, ready * size);
@@ -228,7 +230,7 @@ impl Loader {
                     moved.push(moves);
                     ready += 1;
                 }
-                (Err(error), Some(skipped)) if error.is_of_an_image() => skipped.add(&error),
+                (Err(error), Some(skipped)) if error.is_about_one_image() => skipped.add(&error),
                 (Err(error), _) => return Err(error),
             }
         }
@@ -242,13 +244,13 @@ impl Loader {
         Ok((pixels, moved, labels))
     }
 
-    /// Reads an image, brings it to size, and hands it to `write` with the moves that are drawn for it.
+    /// Reads and resizes an image, then passes it to `write` with its random augmentation.
     fn prepare(
         &self,
         index: usize,
-        dice: Option<&[f32]>,
+        draws: Option<&[f32]>,
         write: impl FnOnce(&Image<'_>, Moves),
-    ) -> Result<(Ready, Moves)> {
+    ) -> Result<(HostLabel, Moves)> {
         let sample = self.split.sample(index)?;
         let [channels, height, width] = self.split.shape;
         if sample.image.channels != channels {
@@ -258,37 +260,37 @@ impl Loader {
                 found: sample.image.channels.to_string(),
             });
         }
-        let moves = dice.map_or(Moves::default(), |dice| self.augment.moves(dice));
-        let image = match (dice, &sample.label) {
-            (Some(dice), Label::Class(_)) if self.augment.resized_crop => {
-                let part = self.augment.part(&sample.image, dice);
+        let moves = draws.map_or(Moves::default(), |draws| self.augment.moves(draws));
+        let image = match (draws, &sample.label) {
+            (Some(draws), Label::Class(_)) if self.augment.resized_crop => {
+                let part = self.augment.part(&sample.image, draws);
                 resize::bilinear(&sample.image, part, [height, width])
             }
             _ => self.split.fitted(index, sample.image)?,
         };
         write(&image, moves);
         let ready = match sample.label {
-            Label::Class(class) => Ready::Class(class as i32),
+            Label::Class(class) => HostLabel::Class(class as i32),
             Label::Pixels(classes) => {
                 let classes = resize::nearest(&classes, [height, width]);
                 let mut out = vec![0; height * width];
                 let table = std::array::from_fn(|class| class as i32);
                 moves.write(&classes.pixels, [1, height, width], &[table], &mut out);
-                Ready::Pixels(out)
+                HostLabel::Pixels(out)
             }
         };
         Ok((ready, moves))
     }
 }
 
-/// Batches as they come. Dropping it ends the worker.
+/// Iterator over batches. Dropping it ends the worker threads.
 pub struct Batches {
     batches: Receiver<Result<Batch>>,
     waited: Duration,
 }
 
 impl Batches {
-    /// How long [`Iterator::next`] has waited for data that was not ready.
+    /// Total time that [`Iterator::next`] has waited for a batch.
     pub fn waited(&self) -> Duration {
         self.waited
     }

@@ -1,25 +1,26 @@
-//! The 2-D data sets of the Cell Tracking Challenge, PhC-C2DH-U373 and DIC-C2DH-HeLa, to tell cells from background.
+//! The 2-D data sets PhC-C2DH-U373 and DIC-C2DH-HeLa of the Cell Tracking Challenge, for segmentation of cells and
+//! background.
 //!
-//! A sequence `01` has frames `01/t000.tif` and masks `01_GT/SEG/man_seg000.tif` (gold: people's) and
-//! `01_ST/SEG/man_seg000.tif` (silver: computed), in which each cell has a number and the background is 0. The gold mask
-//! is taken where there is one, then the silver one; frames without either are left out. 30 % of the frames, always the
-//! same, are tested on; all are resized to 256 × 256 (appendix D).
+//! A sequence `01` has frames `01/t000.tif` and masks `01_GT/SEG/man_seg000.tif` (gold truth, drawn by hand) and
+//! `01_ST/SEG/man_seg000.tif` (silver truth, computed), in which each cell has a number and the background is 0. The
+//! gold mask is used if there is one, otherwise the silver one; frames without a mask are left out. A fixed 30 % of the
+//! frames are the test split. All are resized to 256 × 256 (appendix D).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prospr_engine::Key;
 
-use crate::catalog::Findings;
 use crate::files::{is_image, names, unpacked};
+use crate::findings::Findings;
 use crate::{
-    Augment, Error, Fit, ImageSet, Label, Normalization, Result, Sample, Source, Split, decode,
+    Augment, Error, Fit, ImageSet, ImageSource, Label, Normalization, Result, Sample, Split, decode,
 };
 
-/// Frames and their masks.
+/// Source of frames with their masks.
 struct Frames(Vec<[PathBuf; 2]>);
 
-impl Source for Frames {
+impl ImageSource for Frames {
     fn len(&self) -> usize {
         self.0.len()
     }
@@ -48,7 +49,8 @@ impl Source for Frames {
     }
 }
 
-/// One of the two data sets; `archive` is the folder in its archive. Pixels go to −1…1; no augmentation.
+/// Reads one of the two data sets; `archive` is the folder inside its archive. Pixels are scaled to −1…1, without
+/// augmentation.
 pub(crate) fn cells(
     name: &str,
     archive: &str,
@@ -100,7 +102,7 @@ pub(crate) fn cells(
     })
 }
 
-/// `01`, `02`, …
+/// Returns true for the folders `01`, `02`, …
 fn is_sequence(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     path.is_dir() && !name.is_empty() && name.iter().all(u8::is_ascii_digit)
@@ -111,7 +113,7 @@ struct Pairs {
     unmarked: usize,
 }
 
-/// The frames of a sequence with their masks.
+/// Pairs the frames of a sequence with their masks.
 fn pairs(folder: &Path, sequence: &str) -> Result<Pairs> {
     let masks = ["GT", "ST"].map(|kind| format!("{sequence}_{kind}/SEG"));
     let mut found = Pairs {

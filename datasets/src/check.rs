@@ -1,35 +1,36 @@
-//! Looks at every file of a data set.
+//! Checking every file of a data set.
 
 use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::catalog::{Findings, open};
-use crate::{Result, Split, fetch};
+use crate::findings::Findings;
+use crate::{Result, Split, catalog};
 
-/// What a check has found.
+/// Result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How many images there are.
+    /// Number of images.
     pub images: usize,
-    /// What must be mended, with the files' names.
+    /// Errors that must be fixed, with the files' names.
     pub problems: Vec<String>,
-    /// What is unusual but can be used: grey and CMYK images, which are converted.
+    /// Notes on unusual files that can be used, such as grey and CMYK images, which are converted.
     pub remarks: Vec<String>,
 }
 
-/// Reads all files of a data set and decodes all of its images, on all cores, and compares its archives, where they lie
-/// beside, with the published checksums; everything that is wrong comes at once.
+/// Reads all files of a data set, decodes all of its images on all cores, and compares archives in the same folder with
+/// the published checksums. Reports all problems at once.
 ///
 /// # Errors
-/// [`crate::Error::Unknown`] and [`crate::Error::NoFolder`]. What is wrong with files is in the report.
+/// [`crate::Error::Unknown`] and [`crate::Error::NoFolder`]. Problems with files are in the report.
 pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     let mut findings = Findings::default();
-    let set = open(name, folder, &mut findings)?;
+    let entry = catalog::find(name)?;
+    let set = entry.open(folder, &mut findings)?;
     if let Some(folder) = folder {
-        findings
-            .problems
-            .extend(fetch::damaged_archives(name, folder));
+        let archives = entry.downloads().iter().flat_map(|d| d.archives);
+        let damage = archives.filter_map(|archive| archive.damage(folder));
+        findings.problems.extend(damage);
     }
     let mut report = Report {
         images: 0,
@@ -41,7 +42,7 @@ pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     };
     for split in [&set.train, &set.test] {
         report.images += split.len();
-        // In the order of names, though images are read in their own.
+        // The report is sorted by name; the source has an order of its own.
         let found = (0..split.len())
             .into_par_iter()
             .map(|index| (index, image(split, index)));
@@ -61,7 +62,7 @@ pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     Ok(report)
 }
 
-/// What is remarkable about an image, or wrong with it.
+/// The remark on an image, if there is one, or its problem.
 fn image(split: &Split, index: usize) -> Result<Option<String>, String> {
     let looked = split.source.inspect(index);
     let (sample, remark) = looked.map_err(|e| e.to_string())?;

@@ -1,36 +1,36 @@
-//! CIFAR-10 and CIFAR-100 by A. Krizhevsky: images of 32 × 32 in color, in the published binary files or in those for
-//! Python.
+//! CIFAR-10 and CIFAR-100 by A. Krizhevsky: color images of 32 × 32, in the published binary files or in the archives
+//! for Python.
 //!
-//! In a binary file an image is its labels, a byte each (CIFAR-10: the class; CIFAR-100: the coarse class, then the fine one), and 1024
-//! bytes of red, of green and of blue, row by row.
+//! A record of a binary file has the labels, one byte each (CIFAR-10: the class; CIFAR-100: the coarse class, then the
+//! fine class), then 1024 bytes each of red, green and blue, row by row.
 
 use std::path::Path;
 
-use crate::catalog::Findings;
 use crate::cifar_python;
 use crate::files::unpacked;
-use crate::{Augment, Error, ImageSet, Memory, Normalization, Result, Split};
+use crate::findings::Findings;
+use crate::{Augment, Error, ImageSet, InMemory, Normalization, Result, Split};
 
 const SIDE: usize = 32;
 const PIXELS: usize = 3 * SIDE * SIDE;
 
-/// One of the two.
+/// One of the two data sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cifar {
-    /// Ten classes.
+    /// CIFAR-10.
     Ten,
-    /// A hundred classes.
+    /// CIFAR-100.
     Hundred,
 }
 
-/// What a file holds.
+/// Contents of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is called in messages.
+    /// Name in messages.
     pub name: String,
-    /// 3072 bytes an image: red, green, blue. `data` of the Python archives.
+    /// Pixels, 3072 bytes per image: red, green, blue. `data` in the Python archives.
     pub pixels: Vec<u8>,
-    /// The class of each image. `labels` or `fine_labels` of the Python archives.
+    /// Class of each image. `labels` or `fine_labels` in the Python archives.
     pub labels: Vec<u16>,
 }
 
@@ -42,8 +42,7 @@ impl Cifar {
         }
     }
 
-    /// The binary archive: its folder, the names of training files, the test file's, and the file with the names of
-    /// classes.
+    /// Layout of the binary archive: folder, training files, test file, and the file with the class names.
     fn binary(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
@@ -61,7 +60,7 @@ impl Cifar {
         }
     }
 
-    /// The archive for Python: its folder, the names of training files, the test file's, and the key of the classes.
+    /// Layout of the archive for Python: folder, training files, test file, and the key of the labels.
     fn python(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
@@ -79,12 +78,21 @@ impl Cifar {
         }
     }
 
-    /// The data set of a folder with the files for Python, or else the binary ones.
+    /// Opens a folder with the files of the Python archive, otherwise the binary ones.
     pub(crate) fn open(self, folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
         let (inner, train, test, key) = self.python();
         let python = unpacked(folder, inner);
         if python.join(&train[0]).is_file() {
-            let read = |name: &str| cifar_python::read(&python.join(name), key);
+            let read = |name: &str| {
+                let path = python.join(name);
+                let (pixels, labels) = cifar_python::read(&path, key)?;
+                let name = path.display().to_string();
+                Ok(Part {
+                    name,
+                    pixels,
+                    labels,
+                })
+            };
             return self.gather(&train, test, read, findings);
         }
         let (inner, train, test, names) = self.binary();
@@ -102,7 +110,7 @@ impl Cifar {
         self.gather(&train, test, read, findings)
     }
 
-    /// Everything that is wrong with any of the files is found.
+    /// Reads all files, so that the problems of all of them are found.
     fn gather(
         self,
         train: &[String],
@@ -144,8 +152,8 @@ impl Cifar {
         Ok(part)
     }
 
-    /// The data set of files that are in memory, from the binary or the Python archive. Crops of 32 × 32 after a padding
-    /// of 4, and flips, to train with (appendix A.2). Mean and standard deviation are those of the training images.
+    /// Makes the data set of files in memory, from the binary or the Python archive. Training: crops of 32 × 32 after a
+    /// padding of 4, and flips (appendix A.2). Mean and standard deviation are those of the training images.
     ///
     /// # Errors
     /// [`Error::Format`] if counts differ or a label is out of range, with the file's name.
@@ -215,7 +223,7 @@ impl Cifar {
         let shape = [3, SIDE, SIDE];
         let name = name.into();
         Ok(Split::new(
-            Memory {
+            InMemory {
                 name,
                 images,
                 labels,

@@ -1,15 +1,15 @@
-//! CIFAR's archives for Python: each file is a pickled dictionary with an array `data` of bytes, a row of 3072 for each
-//! image, and the list `labels` (CIFAR-10) or `fine_labels` (CIFAR-100).
+//! CIFAR's archives for Python: each file is a pickled dictionary with a byte array `data`, one row of 3072 per image,
+//! and a list `labels` (CIFAR-10) or `fine_labels` (CIFAR-100).
 
 use std::path::Path;
 
 use prospr_store::pickle::{Node, Pickle};
 
-use crate::cifar::Part;
 use crate::{Error, Result};
 
-/// Reads a file; `labels` is the key of the classes. The pickle is data: nothing in it is executed.
-pub(crate) fn read(path: &Path, labels: &str) -> Result<Part> {
+/// Reads the pixels and labels of a file; `labels` is the key of the labels. The pickle is read as data, nothing in it
+/// is executed.
+pub(crate) fn read(path: &Path, labels: &str) -> Result<(Vec<u8>, Vec<u16>)> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     let name = path.display().to_string();
     let wrong = |expected: &str, found: String| Error::Format {
@@ -40,10 +40,5 @@ pub(crate) fn read(path: &Path, labels: &str) -> Result<Part> {
                 "other values".into(),
             )
         })?;
-    let pixels = pixels.into_owned();
-    Ok(Part {
-        name,
-        pixels,
-        labels,
-    })
+    Ok((pixels.into_owned(), labels))
 }

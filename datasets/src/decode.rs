@@ -1,4 +1,4 @@
-//! Files of images: JPEG, PNG and TIFF, told by their contents.
+//! Decoding of JPEG, PNG and TIFF files; the format is detected from the contents.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use image::{DynamicImage, ImageFormat, ImageReader};
 
 use crate::{Error, Image, Result};
 
-/// The pixels of a file as red, green and blue, and what is unusual about the file. `name` is for messages.
+/// Decodes a file to red, green and blue, with a remark if the file is unusual. `name` is for messages.
 ///
 /// # Errors
 /// [`Error::Format`] if the file is damaged.
@@ -37,7 +37,7 @@ pub(crate) fn color(name: &str, bytes: &[u8]) -> Result<(Image<'static>, Option<
     Ok((image, remark))
 }
 
-/// The pixels of a file in grey.
+/// Decodes a file to grey.
 ///
 /// # Errors
 /// [`Error::Format`] if the file is damaged.
@@ -52,7 +52,7 @@ pub(crate) fn grey(name: &str, bytes: &[u8]) -> Result<Image<'static>> {
     })
 }
 
-/// 1 where a file of one number a pixel has one that is not 0, and 0 elsewhere.
+/// Decodes a file of one number per pixel to a mask: 1 where the number is not 0.
 ///
 /// # Errors
 /// [`Error::Format`] if the file is damaged.
@@ -79,7 +79,7 @@ fn damaged(name: &str, found: &str) -> Error {
     }
 }
 
-/// The reader's usual limits keep a damaged header from asking for all memory.
+/// Decodes a file. The decoder's default limits keep a damaged header from requesting all memory.
 fn decode(name: &str, bytes: &[u8]) -> Result<(DynamicImage, ImageFormat)> {
     let wrong = |found: &dyn std::fmt::Display| damaged(name, &found.to_string());
     if bytes.is_empty() {
@@ -95,8 +95,8 @@ fn decode(name: &str, bytes: &[u8]) -> Result<(DynamicImage, ImageFormat)> {
     Ok((decoded, format))
 }
 
-/// How many components the pixels of a JPEG have: 1 grey, 3 color, 4 CMYK. The decoder fills what is missing with
-/// grey, so the markers are followed to the last one here.
+/// Number of components per pixel of a JPEG: 1 grey, 3 color, 4 CMYK. Follows the markers to the end: the decoder
+/// itself fills missing data with grey instead of reporting it.
 fn jpeg_components(bytes: &[u8]) -> std::result::Result<u8, String> {
     let cut = || format!("a JPEG that is cut short after {} bytes", bytes.len());
     let mut components = None;
@@ -110,7 +110,7 @@ fn jpeg_components(bytes: &[u8]) -> std::result::Result<u8, String> {
             .ok_or_else(cut)?;
         let marker = *bytes.get(at + 1).ok_or_else(cut)?;
         match marker {
-            // Filling, escaped data, restarts: no segment begins here.
+            // Padding, escaped data and restart markers start no segment.
             0xff => at += 1,
             0x00 | 0x01 | 0xd0..=0xd8 => at += 2,
             0xd9 => return components.ok_or_else(|| "a JPEG without a frame".into()),

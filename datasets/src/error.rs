@@ -1,8 +1,8 @@
-//! What can be wrong with data.
+//! Errors about data sets.
 
 use std::path::{Path, PathBuf};
 
-/// A file that is not what it should be, with its name.
+/// An error about a data set; the message names the file and the way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,95 +11,95 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file's contents are not what its format asks for.
+    /// The file does not follow its format.
     #[error("{name}: expected {expected}, found {found}; download the file again")]
     Format {
         /// The file.
         name: String,
-        /// What the format asks for.
+        /// Requirement of the format.
         expected: String,
-        /// What stands there.
+        /// Actual contents.
         found: String,
     },
-    /// None of the names under which a file may lie exists.
+    /// None of the accepted file names exists.
     #[error("{folder} holds none of {names}; put the data set's files there", folder = folder.display(), names = names.join(", "))]
     Missing {
-        /// Where it was looked for.
+        /// The folder that was searched.
         folder: PathBuf,
-        /// The names that would do.
+        /// The accepted names.
         names: Vec<String>,
     },
     /// No data set has this name.
     #[error("there is no data set `{name}`; there are {}", known.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The names that there are.
+        /// The known names.
         known: Vec<&'static str>,
     },
-    /// The data set is read from files, and no folder was given.
+    /// The data set is read from files, but no folder was given.
     #[error("{name} is read from its files: name their folder with `--data-dir`")]
     NoFolder {
         /// The data set.
         name: &'static str,
     },
-    /// A data set that is not fetched.
+    /// The data set cannot be downloaded automatically.
     #[error("`{name}` is not fetched: {advice}")]
     NotFetched {
         /// The data set.
         name: &'static str,
-        /// How to get it.
+        /// Instructions for getting it.
         advice: &'static str,
     },
-    /// A file does not come.
+    /// A download failed.
     #[error("{file} from {url}: {reason}")]
     Download {
         /// The file.
         file: String,
-        /// Its address.
+        /// The address.
         url: String,
-        /// What happened, and what to do.
+        /// The cause, and what to do.
         reason: String,
     },
-    /// A file came whole and is not the published one.
+    /// A complete download is not the published file.
     #[error("{path} from {url}: expected the MD5 {expected}, found {found}; the download was removed: try again, or name a mirror with `--url`", path = path.display())]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// Its address.
+        /// The address.
         url: String,
         /// The published checksum.
         expected: String,
-        /// That of what came.
+        /// The checksum of the download.
         found: String,
     },
-    /// An archive is damaged, or has something that it should not have.
+    /// An archive is damaged or has a forbidden entry.
     #[error("{path}: {entry}: {reason}; nothing of it was kept, get the archive from another place", path = path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
-        /// Where in it.
+        /// The entry, or the archive as a whole.
         entry: String,
-        /// What is wrong with it.
+        /// The cause.
         reason: String,
     },
-    /// Something lies where a data set would go.
+    /// Something else exists where a data set would be unpacked.
     #[error("{path} is there, but {reason}; use it as it is, or move it away and fetch again", path = path.display())]
     InTheWay {
-        /// What lies there.
+        /// The existing file or folder.
         path: PathBuf,
-        /// Why it is not what would be fetched.
+        /// Reason why it is not the data set.
         reason: String,
     },
-    /// Several things are wrong.
+    /// Several problems.
     #[error("{first}; {others} more problems: `prospr data check` lists them")]
     Several {
-        /// One of them.
+        /// The first problem.
         first: Box<Error>,
-        /// How many others there are.
+        /// Number of other problems.
         others: usize,
     },
     /// A class has too few images for balanced batches.
@@ -109,30 +109,30 @@ pub enum Error {
     Class {
         /// The class.
         class: usize,
-        /// How many images it has.
+        /// Number of its images.
         found: usize,
-        /// How many were asked for.
+        /// Number of images that were requested.
         needed: usize,
     },
-    /// Balanced batches of images whose pixels have classes.
+    /// Class-balanced batches were requested of images with labels per pixel.
     #[error(
         "{name} has a class for each pixel, so that batches cannot be balanced; leave out `--prune-per-class`"
     )]
     NoClasses {
-        /// The image.
+        /// The first image.
         name: String,
     },
-    /// Every image of a batch is damaged.
+    /// All images of a batch are damaged.
     #[error(
         "all {images} images of a batch are damaged, {first} the first; `prospr data check` lists what is wrong"
     )]
     AllSkipped {
-        /// The first one's name.
+        /// Name of the first image.
         first: String,
-        /// How many there are.
+        /// Number of images.
         images: usize,
     },
-    /// The engine failed.
+    /// An error of the engine.
     #[error(transparent)]
     Engine(#[from] prospr_engine::Error),
 }
@@ -145,8 +145,8 @@ impl Error {
         }
     }
 
-    /// Whether it tells of one image alone.
-    pub(crate) fn is_of_an_image(&self) -> bool {
+    /// Returns true if the error is about a single image, so that the image can be skipped.
+    pub(crate) fn is_about_one_image(&self) -> bool {
         matches!(self, Error::Io { .. } | Error::Format { .. })
     }
 }

@@ -1,4 +1,4 @@
-//! Image files with a class each, and how they are found in folders.
+//! Image files with one class each, and the search for them in folders.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use prospr_engine::Key;
 
 use crate::pack::{Pack, RUN};
-use crate::{Error, Label, Result, Sample, Source, decode};
+use crate::{Error, ImageSource, Label, Result, Sample, decode};
 
-/// Image files below a folder, in an order that mixes the classes and is always the same: neighbours can be read at
-/// once and still make good batches.
+/// Source of image files below a folder. Their order is fixed and mixes the classes, so that neighbours can be read
+/// together and still make good batches.
 pub(crate) struct Files {
     root: PathBuf,
-    /// Paths below the root, and classes.
+    /// Path below the root, and class, of each file.
     files: Arc<[(Box<str>, u16)]>,
     pack: Option<Pack>,
 }
@@ -43,7 +43,7 @@ impl Files {
     }
 }
 
-impl Source for Files {
+impl ImageSource for Files {
     fn len(&self) -> usize {
         self.files.len()
     }
@@ -66,11 +66,11 @@ impl Source for Files {
         Ok((Sample { image, label }, remark))
     }
 
-    fn run(&self) -> usize {
+    fn run_length(&self) -> usize {
         RUN
     }
 
-    fn packed(&self, file: &Path) -> Result<Option<Arc<dyn Source>>> {
+    fn packed(&self, file: &Path) -> Result<Option<Arc<dyn ImageSource>>> {
         let paths: Vec<PathBuf> = (0..self.len()).map(|index| self.path(index)).collect();
         Ok(Some(Arc::new(Files {
             root: self.root.clone(),
@@ -80,13 +80,13 @@ impl Source for Files {
     }
 }
 
-/// The folder itself, or what an archive with this folder in it was unpacked to.
+/// Returns `folder/name` if that folder exists (an unpacked archive), otherwise `folder`.
 pub(crate) fn unpacked(folder: &Path, name: &str) -> PathBuf {
     let inner = folder.join(name);
     if inner.is_dir() { inner } else { folder.into() }
 }
 
-/// The names of a folder's files or folders, sorted.
+/// Sorted names of the files or folders in a folder that `keep` accepts.
 ///
 /// # Errors
 /// [`Error::Io`]
@@ -103,7 +103,7 @@ pub(crate) fn names(folder: &Path, keep: fn(&Path) -> bool) -> Result<Vec<String
     Ok(names)
 }
 
-/// Whether a file's name is that of an image.
+/// Returns true if the file name has the extension of an image format.
 pub(crate) fn is_image(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     ["jpg", "jpeg", "png", "tif", "tiff"]
@@ -111,10 +111,10 @@ pub(crate) fn is_image(path: &Path) -> bool {
         .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// The images of a class in `root/below`, added to `files`.
+/// Adds the images of a class in `root/below` to `files`.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Format`] if there is no image.
+/// [`Error::Io`], or [`Error::Format`] if the folder has no image.
 pub(crate) fn add_class(
     files: &mut Vec<(Box<str>, u16)>,
     root: &Path,

@@ -1,15 +1,15 @@
 //! The IDX format of MNIST and its relatives (Fashion-MNIST, KMNIST), plain or gzipped.
 //!
-//! A file is two zero bytes, the type (8: bytes), the number of axes, each axis' size as a big-endian u32, and
-//! the values.
+//! A file is two zero bytes, the element type (8: bytes), the number of axes, the size of each axis as a big-endian
+//! u32, and the values.
 
 use std::io::Read;
 use std::path::Path;
 
-use crate::catalog::Findings;
-use crate::{Augment, Error, ImageSet, Memory, Normalization, Result, Split};
+use crate::findings::Findings;
+use crate::{Augment, Error, ImageSet, InMemory, Normalization, Result, Split};
 
-/// Shape and values of an IDX file of bytes. `name` is for messages.
+/// Parses an IDX file of bytes: its shape and its values. `name` is for messages.
 ///
 /// # Errors
 /// [`Error::Format`] if the header or the length is wrong.
@@ -57,10 +57,10 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<(Vec<usize>, &'a [u8])> 
     Ok((shape, values))
 }
 
-/// Images and labels of two IDX files.
+/// Parses an IDX file of images and one of labels.
 ///
 /// # Errors
-/// [`Error::Format`] if either is no such file, their counts differ, or a label is not below `classes`.
+/// [`Error::Format`] if a file is malformed, the counts differ, or a label is not below `classes`.
 pub fn split(names: [&str; 2], files: [&[u8]; 2], classes: usize) -> Result<Split> {
     let wrong = |name: &str, expected: String, found: String| {
         Err(Error::Format {
@@ -93,7 +93,7 @@ pub fn split(names: [&str; 2], files: [&[u8]; 2], classes: usize) -> Result<Spli
         );
     }
     let shape = [1, height, width];
-    let memory = Memory {
+    let memory = InMemory {
         name: names[0].into(),
         images: images.into(),
         labels: labels.iter().map(|&label| label.into()).collect(),
@@ -102,7 +102,7 @@ pub fn split(names: [&str; 2], files: [&[u8]; 2], classes: usize) -> Result<Spli
     Ok(Split::new(memory, shape))
 }
 
-/// The bytes of a file, decompressed if it is gzipped.
+/// Decompresses the bytes of a file if it is gzipped.
 ///
 /// # Errors
 /// [`Error::Format`] if the compressed data is damaged.
@@ -121,8 +121,9 @@ pub fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// A data set of ten classes from a folder with the four files of MNIST, Fashion-MNIST or KMNIST
-/// (`train-images-idx3-ubyte`, …), plain or with `.gz`. Finds [`Error::Missing`], [`Error::Io`] or [`Error::Format`].
+/// Reads a data set of ten classes from a folder with the four files of MNIST, Fashion-MNIST or KMNIST
+/// (`train-images-idx3-ubyte`, …), plain or with `.gz`. Problems: [`Error::Missing`], [`Error::Io`] or
+/// [`Error::Format`].
 pub(crate) fn folder(
     folder: &Path,
     name: &str,

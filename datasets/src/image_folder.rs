@@ -1,15 +1,15 @@
-//! ImageNet-1k, and any other folder with `train/CLASS/…` and `val/CLASS/…` (or `test/CLASS/…`). Classes are numbered in
-//! the order of their folders' names, as torchvision does.
+//! ImageNet-1k, and any folder with `train/CLASS/…` and `val/CLASS/…` (or `test/CLASS/…`). Classes are numbered in
+//! alphabetical order of their folders, as in torchvision.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::Findings;
 use crate::files::{Files, add_class, names};
-use crate::{Augment, Error, Fit, ImageSet, Normalization, Source, Split};
+use crate::findings::Findings;
+use crate::{Augment, Error, Fit, ImageSet, ImageSource, Normalization, Split};
 
-/// Mean and standard deviation of ImageNet's training images, as everyone uses them.
+/// The commonly used mean and standard deviation of ImageNet's training images.
 fn imagenet_normalization() -> Normalization {
     Normalization {
         mean: vec![0.485, 0.456, 0.406],
@@ -17,8 +17,8 @@ fn imagenet_normalization() -> Normalization {
     }
 }
 
-/// ImageNet-1k: `train/WNID/*.JPEG` and `val/WNID/*.JPEG`. Resized crops of 224 × 224 and flips to train
-/// with (appendix A.2); the middle 224 × 224 of a shorter side of 256 to test on.
+/// ImageNet-1k: `train/WNID/*.JPEG` and `val/WNID/*.JPEG`. Training: resized crops of 224 × 224 and flips (appendix
+/// A.2). Test: the shorter side is resized to 256 and the center 224 × 224 is cropped.
 pub(crate) fn imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     let set = any("imagenet", folder, findings, |_| 224)?;
     if set.classes != 1000 {
@@ -31,8 +31,8 @@ pub(crate) fn imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSe
     Some(set)
 }
 
-/// Any folder of that layout, with ImageNet's treatment. Where the first image's shorter side is less than 224 pixels,
-/// that is the size.
+/// Any folder with that layout, prepared like ImageNet. If the shorter side of the first image has fewer than 224
+/// pixels, images are served at that size.
 pub(crate) fn image_folder(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     any("image-folder", folder, findings, |files| {
         let side = |sample: crate::Sample| sample.image.height.min(sample.image.width);

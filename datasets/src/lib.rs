@@ -1,4 +1,5 @@
-//! Data sets, augmentation and batching: one data set, one file; and fetching what is published.
+//! Image data sets: downloading, reading, augmentation and batches. Each file format has a file of its own;
+//! `catalog.rs` lists the data sets.
 
 mod augment;
 mod balanced;
@@ -12,6 +13,7 @@ mod decode;
 mod error;
 pub mod fetch;
 mod files;
+mod findings;
 pub mod idx;
 mod image_folder;
 mod mnist5k;
@@ -27,10 +29,10 @@ mod tiny_imagenet;
 pub use augment::Augment;
 pub use balanced::Balanced;
 pub use batches::{Batches, Loader};
-pub use catalog::{DATASETS, Entry, load};
+pub use catalog::{DATASETS, DataSet, Origin, download, downloads, load};
 pub use check::{Report, check};
 pub use error::{Error, Result};
 pub use mnist5k::mnist5k;
 pub use skipped::Skipped;
-pub use source::{Image, Label, Memory, Sample, Source};
+pub use source::{Image, ImageSource, InMemory, Label, Sample};
 pub use split::{Fit, ImageSet, Normalization, Split};

@@ -1,4 +1,4 @@
-//! The default data set: 5,000 digits of MNIST, part of the program.
+//! The default data set: 5,000 digits of MNIST, embedded in the program.
 //!
 //! MNIST is by Y. LeCun, C. Cortes and C. J. C. Burges and licensed under CC BY-SA 3.0.
 
@@ -13,7 +13,7 @@ macro_rules! file {
     };
 }
 
-/// 4,000 digits to train and 1,000 to test, 28 × 28 pixels, ten classes.
+/// 4,000 training digits and 1,000 test digits, 28 × 28 pixels, ten classes.
 pub fn mnist5k() -> ImageSet {
     let unpack = |files: [(&str, &[u8]); 2]| {
         let bytes = files

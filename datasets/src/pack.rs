@@ -1,7 +1,7 @@
-//! Many files in one, so that a disk reads them one after the other.
+//! Packs: the bytes of many files in one file, so that a disk reads them sequentially.
 //!
-//! A pack is 16 bytes that name the format, the SHA-256 of the files' paths, sizes and times of change, their number
-//! `n` as a little-endian u64, `n + 1` offsets of the same kind, and the files' bytes.
+//! Format: 16 bytes of magic; the SHA-256 of the files' paths, sizes and modification times; the number `n` of files as
+//! a little-endian u64; `n + 1` offsets as little-endian u64; the files' bytes.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,22 +16,22 @@ use crate::{Error, Result};
 
 const MAGIC: &[u8; 16] = b"prospr pack 1\n\0\0";
 
-/// How many neighbours are read at once: photographs of 16 make about 2 MB.
+/// Number of neighbouring files read in one access; 16 photographs are about 2 MB.
 pub(crate) const RUN: usize = 16;
 
-/// Runs that stay in memory: two of the lots that are shuffled together.
+/// Number of cached runs: twice the number that is shuffled together.
 const KEPT: usize = 128;
 
 /// A pack of files, open for reading.
 pub(crate) struct Pack {
     path: PathBuf,
     offsets: Vec<u64>,
-    /// The runs that were read last.
+    /// The runs that were read most recently, with their numbers.
     runs: Mutex<VecDeque<(usize, Arc<[u8]>)>>,
 }
 
 impl Pack {
-    /// The pack of these files, which is written unless it is there and they have not changed since.
+    /// Opens the pack of the given files. It is written first if it is missing or the files have changed.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -62,7 +62,7 @@ impl Pack {
         })
     }
 
-    /// The bytes of a file.
+    /// Reads the bytes of a file.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -71,7 +71,7 @@ impl Pack {
         let start = self.offsets[number * RUN];
         let place = |at: u64| (at - start) as usize;
         let own = place(self.offsets[index])..place(self.offsets[index + 1]);
-        // One reads at a time, which is what a disk likes.
+        // One thread reads at a time: sequential reads are fastest on a disk.
         let mut runs = self.runs.lock().expect("reading does not panic");
         if let Some((_, run)) = runs.iter().find(|(known, _)| *known == number) {
             return Ok(run[own].to_vec());
@@ -102,13 +102,13 @@ fn is_current(path: &Path, head: &[u8], size: u64) -> bool {
     read.is_ok_and(|about| about.len() == size) && found == head
 }
 
-/// The pack is whole or not there.
+/// Writes the pack to a temporary file and renames it, so that a pack is complete or absent.
 fn write(path: &Path, head: &[u8], files: &[PathBuf]) -> Result<()> {
     let wrong = |source| Error::io(path, source);
     let folder = path.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder).map_err(wrong)?;
     let mut builder = tempfile::Builder::new();
-    // The usual permissions of a new file, in place of a temporary one's.
+    // Permissions of an ordinary new file instead of a temporary file's.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut out = BufWriter::new(builder.tempfile_in(folder).map_err(wrong)?);
@@ -153,11 +153,11 @@ mod tests {
         for i in [39, 0, 17, 16, 15, 38] {
             assert_eq!(pack.read(i).unwrap(), contents(i));
         }
-        // What is there is taken.
+        // An up-to-date pack is reused.
         let written = std::fs::read(&path).unwrap();
         Pack::of(&path, &files).unwrap();
         assert!(std::fs::read(&path).unwrap() == written);
-        // A damaged pack and one of changed files are made again.
+        // A damaged pack, or one whose files have changed, is written again.
         std::fs::write(&path, &written[..written.len() - 1]).unwrap();
         assert_eq!(
             Pack::of(&path, &files).unwrap().read(39).unwrap(),

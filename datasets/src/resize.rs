@@ -1,11 +1,11 @@
-//! Images of other sizes. Images are resized as Pillow (and with it torchvision) does: bilinear with a triangle that
-//! grows when the image shrinks, so that every pixel counts.
+//! Image resizing as in Pillow (and torchvision): bilinear, with a triangle filter that widens when the image shrinks,
+//! so that every pixel contributes.
 
 use std::ops::Range;
 
 use crate::Image;
 
-/// A part of an image.
+/// A rectangle in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub top: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// All of an image.
+    /// The whole image.
     pub fn whole(image: &Image) -> Window {
         Window {
             top: 0,
@@ -26,7 +26,8 @@ impl Window {
     }
 }
 
-/// For some pixels of a line of `to`: the first of `from` pixels that each is made of, and their weights.
+/// Resampling weights along one axis from `from` to `to` pixels. For each output pixel in `some`: the first input pixel
+/// that contributes, and the weights from there on.
 fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
@@ -42,7 +43,7 @@ fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)>
     some.map(line).collect()
 }
 
-/// A part of an image in another size, bilinear.
+/// Resizes a part of an image, bilinear.
 pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2]) -> Image<'static> {
     let all = Window {
         top: 0,
@@ -53,7 +54,7 @@ pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2])
     bilinear_part(image, part, [height, width], all)
 }
 
-/// A part of what [`bilinear`] makes.
+/// The `wanted` rectangle of the result of [`bilinear`].
 pub(crate) fn bilinear_part(
     image: &Image,
     part: Window,
@@ -111,7 +112,7 @@ fn bilinear_of<const C: usize>(
     }
 }
 
-/// An image of one channel in another size, each pixel that of the nearest place.
+/// Resizes an image of one channel by nearest neighbour.
 pub(crate) fn nearest(image: &Image, [height, width]: [usize; 2]) -> Image<'static> {
     let place = |at: usize, from: usize, to: usize| (2 * at + 1) * from / (2 * to);
     let mut pixels = Vec::with_capacity(height * width);
@@ -143,7 +144,7 @@ mod tests {
         }
     }
 
-    /// What Pillow 13.0 makes of the same bytes; it rounds between the two passes as well, hence the tolerance.
+    /// Values computed by Pillow 13.0. It also rounds between the two passes, hence the tolerance.
     #[test]
     fn resizes_as_pillow_does() {
         let close = |found: &Image, expected: &[u8]| {
@@ -176,7 +177,7 @@ mod tests {
             *mask.pixels,
             [0, 78, 164, 2, 101, 134, 175, 69, 89, 178, 174, 23]
         );
-        // A part of the result is what it is in the whole.
+        // A part of the result equals that part of the whole result.
         let wanted = Window {
             top: 1,
             left: 2,

@@ -1,15 +1,16 @@
-//! What a pass leaves out.
+//! Counter of damaged images that a pass leaves out.
 
 use std::sync::Mutex;
 
 use crate::Error;
 
-/// Damaged images that were left out.
+/// Count of damaged images, with the first error.
 #[derive(Debug, Default)]
 pub struct Skipped(Mutex<(usize, String)>);
 
 impl Skipped {
-    /// How many, each time that one was needed, and what is wrong with the first; nothing if there were none.
+    /// Number of skipped reads and the first error, or `None` if nothing was skipped. An image that is needed twice
+    /// counts twice.
     pub fn so_far(&self) -> Option<(usize, String)> {
         let skipped = self.0.lock().expect("nothing panics in between");
         (skipped.0 > 0).then(|| skipped.clone())

@@ -1,4 +1,4 @@
-//! Where images come from, one at a time.
+//! Image sources: data sets that give one image at a time.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,29 +6,30 @@ use std::sync::Arc;
 
 use crate::Result;
 
-/// Images with labels that are read one at a time, from any thread. Nothing of an image stays in memory, unless all do.
-pub trait Source: Send + Sync {
-    /// How many images there are.
+/// Labelled images that are read one at a time, from any thread. An implementation keeps no image in memory, unless it
+/// keeps all of them.
+pub trait ImageSource: Send + Sync {
+    /// Number of images.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Returns true if there are no images.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// An image with its label.
+    /// Reads an image with its label.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) or [`Error::Format`](crate::Error::Format), with the file's name.
     ///
     /// # Panics
-    /// If there is no such image.
+    /// If `index` is out of range.
     fn sample(&self, index: usize) -> Result<Sample<'_>>;
 
-    /// The class of an image; none if its pixels have classes.
+    /// Class of an image; `None` if labels are per pixel.
     ///
     /// # Errors
-    /// Those of [`Source::sample`], unless the class is known without the image.
+    /// Those of [`ImageSource::sample`], unless the class is known without reading the image.
     fn class(&self, index: usize) -> Result<Option<usize>> {
         Ok(match self.sample(index)?.label {
             Label::Class(class) => Some(class),
@@ -36,33 +37,33 @@ pub trait Source: Send + Sync {
         })
     }
 
-    /// What an image is called in messages.
+    /// Name of an image in messages.
     fn name(&self, index: usize) -> String;
 
-    /// What [`Source::sample`] gives, and what is unusual about the file, if anything is.
+    /// Like [`ImageSource::sample`], with a remark if the file is unusual.
     ///
     /// # Errors
-    /// Those of [`Source::sample`].
+    /// Those of [`ImageSource::sample`].
     fn inspect(&self, index: usize) -> Result<(Sample<'_>, Option<String>)> {
         Ok((self.sample(index)?, None))
     }
 
-    /// How many neighbours are read at once. Shuffled passes keep so many together.
-    fn run(&self) -> usize {
+    /// Number of neighbouring images that are read in one access. Shuffled passes keep them together.
+    fn run_length(&self) -> usize {
         1
     }
 
-    /// The same images from one large file, which is made unless it is there and up to date. Nothing where that
-    /// would not be faster.
+    /// The same images from one large file, which is written unless it is up to date. `None` if that would not be
+    /// faster.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
-    fn packed(&self, _file: &Path) -> Result<Option<Arc<dyn Source>>> {
+    fn packed(&self, _file: &Path) -> Result<Option<Arc<dyn ImageSource>>> {
         Ok(None)
     }
 }
 
-/// An image and what is to be learned about it.
+/// An image and its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample<'a> {
     /// The image.
@@ -71,41 +72,41 @@ pub struct Sample<'a> {
     pub label: Label<'a>,
 }
 
-/// What is to be learned about an image.
+/// Label of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Label<'a> {
-    /// One class for all of it.
+    /// One class for the whole image.
     Class(usize),
     /// One class for each pixel: an image of one channel and the same size.
     Pixels(Image<'a>),
 }
 
-/// Bytes in `[height, width, channels]` order.
+/// An image of bytes in `[height, width, channels]` order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image<'a> {
     /// The bytes.
     pub pixels: Cow<'a, [u8]>,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Pixels of a row.
+    /// Number of columns.
     pub width: usize,
-    /// 1 for grey, 3 for red, green and blue.
+    /// Number of channels: 1 for grey, 3 for red, green and blue.
     pub channels: usize,
 }
 
-/// Images of one size in memory.
-pub struct Memory {
-    /// What they are called in messages.
+/// Image source in memory; all images have the same size.
+pub struct InMemory {
+    /// Name of the data in messages.
     pub name: String,
-    /// Their bytes, `[n, height, width, channels]`.
+    /// Bytes of all images, `[n, height, width, channels]`.
     pub images: Vec<u8>,
-    /// The class of each.
+    /// Class of each image.
     pub labels: Vec<u16>,
     /// Channels, height and width.
     pub shape: [usize; 3],
 }
 
-impl Source for Memory {
+impl ImageSource for InMemory {
     fn len(&self) -> usize {
         self.labels.len()
     }

@@ -1,36 +1,36 @@
-//! What a data set is.
+//! Data sets: a training split, a test split, and how their images are prepared.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::resize::{self, Window};
-use crate::{Augment, Error, Image, Result, Sample, Source};
+use crate::{Augment, Error, Image, ImageSource, Result, Sample};
 
-/// Images to train with or to test on, served in one size.
+/// Images of one split, served in one size.
 #[derive(Clone)]
 pub struct Split {
-    /// Where they come from.
-    pub source: Arc<dyn Source>,
-    /// Channels, height and width as they are served.
+    /// Source of the images.
+    pub source: Arc<dyn ImageSource>,
+    /// Channels, height and width as served.
     pub shape: [usize; 3],
-    /// What is done about other sizes.
+    /// Resizing of images that have another size.
     pub fit: Fit,
 }
 
-/// How images come to the size in which they are served.
+/// Resizing of images to the served size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// They have it; another size is an error.
+    /// No resizing; another size is an error.
     Exact,
-    /// The shorter side is brought to this length, then the middle is cut out.
+    /// The shorter side is resized to this length, then the center is cropped.
     Center(usize),
-    /// They are stretched.
+    /// The image is stretched, without keeping its aspect ratio.
     Stretch,
 }
 
 impl Split {
-    /// Images from a source that all have this size (channels, height, width).
-    pub fn new(source: impl Source + 'static, shape: [usize; 3]) -> Split {
+    /// A split whose images all have the given size (channels, height, width).
+    pub fn new(source: impl ImageSource + 'static, shape: [usize; 3]) -> Split {
         Split {
             source: Arc::new(source),
             shape,
@@ -38,28 +38,28 @@ impl Split {
         }
     }
 
-    /// How many images there are.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.source.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no images.
     pub fn is_empty(&self) -> bool {
         self.source.is_empty()
     }
 
-    /// An image as the source has it.
+    /// Reads an image as the source stores it.
     ///
     /// # Errors
-    /// The source's.
+    /// Those of the source.
     pub fn sample(&self, index: usize) -> Result<Sample<'_>> {
         self.source.sample(index)
     }
 
-    /// An image in the size in which it is served, without anything random.
+    /// Resizes an image to the served size, without random augmentation.
     ///
     /// # Errors
-    /// [`Error::Format`] if it has another size and [`Fit::Exact`] is asked for.
+    /// [`Error::Format`] if it has another size and the split's fit is [`Fit::Exact`].
     pub(crate) fn fitted<'a>(&self, index: usize, image: Image<'a>) -> Result<Image<'a>> {
         let [_, height, width] = self.shape;
         let same = (image.height, image.width) == (height, width);
@@ -92,36 +92,37 @@ impl Split {
     }
 }
 
-/// Mean and standard deviation of each channel, of pixels scaled to `[0, 1]`.
+/// Mean and standard deviation of each channel, for pixels scaled to `[0, 1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalization {
-    /// One for each channel.
+    /// Mean of each channel.
     pub mean: Vec<f32>,
-    /// One for each channel.
+    /// Standard deviation of each channel.
     pub std: Vec<f32>,
 }
 
-/// A data set: what to learn from, what to test on.
+/// An image data set with a training and a test split.
 #[derive(Clone)]
 pub struct ImageSet {
-    /// Its name.
+    /// Name of the data set.
     pub name: String,
     /// Number of classes.
     pub classes: usize,
-    /// Whether each pixel has a class, rather than each image.
+    /// True if labels are per pixel (segmentation), false if they are per image.
     pub per_pixel: bool,
-    /// To learn from.
+    /// Training split.
     pub train: Split,
-    /// To test on.
+    /// Test split.
     pub test: Split,
-    /// What is subtracted from pixels, and what they are divided by.
+    /// Normalization of the pixels.
     pub normalization: Normalization,
-    /// What is usually done at random to the images of `train`.
+    /// Default augmentation of the training images.
     pub augment: Augment,
 }
 
 impl ImageSet {
-    /// The shape of the logits that its labels ask for, for one image: `[classes]`, or `[classes, h, w]`.
+    /// Shape of the logits of one image that the labels require: `[classes]`, or `[classes, h, w]` with labels per
+    /// pixel.
     pub fn logits(&self) -> Vec<usize> {
         let [_, h, w] = self.train.shape;
         match self.per_pixel {
@@ -130,8 +131,8 @@ impl ImageSet {
         }
     }
 
-    /// The same data, read from `NAME-train.pack` and `NAME-test.pack` in a folder: copies of the image files, one after
-    /// the other, which are made unless they are there and up to date. Data that is in memory stays there.
+    /// The same data, read from `NAME-train.pack` and `NAME-test.pack` in a folder: copies of the image files, one
+    /// after the other. A pack is written unless it is up to date. Data in memory stays there.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be written.

@@ -1,16 +1,16 @@
-//! TinyImageNet-200 as Stanford's CS231n distributes it: `wnids.txt` names the classes, `train/WNID/images/*.JPEG`
-//! has 500 images of each, and `val/val_annotations.txt` gives a class to each of `val/images/*.JPEG`. The images of
-//! `test/` have no labels; `val/` is tested on.
+//! TinyImageNet-200 as distributed by Stanford's CS231n: `wnids.txt` names the classes, `train/WNID/images/*.JPEG` has
+//! 500 images of each, and `val/val_annotations.txt` gives the class of each of `val/images/*.JPEG`. The images of
+//! `test/` have no labels, so `val/` is the test split.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::catalog::Findings;
 use crate::files::{Files, add_class, is_image, names, unpacked};
+use crate::findings::Findings;
 use crate::{Augment, Error, ImageSet, Normalization, Split};
 
-/// Images of 64 × 64. Crops of 64 × 64 after a padding of 4, and flips, to train with (appendix A.2). Mean and standard
-/// deviation are those of its training images.
+/// Reads a folder of images of 64 × 64. Training: crops of 64 × 64 after a padding of 4, and flips (appendix A.2). Mean
+/// and standard deviation are those of the training images.
 pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     let folder = unpacked(folder, "tiny-imagenet-200");
     let text = |below: &str| {
@@ -51,7 +51,8 @@ pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<Im
     })
 }
 
-/// The images of `val/` with their classes: each must have one line of the annotations and each line an image.
+/// Test images with their classes, from `val/`: each image must have one line in the annotations, and each line an
+/// image.
 fn tested(
     folder: &Path,
     annotations: &str,

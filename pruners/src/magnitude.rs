@@ -3,8 +3,8 @@
 
 use prospr_engine::{Params, Tensor, Tree};
 
-use crate::{Method, Result};
 use crate::scores::{Pruner, Task, prunable};
+use crate::{Method, Result};
 
 /// Scores `|w|` of the initial weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

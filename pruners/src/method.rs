@@ -234,7 +234,10 @@ mod tests {
                 ..Method::DENSE
             };
             let error = register(method).unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains("another name"), "{error}");
+            assert!(
+                error.contains(name) && error.contains("another name"),
+                "{error}"
+            );
         }
     }
 

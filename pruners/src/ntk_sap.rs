@@ -22,9 +22,8 @@ use crate::{Error, Method, Result, Sparsity};
 ///
 /// As in the published code, weights alone are perturbed, all with the same `ε`; biases are drawn anew with the weights, where
 /// the published code keeps them. A unit that is dead in all draws of a round has scores of 0: networks without batch norm need
-/// several draws. A network that does not draw its initial
-/// values, such as a [`Function`](prospr_nn::nn::Function), keeps them in all rounds, and inputs and perturbations alone
-/// differ.
+/// several draws. For a network whose initial values
+/// are constants, only inputs and perturbations differ between draws.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NtkSap {
     /// Rounds.
@@ -51,7 +50,8 @@ impl NtkSap {
     /// The gradient of the distance for one draw.
     fn gradient(&self, task: &Task<'_>, like: &Tensor, mask: &Params, key: Key) -> Params {
         let [init, input, noise, mode] = key.split();
-        let (params, state) = task.net.init(init, like.dtype(), like.device());
+        let image = &like.shape()[1..];
+        let (params, state) = task.net.init(init, image, like.dtype(), like.device());
         let images = input.normal(like.shape(), like.dtype(), like.device());
         let weights = prunable(&params);
         let mut layer = 0;

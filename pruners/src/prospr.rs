@@ -208,27 +208,13 @@ fn clipped(grads: &Params, most: f64) -> Params {
 pub(crate) type Inner = (Params, RuleState<Params>);
 
 /// What an inner step gets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub(crate) struct StepInput {
     /// Its data.
     pub batch: Batch,
     /// Its learning rate, if that is not the rule's.
+    #[tree(static)]
     pub lr: Option<f64>,
-}
-
-impl Tree for StepInput {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        self.batch.collect_leaves(out);
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        StepInput {
-            batch: self.batch.rebuild(next),
-            lr: self.lr,
-        }
-    }
-    fn is_tensors_only(&self) -> bool {
-        self.lr.is_none() && self.batch.is_tensors_only()
-    }
 }
 
 /// ProsPr by name.
@@ -259,7 +245,8 @@ impl ProsPr {
         let policy = policy.parse::<Policy>();
         Ok(ProsPr {
             unroll: UnrollOptions {
-                policy: policy.map_err(|reason| setting("policy", &format!("is wrong: {reason}")))?,
+                policy: policy
+                    .map_err(|reason| setting("policy", &format!("is wrong: {reason}")))?,
                 host_offload: settings.get("host_offload")?,
             },
             ..ProsPr::first_steps(settings)?

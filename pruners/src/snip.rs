@@ -2,8 +2,8 @@
 
 use prospr_engine::{Params, Tensor, Tree, grad};
 
-use crate::{Method, Result, Settings};
 use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable, summed};
+use crate::{Method, Result, Settings};
 
 /// Scores `|w ⊙ ∂L/∂w| / Σ|w ⊙ ∂L/∂w|` (equations 5 and 6), where `L` is the cross-entropy summed over mini-batches
 /// and `|·|` comes after the sum.

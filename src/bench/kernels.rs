@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::measure::measure;
-use super::{Limits, Options, Row, Work, sizes};
+use super::{Bound, Limits, Options, Row, sizes};
 use crate::baseline::{BareCopy, Baseline, Direction};
 use crate::nn::{batch_norm_train, cross_entropy};
 use crate::optim::{Optimizer, Sgd, SgdState};
@@ -12,10 +12,10 @@ use crate::{
     ConvOptions, DType, Key, Params, PoolOptions, Role, Tensor, eval, jit_with, value_and_grad, vjp,
 };
 
-/// How long the measurements of a kernel may take.
+/// Time limit for the measurements of one kernel.
 const ALLOWED: Duration = Duration::from_secs(5);
 const EPSILON: f64 = 1e-5;
-/// Channels and side of the images that are normalised and pooled.
+/// Channels, height and width of the images for normalisation and pooling.
 const IMAGE: [usize; 3] = [64, 32, 32];
 /// Input channels, output channels, side, stride.
 const CONVOLUTIONS: [[usize; 4]; 4] = [
@@ -25,14 +25,14 @@ const CONVOLUTIONS: [[usize; 4]; 4] = [
     [64, 128, 32, 2],
 ];
 
-/// One kernel: its work, ours and Burn's way to do it.
+/// A kernel to measure: what bounds it, our implementation, and Burn's.
 struct Case<'a> {
     name: String,
     direction: Option<&'static str>,
     size: String,
-    work: Work,
+    bound: Bound,
     ours: Box<dyn Fn() -> anyhow::Result<()> + 'a>,
-    /// Nothing where Burn's kernel takes too long to wait for.
+    /// `None` if Burn's kernel takes too long.
     burn: Option<Baseline>,
     burn_inputs: Vec<Tensor>,
 }
@@ -44,7 +44,7 @@ struct Suite<'a> {
     rows: Vec<Row>,
 }
 
-/// Measures all kernels; `watch` sees each row at once.
+/// Measures all kernels; `watch` receives each row as soon as it is measured.
 ///
 /// # Errors
 /// If the device fails.
@@ -70,7 +70,7 @@ pub fn kernels(options: &Options, watch: &mut dyn FnMut(&Row)) -> anyhow::Result
     Ok(suite.rows)
 }
 
-/// Floating-point operations a second of a matrix product, the faster of ours and Burn's.
+/// Rate of a matrix product in floating-point operations per second, the faster of ours and Burn's.
 pub(super) fn matmul_rate(options: &Options) -> anyhow::Result<f64> {
     let mut suite = Suite {
         options,
@@ -90,12 +90,12 @@ impl Suite<'_> {
             .unwrap_or(if self.options.quick { 1 } else { usual })
     }
 
-    /// Elements of a long list: 64 MiB, which no cache holds.
+    /// Number of elements of a large tensor: 64 MiB, more than caches hold.
     fn many(&self) -> usize {
         if self.options.quick { 1 << 14 } else { 1 << 24 }
     }
 
-    /// Elements of a network's weights.
+    /// Number of elements of a network's weights.
     fn weights(&self) -> usize {
         match (self.options.quick, self.options.is_slow()) {
             (true, _) => 1 << 10,
@@ -104,7 +104,7 @@ impl Suite<'_> {
         }
     }
 
-    /// Evaluated random numbers around zero.
+    /// Evaluated uniform random numbers in `[-0.5, 0.5)`.
     fn draw(&self, seed: u64, shape: &[usize]) -> anyhow::Result<Tensor> {
         let values = Key::new(seed).uniform(shape, DType::F32, &self.options.device) - 0.5;
         values.eval()?;
@@ -125,8 +125,8 @@ impl Suite<'_> {
             })
         };
         let burn = case.burn.as_ref().map(baseline).transpose()?;
-        let burn = burn.map(|sample| sample.seconds);
-        if let (Work::Flops(flops), 0.0) = (case.work, self.limits.matmul) {
+        let burn = burn.map(|timing| timing.seconds);
+        if let (Bound::Flops(flops), 0.0) = (case.bound, self.limits.matmul) {
             self.limits.matmul = flops as f64 / ours.seconds.min(burn.unwrap_or(f64::INFINITY));
         }
         let row = Row {
@@ -135,25 +135,25 @@ impl Suite<'_> {
             ratio_vs_burn: burn.map(|seconds| seconds / ours.seconds),
             ..ours.row(self.options, case.name, case.size)
         };
-        self.add(row.rated(case.work, self.limits));
+        self.add(row.rated(case.bound, self.limits));
         Ok(())
     }
 
     fn copy(&mut self) -> anyhow::Result<()> {
         let elements = self.many();
         let mut copy = BareCopy::new(4 * elements, &self.options.device);
-        let sample = measure(self.options, ALLOWED, || {
+        let timing = measure(self.options, ALLOWED, || {
             copy.run();
             Ok(())
         })?;
         let traffic = copy.traffic();
-        self.limits.copy = traffic as f64 / sample.seconds;
+        self.limits.copy = traffic as f64 / timing.seconds;
         let row = Row {
             launches: 1,
             peak_bytes: traffic,
-            ..sample.row(self.options, "copy", sizes(&[elements]))
+            ..timing.row(self.options, "copy", sizes(&[elements]))
         };
-        self.add(row.rated(Work::Bytes(traffic), self.limits));
+        self.add(row.rated(Bound::Bytes(traffic), self.limits));
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Suite<'_> {
             name: "matmul".into(),
             direction: None,
             size: sizes(&[n, n, n]),
-            work: Work::Flops(2 * (n * n * n) as u64),
+            bound: Bound::Flops(2 * (n * n * n) as u64),
             burn: Some(Baseline::MatMul),
             burn_inputs: vec![a.clone(), b.clone()],
             ours: Box::new(|| Ok(product(&a).map(|_| ())?)),
@@ -206,7 +206,7 @@ impl Suite<'_> {
                 name: format!("conv 3x3 {from}-{to} at {side}x{side}{stride}"),
                 direction: Some(name),
                 size: sizes(x.shape()),
-                work: Work::Flops(flops),
+                bound: Bound::Flops(flops),
                 burn: Some(Baseline::Conv2d(direction, options)),
                 burn_inputs: vec![x.clone(), w.clone(), dy.clone()],
                 ours: Box::new(move || Ok(ours().map(|_| ())?)),
@@ -215,7 +215,7 @@ impl Suite<'_> {
         Ok(())
     }
 
-    /// Images, γ, β and a gradient of the images.
+    /// Images, γ, β and an output gradient.
     fn images(&self) -> anyhow::Result<[Tensor; 4]> {
         let [c, h, w] = IMAGE;
         let shape = [self.batch(), c, h, w];
@@ -235,7 +235,7 @@ impl Suite<'_> {
             name: "batch norm, training".into(),
             direction: None,
             size: size.clone(),
-            work: Work::Bytes(2 * x.bytes()),
+            bound: Bound::Bytes(2 * x.bytes()),
             burn: Some(Baseline::BatchNorm(EPSILON)),
             burn_inputs: vec![x.clone(), gamma.clone(), beta.clone()],
             ours: Box::new(|| {
@@ -259,7 +259,7 @@ impl Suite<'_> {
             name: "batch norm, training, with gradient".into(),
             direction: None,
             size,
-            work: Work::Bytes(4 * x.bytes()),
+            bound: Bound::Bytes(4 * x.bytes()),
             burn: Some(Baseline::BatchNormWithGradient(EPSILON)),
             burn_inputs: vec![x.clone(), gamma.clone(), beta.clone(), dy.clone()],
             ours: Box::new(|| Ok(both()?)),
@@ -280,7 +280,7 @@ impl Suite<'_> {
                 name: name.into(),
                 direction: None,
                 size: sizes(x.shape()),
-                work: Work::Bytes(x.bytes()),
+                bound: Bound::Bytes(x.bytes()),
                 burn: Some(match axes.len() == x.rank() {
                     true => Baseline::SumAll,
                     false => Baseline::Sum(axes.to_vec()),
@@ -298,7 +298,7 @@ impl Suite<'_> {
             name: "relu".into(),
             direction: None,
             size: sizes(x.shape()),
-            work: Work::Bytes(2 * x.bytes()),
+            bound: Bound::Bytes(2 * x.bytes()),
             burn: Some(Baseline::Relu),
             burn_inputs: vec![x.clone()],
             ours: Box::new(|| Ok(x.relu().eval()?)),
@@ -316,12 +316,12 @@ impl Suite<'_> {
             name: "max pool 2x2".into(),
             direction: None,
             size: size.clone(),
-            work: Work::Bytes(bytes),
+            bound: Bound::Bytes(bytes),
             burn: Some(Baseline::MaxPool(window)),
             burn_inputs: vec![x.clone()],
             ours: Box::new(|| Ok(x.max_pool2d(window).eval()?)),
         })?;
-        // Where the largest values lie is known after the forward pass.
+        // The forward pass stores the indices of the maxima.
         y.eval()?;
         let [_, at] = &Baseline::MaxPool(window).run(std::slice::from_ref(&x))?[..] else {
             unreachable!("a max pool gives two tensors")
@@ -330,8 +330,8 @@ impl Suite<'_> {
             name: "max pool 2x2, gradient".into(),
             direction: None,
             size,
-            // The indices are read, too.
-            work: Work::Bytes(bytes + at.bytes()),
+            // The gradient also reads the indices.
+            bound: Bound::Bytes(bytes + at.bytes()),
             burn: Some(Baseline::MaxPoolGrad(window)),
             burn_inputs: vec![x.clone(), dy.clone(), at.clone()],
             ours: Box::new(|| Ok(pull.call(&dy).eval()?)),
@@ -347,7 +347,7 @@ impl Suite<'_> {
             name: "softmax cross-entropy, with gradient".into(),
             direction: None,
             size: sizes(z.shape()),
-            work: Work::Bytes(2 * z.bytes()),
+            bound: Bound::Bytes(2 * z.bytes()),
             burn: Some(Baseline::CrossEntropyWithGradient),
             burn_inputs: vec![z.clone(), labels.clone()],
             ours: Box::new(|| {
@@ -370,7 +370,7 @@ impl Suite<'_> {
             name: "SGD with momentum and mask".into(),
             direction: None,
             size: sizes(&[n]),
-            work: Work::Bytes(6 * w.bytes()),
+            bound: Bound::Bytes(6 * w.bytes()),
             burn: Some(Baseline::Sgd {
                 lr,
                 momentum,
@@ -385,7 +385,7 @@ impl Suite<'_> {
         })
     }
 
-    /// The best 2 % of scores: ours as a mask.
+    /// Mask of the 2 % of weights with the highest scores. Burn's way is `topk`, which gives no mask.
     fn threshold(&mut self) -> anyhow::Result<()> {
         let x = self.draw(17, &[self.weights()])?;
         let sparsity = Sparsity::new(0.98)?;
@@ -395,8 +395,8 @@ impl Suite<'_> {
             name: "mask of the best 2 %".into(),
             direction: None,
             size: sizes(x.shape()),
-            work: Work::Bytes(x.bytes()),
-            // On software rasterizers Burn's takes longer than an hour.
+            bound: Bound::Bytes(x.bytes()),
+            // On software rasterizers Burn's kernel takes more than an hour.
             burn: (self.options.quick || !self.options.device.info().software)
                 .then(|| Baseline::TopK(sparsity.kept(x.numel()))),
             burn_inputs: vec![x.clone()],

@@ -1,20 +1,19 @@
-//! The clock.
+//! Timing of work on a device.
 
 use std::time::{Duration, Instant};
 
 use super::{Options, Row};
 use crate::eval_stats;
 
-/// Work shorter than this is done several times between two looks at the clock, so that waiting for the device is no
-/// part of it.
+/// Work shorter than this is repeated between two readings of the clock, so that the wait for the device is negligible.
 const SHORT: Duration = Duration::from_millis(20);
-/// The most times.
+/// Largest number of repetitions between two readings of the clock.
 const MANY: u32 = 200;
 
-/// What came of it.
-pub struct Sample {
+/// Result of a measurement.
+pub struct Timing {
     first: Duration,
-    /// Median.
+    /// Median time per repetition in seconds.
     pub seconds: f64,
     shortest: f64,
     repeats: usize,
@@ -22,13 +21,15 @@ pub struct Sample {
     peak_bytes: u64,
 }
 
-/// The median time of some work that launches on the device. The first time does not count; when the time allowed is
-/// over, no other measurement begins; work whose first time takes most of it is not done again, and that time counts.
+/// Measures the median time of work that launches kernels on the device.
+///
+/// The first execution is a warm-up and does not count. No measurement starts after the time limit `allowed`. If the
+/// first execution takes at least half of the limit, it is not repeated and counts.
 pub fn measure(
     options: &Options,
     allowed: Duration,
     mut work: impl FnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<Sample> {
+) -> anyhow::Result<Timing> {
     let device = &options.device;
     device.synchronize()?;
     let mut timed = |times: u32| {
@@ -73,7 +74,7 @@ pub fn measure(
         0 => (seconds[middle - 1] + seconds[middle]) / 2.0,
         _ => seconds[middle],
     };
-    Ok(Sample {
+    Ok(Timing {
         first,
         seconds: median,
         shortest: seconds[0],
@@ -83,8 +84,8 @@ pub fn measure(
     })
 }
 
-impl Sample {
-    /// As a row, which lacks its rates.
+impl Timing {
+    /// A row without rates.
     pub fn row(&self, options: &Options, name: impl Into<String>, size: String) -> Row {
         Row {
             name: name.into(),
@@ -100,7 +101,7 @@ impl Sample {
         }
     }
 
-    /// As a row that also says how long the first time took.
+    /// A row without rates, with the time of the first execution.
     pub fn row_with_first(&self, options: &Options, name: String, size: String) -> Row {
         Row {
             first_ms: Some(self.first.as_secs_f64() * 1e3),

@@ -1,5 +1,6 @@
-//! How fast a device computes: kernels one by one, a training step, ProsPr's meta-gradient, pruning methods. Every figure is held against
-//! what the same device reaches in the same run with a bare copy or a bare matrix product; a kernel against Burn's too.
+//! Benchmarks of a device: single kernels, a training step, ProsPr's meta-gradient, pruning methods. Rates are compared
+//! with those of a plain copy or a plain matrix product on the same device in the same run, and kernels also with
+//! Burn's.
 
 mod kernels;
 mod measure;
@@ -13,124 +14,124 @@ use crate::{Device, Precision};
 pub use kernels::kernels;
 pub use network::{meta, prune, train};
 
-/// How to measure.
+/// Settings of a benchmark.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where.
+    /// Device to measure.
     pub device: Device,
-    /// Images a batch; without it, what suits the device.
+    /// Images per batch; `None` selects a size that suits the device.
     pub batch: Option<usize>,
-    /// How many measurements the median is of, unless they take too long.
+    /// Number of measurements for the median; fewer if they take too long.
     pub repeats: usize,
-    /// In what convolutions and matrix products multiply.
+    /// Numeric precision used inside convolutions and matrix products.
     pub precision: Precision,
-    /// Whether sizes are tiny: to see that everything runs.
+    /// Use tiny sizes, to check that everything runs.
     pub quick: bool,
 }
 
 impl Options {
-    /// Whether the device is a CPU, or pretends to be a GPU: sizes are then such that one can wait for them.
+    /// Returns true for CPUs and software rasterizers, which get smaller sizes.
     fn is_slow(&self) -> bool {
         self.device.is_cpu() || self.device.info().software
     }
 }
 
-/// One measurement. Times are medians in milliseconds and end when the device is done.
+/// One measurement. Times are medians in milliseconds; the clock stops when the device has finished.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Row {
-    /// What was computed.
+    /// Name of the computation.
     pub name: String,
-    /// Of a convolution: `forward`, `input_grad` or `weight_grad`.
+    /// Direction of a convolution: `forward`, `input_grad` or `weight_grad`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub direction: Option<&'static str>,
     /// Shape of the input.
     pub size: String,
-    /// In what convolutions and matrix products multiply.
+    /// Numeric precision used inside convolutions and matrix products.
     pub precision: Precision,
-    /// Inner steps of a meta-gradient.
+    /// Number of inner steps of a meta-gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
-    /// What a meta-gradient keeps for its reverse sweep.
+    /// Values that a meta-gradient keeps for its reverse sweep (the unroll policy).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// How long it takes.
+    /// Median time.
     pub ms: f64,
-    /// The shortest measurement: far below the median, it tells of a machine that is not idle.
+    /// Shortest time. If it is far below the median, the machine was not idle.
     pub min_ms: f64,
-    /// How long it took the first time, with all that is only done once.
+    /// Time of the first execution, including one-time work such as compiling shaders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ms: Option<f64>,
-    /// How many measurements the median is of.
+    /// Number of measurements for the median.
     pub repeats: usize,
-    /// Images in a second of training.
+    /// Images per second of a training step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
-    /// Floating-point operations of the convolutions and matrix products: two for each multiply-accumulate.
+    /// Floating-point operations of the convolutions and matrix products: two per multiply-accumulate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flops: Option<u64>,
-    /// 10¹² of them a second.
+    /// Rate in 10¹² floating-point operations per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tflops: Option<f64>,
-    /// The same as a share of what a bare matrix product reaches: the faster of the engine's and Burn's.
+    /// The rate divided by that of a plain matrix product, the faster of the engine's and Burn's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_matmul: Option<f64>,
-    /// Bytes that must be moved: every input read once, every output written once.
+    /// Minimum memory traffic in bytes: every input read once, every output written once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// 10⁹ of them a second.
+    /// Rate in 10⁹ bytes per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gbps: Option<f64>,
-    /// The same as a share of what a bare copy of 64 MiB reaches. Above 1, data are in a cache.
+    /// The rate divided by that of a plain copy of 64 MiB. Above 1, the data are in a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_copy: Option<f64>,
-    /// How long Burn's own kernels take for the same.
+    /// Time of Burn's own kernels for the same computation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burn_ms: Option<f64>,
-    /// How many times faster than Burn's kernels.
+    /// Burn's time divided by ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio_vs_burn: Option<f64>,
-    /// Nodes of the graph that the engine computed, views included.
+    /// Number of graph nodes that the engine computed, views included.
     pub launches: u64,
-    /// The most bytes of tensors on the device at any time, inputs included.
+    /// Peak memory of tensors on the device in bytes, inputs included.
     pub peak_bytes: u64,
-    /// The same as it was predicted before anything was computed.
+    /// The peak predicted before anything was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_peak_bytes: Option<u64>,
     /// The device.
     pub device: String,
 }
 
-/// What bounds a kernel.
+/// The resource that limits a kernel, with the amount that it needs.
 #[derive(Clone, Copy, Debug)]
-enum Work {
-    /// Arithmetic.
+enum Bound {
+    /// Arithmetic, in floating-point operations.
     Flops(u64),
-    /// Memory.
+    /// Memory traffic, in bytes.
     Bytes(u64),
 }
 
-/// What a device reaches with nothing else to do, a second.
+/// Rates that the device reaches in simple kernels, per second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Limits {
-    /// Bytes read and written by a copy; 0 if it was not measured.
+    /// Bytes read and written by a copy; 0 if not measured.
     copy: f64,
     /// Floating-point operations of a matrix product.
     matmul: f64,
 }
 
 impl Row {
-    /// Fills in rates and shares from the time.
-    fn rated(self, work: Work, limits: Limits) -> Row {
+    /// Adds rates and shares, computed from the time.
+    fn rated(self, bound: Bound, limits: Limits) -> Row {
         let seconds = self.ms / 1e3;
-        match work {
-            Work::Flops(flops) => Row {
+        match bound {
+            Bound::Flops(flops) => Row {
                 flops: Some(flops),
                 tflops: Some(flops as f64 / seconds / 1e12),
                 share_of_matmul: Some(flops as f64 / seconds / limits.matmul),
                 ..self
             },
-            Work::Bytes(bytes) => Row {
+            Bound::Bytes(bytes) => Row {
                 bytes: Some(bytes),
                 gbps: Some(bytes as f64 / seconds / 1e9),
                 share_of_copy: Some(bytes as f64 / seconds / limits.copy),
@@ -139,7 +140,7 @@ impl Row {
         }
     }
 
-    /// Name, direction and steps in one.
+    /// Name, direction, steps and policy in one text.
     pub fn label(&self) -> String {
         let direction = self.direction.map(|d| format!(", {}", d.replace('_', " ")));
         let steps = self.steps.map(|m| format!(", M = {m}"));
@@ -149,7 +150,7 @@ impl Row {
     }
 }
 
-/// A shape, as in `8x64x32x32`.
+/// Formats a shape as `8x64x32x32`.
 fn sizes(shape: &[usize]) -> String {
     let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
     sizes.join("x")

@@ -1,10 +1,10 @@
-//! `prospr bench train`, `prospr bench meta` and `prospr bench prune`: whole networks, on random images.
+//! `prospr bench train`, `prospr bench meta` and `prospr bench prune`: whole networks on random images.
 
 use std::time::Duration;
 
 use super::kernels::matmul_rate;
 use super::measure::measure;
-use super::{Limits, Options, Row, Work, sizes};
+use super::{Bound, Limits, Options, Row, sizes};
 use crate::config::{RunConfig, Settings};
 use crate::forecast::Forecast;
 use crate::models::{Model, by_name};
@@ -14,10 +14,10 @@ use crate::pruners::{Method, ProsPr, Task};
 use crate::train::Trainer;
 use crate::{DType, Key, Params, Policy, Tensor, Tree};
 
-/// How long the measurements may take.
+/// Time limit for the measurements of one row.
 const ALLOWED: Duration = Duration::from_secs(120);
 
-/// A network at its initial values, with random images of its usual size.
+/// A network with initial values and a batch of random images of its usual size.
 struct Subject {
     net: Net,
     params: Params,
@@ -35,9 +35,9 @@ impl Subject {
         let summary = Summary::of(&*net, image, device);
         let usual = if device.info().software { 8 } else { 128 };
         let n = options.batch.unwrap_or(usual);
-        let (params, state) = net.init(Key::new(0), DType::F32, device);
+        let (params, state) = net.init(Key::new(0), &image, DType::F32, device);
         let images = Key::new(1).normal(&[n, image[0], image[1], image[2]], DType::F32, device);
-        // One for each image, or each pixel.
+        // One label per image, or per pixel.
         let mut shape = vec![n];
         shape.extend(&summary.output[1..]);
         let count: usize = shape.iter().product();
@@ -64,8 +64,8 @@ impl Subject {
     }
 }
 
-/// Measures a training step of a network: SGD with momentum and weight decay, without a mask. `watch` gets a line about
-/// the memory that it takes before it begins.
+/// Measures a training step of a network: SGD with momentum and weight decay, without a mask. `watch` receives a line
+/// about the predicted memory before the measurement.
 ///
 /// # Errors
 /// If there is no such network, or the device fails.
@@ -81,28 +81,28 @@ pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow
         vec![(format!("training step, batch {images}"), predicted)],
     ));
     let mut now = trainer.start(&subject.params, &subject.state);
-    // The peak is to be that of training alone.
+    // The measured peak must be that of training alone.
     let (size, step_flops, batch) = (subject.size(), subject.step_flops, subject.batch.clone());
     drop(subject);
-    let sample = measure(options, ALLOWED, || {
+    let timing = measure(options, ALLOWED, || {
         now = trainer.step(&now, &batch)?;
         Ok(())
     })?;
     let row = Row {
-        images_per_second: Some(images as f64 / sample.seconds),
+        images_per_second: Some(images as f64 / timing.seconds),
         predicted_peak_bytes: Some(predicted),
-        ..sample.row_with_first(options, format!("train {model}"), size)
+        ..timing.row_with_first(options, format!("train {model}"), size)
     };
     drop((now, trainer));
-    // After the first step, which is to find the device cold.
+    // Measured last, because the first training step must find the device cold.
     let limits = Limits {
         matmul: matmul_rate(options)?,
         ..Limits::default()
     };
-    Ok(row.rated(Work::Flops(step_flops), limits))
+    Ok(row.rated(Bound::Flops(step_flops), limits))
 }
 
-/// Measures ProsPr's exact meta-gradient of a network, through so many steps of gradient descent, all on one batch.
+/// Measures ProsPr's exact meta-gradient of a network through `steps` steps of gradient descent on one batch.
 ///
 /// # Errors
 /// If there is no such network or policy, or the device fails.
@@ -112,7 +112,7 @@ pub fn meta(model: &str, steps: usize, policy: &str, options: &Options) -> anyho
         ..ProsPr::new(steps, Sgd::new(0.1)).same_batch()
     };
     let subject = Subject::new(model, options)?;
-    let sample = measure(options, ALLOWED, || {
+    let timing = measure(options, ALLOWED, || {
         let mut batches = std::iter::once(subject.batch.clone());
         let (params, state) = (&subject.params, &subject.state);
         let mut task = Task::new(&subject.net, params, state, &mut batches, Key::new(2));
@@ -125,15 +125,15 @@ pub fn meta(model: &str, steps: usize, policy: &str, options: &Options) -> anyho
         predicted_peak_bytes: predicted,
         steps: Some(steps),
         policy: Some(policy.into()),
-        ..sample.row_with_first(options, format!("meta {model}"), subject.size())
+        ..timing.row_with_first(options, format!("meta {model}"), subject.size())
     })
 }
 
-/// Images a batch of [`prune`], unless the options say otherwise.
+/// Default number of images per batch of [`prune`].
 const PRUNING_BATCH: usize = 64;
 
-/// Measures the scores of pruning methods with their usual settings, all batches alike; methods of several iterations make
-/// so many. Dense networks have no scores.
+/// Measures the scores of pruning methods with their default settings, all on the same batch. Iterative methods make
+/// `iterations` iterations. Dense networks have no scores.
 ///
 /// # Errors
 /// If there is no such network, or the device fails.
@@ -160,7 +160,7 @@ pub fn prune(
             continue;
         }
         let pruner = settings.setup(*method, sparsity)?.pruner;
-        let sample = measure(&options, ALLOWED, || {
+        let timing = measure(&options, ALLOWED, || {
             let mut batches = std::iter::repeat(subject.batch.clone());
             let (params, state) = (&subject.params, &subject.state);
             let mut task = Task::new(&subject.net, params, state, &mut batches, Key::new(2));
@@ -168,7 +168,7 @@ pub fn prune(
             Ok(())
         })?;
         let name = format!("{} {model}", method.name);
-        let row = sample.row_with_first(&options, name, subject.size());
+        let row = timing.row_with_first(&options, name, subject.size());
         watch(&row);
         rows.push(row);
     }

@@ -1,4 +1,4 @@
-//! Rows as a table, for people and for documents, beside what another program measured.
+//! Tables of measurements, as aligned text or Markdown, with an optional column of another program's times.
 
 use std::path::Path;
 
@@ -7,13 +7,14 @@ use serde::Deserialize;
 
 use super::Row;
 
-/// Another program's measurements of the same rows.
+/// Measurements of another program.
 pub struct Beside {
     name: String,
     rows: Vec<Other>,
 }
 
-/// One of them: what tells it from the others, its time, and its peak of memory if it was measured.
+/// One measurement of another program: the fields that identify its row, its time, and its peak memory if it was
+/// measured.
 #[derive(Deserialize)]
 struct Other {
     name: String,
@@ -29,10 +30,11 @@ struct Other {
 }
 
 impl Beside {
-    /// Of a JSON file with a list of rows, as `--json` and `benches/pytorch.py` print it; the file's name is its name.
+    /// Reads a JSON file with a list of rows, as printed by `--json` and `benches/pytorch.py`. The column gets the
+    /// file's name.
     ///
     /// # Errors
-    /// If the file cannot be read or is none.
+    /// If the file cannot be read or is not such a list.
     pub fn read(path: &Path) -> anyhow::Result<Beside> {
         let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let rows = serde_json::from_slice(&text).with_context(|| {
@@ -46,7 +48,7 @@ impl Beside {
         Ok(Beside { name, rows })
     }
 
-    /// What it measured of the same.
+    /// The other program's measurement of the same row.
     fn of(&self, row: &Row) -> Option<&Other> {
         let same = |other: &&Other| {
             (&other.name, other.direction.as_deref()) == (&row.name, row.direction)
@@ -56,7 +58,7 @@ impl Beside {
     }
 }
 
-/// What a row has in a column; empty where it does not apply.
+/// Text of a row in one column; empty where the column does not apply.
 type Cell = Box<dyn Fn(&Row) -> String>;
 
 struct Column {
@@ -65,14 +67,14 @@ struct Column {
     cell: Cell,
 }
 
-/// A table that is written line by line, because rows take their time.
+/// A table that is printed row by row, because measurements take time.
 pub struct Table {
     columns: Vec<Column>,
     markdown: bool,
 }
 
 impl Table {
-    /// Of single kernels.
+    /// Table of single kernels.
     pub fn of_kernels(markdown: bool, beside: Option<Beside>) -> Table {
         let mut table = Table::new(48, markdown);
         table.add("ms", 10, |r| time(r.ms));
@@ -82,7 +84,7 @@ impl Table {
         table.finish(beside)
     }
 
-    /// Of training steps.
+    /// Table of training steps.
     pub fn of_training(markdown: bool, beside: Option<Beside>) -> Table {
         let mut table = Table::new(24, markdown);
         table.add("first ms", 10, |r| r.first_ms.map(time).unwrap_or_default());
@@ -96,7 +98,7 @@ impl Table {
         table.finish(beside)
     }
 
-    /// Of meta-gradients and of pruning methods.
+    /// Table of meta-gradients and of pruning methods.
     pub fn of_scores(markdown: bool, beside: Option<Beside>) -> Table {
         let mut table = Table::new(36, markdown);
         table.add("first ms", 10, |r| r.first_ms.map(time).unwrap_or_default());
@@ -162,7 +164,7 @@ impl Table {
         self
     }
 
-    /// The lines above the first row.
+    /// Header lines.
     pub fn head(&self) -> String {
         let titles = self.columns.iter().map(|column| column.title.clone());
         let head = self.line(titles.collect());
@@ -175,12 +177,12 @@ impl Table {
         }
     }
 
-    /// A row.
+    /// One row.
     pub fn row(&self, row: &Row) -> String {
         self.line(self.columns.iter().map(|c| (c.cell)(row)).collect())
     }
 
-    /// Names and sizes stand to the left, numbers to the right.
+    /// Joins the cells: the first two columns are left-aligned, the others right-aligned.
     fn line(&self, cells: Vec<String>) -> String {
         if self.markdown {
             return format!("| {} |", cells.join(" | "));
@@ -195,7 +197,7 @@ impl Table {
     }
 }
 
-/// Three digits.
+/// Formats a number with three significant digits.
 fn short(value: f64) -> String {
     let digits = match value {
         v if v < 9.995 => 2,
@@ -226,7 +228,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Beside, Other, Table};
-    use crate::bench::{Limits, Row, Work};
+    use crate::bench::{Bound, Limits, Row};
 
     fn row() -> Row {
         let row = Row {
@@ -244,7 +246,7 @@ mod tests {
             copy: 1.0,
             matmul: 2e12,
         };
-        row.rated(Work::Flops(3_000_000_000), limits)
+        row.rated(Bound::Flops(3_000_000_000), limits)
     }
 
     #[test]

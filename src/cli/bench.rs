@@ -16,67 +16,67 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Operations one by one, beside Burn's own kernels, a bare copy and a bare matrix product.
+    /// Single operations, beside Burn's own kernels, a plain copy and a plain matrix product.
     Kernels {
         #[command(flatten)]
-        how: How,
+        measure: MeasureArgs,
     },
-    /// A training step of a network, on random images.
+    /// A training step of a network on random images.
     Train {
         #[command(flatten)]
         model: ModelName,
         #[command(flatten)]
-        how: How,
+        measure: MeasureArgs,
     },
-    /// ProsPr's exact meta-gradient of a network, on random images.
+    /// ProsPr's exact meta-gradient of a network on random images.
     Meta {
         #[command(flatten)]
         model: ModelName,
-        /// Inner steps M.
+        /// Number M of inner steps.
         #[arg(long, default_value_t = 3)]
         steps: usize,
-        /// What is kept for the reverse sweep: keep, per-step, every:K or auto:BYTES.
+        /// Values kept for the reverse sweep: keep, per-step, every:K or auto:BYTES.
         #[arg(long, default_value = "per-step")]
         policy: String,
         #[command(flatten)]
-        how: How,
+        measure: MeasureArgs,
     },
-    /// The scores of pruning methods for a network, on random images; 64 a batch unless it is set.
+    /// Scores of pruning methods for a network on random images, 64 per batch by default.
     Prune {
-        /// The network: a name that `prospr models` lists.
+        /// Network, by a name from `prospr models`.
         #[arg(long, default_value = "resnet-18")]
         model: String,
-        /// The methods; without it, all.
+        /// Methods [default: all].
         #[arg(long, value_parser = crate::config::method(), value_delimiter = ',')]
         pruners: Vec<Method>,
-        /// How many iterations methods of several iterations make.
+        /// Number of iterations of iterative methods.
         #[arg(long, default_value_t = 1)]
         iterations: usize,
         #[command(flatten)]
-        how: How,
+        measure: MeasureArgs,
     },
 }
 
 #[derive(clap::Args)]
 struct ModelName {
-    /// The network: a name that `prospr models` lists.
+    /// Network, by a name from `prospr models`.
     #[arg(long, default_value = "resnet-20")]
     model: String,
 }
 
 #[derive(clap::Args)]
-struct How {
+struct MeasureArgs {
     /// auto, cpu, gpu, gpu:INDEX or gpu:NAME.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Images a batch. Unless it is set: 128 for networks, 256 for kernels; 8 on software rasterizers, and for kernels on
-    /// the CPU.
+    /// Images per batch [default: 128 for networks, 256 for kernels; 8 on software rasterizers, and for kernels on the
+    /// CPU].
     #[arg(long)]
     batch: Option<usize>,
-    /// How many measurements the median is of; fewer where they would take minutes.
+    /// Number of measurements whose median is reported; fewer if they would take minutes.
     #[arg(long, default_value_t = 10)]
     repeats: usize,
-    /// f32, or mixed: convolutions and matrix products of f16 operands with f32 sums.
+    /// f32, or mixed: convolutions and matrix products with f16 operands and f32 sums.
     #[arg(long, default_value_t)]
     precision: Precision,
     /// Print JSON.
@@ -85,20 +85,20 @@ struct How {
     /// Print a Markdown table.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// Add what another program needed for the same: a file that --json or benches/pytorch.py made.
+    /// Add a column with times of another program: a file written by --json or benches/pytorch.py.
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     beside: Option<PathBuf>,
-    /// Tiny sizes, to see that everything runs.
+    /// Use tiny sizes, to check that everything runs.
     #[arg(long, hide = true)]
     quick: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::Kernels { how } => how.measure(Table::of_kernels, |options, watch| {
+        Command::Kernels { measure } => measure.run(Table::of_kernels, |options, watch| {
             bench::kernels(options, watch)
         }),
-        Command::Train { model, how } => how.measure(Table::of_training, |options, watch| {
+        Command::Train { model, measure } => measure.run(Table::of_training, |options, watch| {
             one(
                 bench::train(&model.model, options, |line| eprintln!("{line}"))?,
                 watch,
@@ -108,8 +108,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             model,
             steps,
             policy,
-            how,
-        } => how.measure(Table::of_scores, |options, watch| {
+            measure,
+        } => measure.run(Table::of_scores, |options, watch| {
             f32_only(options)?;
             one(bench::meta(&model.model, *steps, policy, options)?, watch)
         }),
@@ -117,14 +117,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             model,
             pruners,
             iterations,
-            how,
+            measure,
         } => {
             anyhow::ensure!(*iterations > 0, "`--iterations` must be 1 or more, found 0");
             let methods = match &pruners[..] {
                 [] => methods(),
                 some => some.to_vec(),
             };
-            how.measure(Table::of_scores, |options, watch| {
+            measure.run(Table::of_scores, |options, watch| {
                 f32_only(options)?;
                 bench::prune(model, &methods, *iterations, options, watch)
             })
@@ -146,9 +146,9 @@ fn one(row: Row, watch: &mut dyn FnMut(&Row)) -> anyhow::Result<Vec<Row>> {
     Ok(vec![row])
 }
 
-impl How {
-    /// Measures and prints: a table line by line, JSON at the end.
-    fn measure(
+impl MeasureArgs {
+    /// Measures and prints: a table line by line, or JSON at the end.
+    fn run(
         &self,
         table: fn(bool, Option<Beside>) -> Table,
         work: impl FnOnce(&Options, &mut dyn FnMut(&Row)) -> anyhow::Result<Vec<Row>>,
@@ -179,7 +179,7 @@ impl How {
             return Ok(ExitCode::SUCCESS);
         }
         let table = table(self.markdown, beside);
-        // With the first row: what fails before has no table.
+        // The head is printed with the first row, so that an early error prints no table.
         let mut head = match self.markdown {
             true => Some(format!("{}\n\n{}\n", options.device, table.head())),
             false => Some(format!("{}\n{}\n", options.device, table.head())),

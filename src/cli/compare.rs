@@ -1,37 +1,37 @@
-//! `prospr compare`, and what `prospr` does without arguments.
+//! `prospr compare`, also the command without arguments.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
 use crate::comparison::{Collapse, Comparison};
 use crate::config::{CompareConfig, RunConfig, to_toml};
 use crate::experiment::{Experiment, Outcome, Watch};
 use crate::report::{ComparedRun, ComparisonReport, Table, report_run};
 use crate::run_folder::RunFolder;
+use clap::ArgMatches;
 
-use super::call::{Call, Place, catch_stops};
+use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;
 use super::run::{report_line, tell_stopped};
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    call: Call,
+    common: CommonArgs,
     #[command(flatten)]
     settings: CompareConfig,
 }
 
 pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let call = &args.call;
-    let Some(settings) = call.settings::<CompareConfig>(matches)? else {
+    let common = &args.common;
+    let Some(settings) = common.settings::<CompareConfig>(matches)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Place {
+    let Prepared {
         config,
         device,
         folder,
-    } = call.place(settings, "compare", |config| &config.common.network.device)?;
+    } = common.prepare(settings, "compare", |config| &config.common.network.device)?;
     catch_stops()?;
     let mut runs: Vec<ComparedRun> = Vec::new();
     let mut collapsed: Vec<Collapse> = Vec::new();
@@ -40,7 +40,7 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         let root = folder.path(&label);
         let mut experiment = Experiment::new(run, &device)?;
         experiment.unchecked_mask = unchecked_mask(&experiment.config, &folder);
-        // What an interrupted comparison has begun, this one goes on with.
+        // An interrupted comparison may have started this run.
         let own = if root.join("config.toml").exists() {
             RunFolder::open(&root)?
         } else {
@@ -50,10 +50,10 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             collapsed.push(known);
             continue;
         }
-        let mut progress = Progress::new(label, config.common.train.epochs, call.quiet);
+        let mut progress = Progress::new(label, config.common.train.epochs, common.quiet);
         match experiment.run(&own, &mut progress) {
             Ok(Outcome::Finished(results)) => runs.push(report_run(&experiment, &own, &results)?),
-            Ok(stopped) => return Ok(tell_stopped(call, &stopped, &folder)),
+            Ok(stopped) => return Ok(tell_stopped(common, &stopped, &folder)),
             Err(error) => {
                 let Some(collapse) = Collapse::of(&error, &experiment.config) else {
                     return Err(error);
@@ -76,13 +76,13 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         config_toml: &to_toml(&config, Some(&device.to_string()))?,
     };
     report.write(folder.root())?;
-    call.show(&comparison, || {
+    common.show(&comparison, || {
         Table::of(&comparison).text() + &report_line(&folder)
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The mask that the same run without its check has chosen.
+/// The mask of the same run without its check.
 fn unchecked_mask(config: &RunConfig, folder: &RunFolder) -> Option<PathBuf> {
     let unchecked = RunConfig {
         check: None,

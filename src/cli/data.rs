@@ -18,22 +18,22 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Name the data sets and the files that their folders are to hold.
+    /// List the data sets and the files that their folders must contain.
     List,
-    /// Read and decode every file, and list everything that is wrong.
-    Check(Place),
-    /// Measure how fast training batches are made, and how long a training of a given speed waits for them.
+    /// Read and decode every file, and list every problem.
+    Check(DataArgs),
+    /// Measure how fast training batches are made, and how long training at a given speed waits for them.
     Bench(Bench),
-    /// Download a data set, check it and unpack it; goes on where it was cut off.
+    /// Download a data set, check it and unpack it; an interrupted download resumes.
     Fetch(fetch::Args),
 }
 
 #[derive(clap::Args)]
-struct Place {
-    /// The data set.
+struct DataArgs {
+    /// Name of the data set.
     #[arg(long)]
     data: String,
-    /// The folder of the data set's files.
+    /// Folder of the data set's files.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -41,17 +41,17 @@ struct Place {
 #[derive(clap::Args)]
 struct Bench {
     #[command(flatten)]
-    place: Place,
-    /// A folder for a packed copy, as in training.
+    set: DataArgs,
+    /// Folder for a packed copy, as in training.
     #[arg(long, value_name = "DIR")]
     data_cache: Option<PathBuf>,
-    /// Images a batch.
+    /// Images per batch.
     #[arg(long, default_value_t = 128)]
     batch_size: usize,
     /// Passes over the data.
     #[arg(long, default_value_t = 1)]
     epochs: u64,
-    /// The speed of the training that is imitated, in images a second; without it, nine tenths of what the data can do.
+    /// Simulated training speed in images per second [default: nine tenths of the loading speed].
     #[arg(long)]
     rate: Option<f64>,
 }
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             list();
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check(place) => check(place),
+        Command::Check(args) => check(args),
         Command::Bench(args) => bench(args),
         Command::Fetch(args) => fetch::run(args),
     }
@@ -76,8 +76,8 @@ fn list() {
     }
 }
 
-fn check(place: &Place) -> anyhow::Result<ExitCode> {
-    let report = datasets::check(&place.data, place.data_dir.as_deref())?;
+fn check(args: &DataArgs) -> anyhow::Result<ExitCode> {
+    let report = datasets::check(&args.data, args.data_dir.as_deref())?;
     for remark in &report.remarks {
         println!("remark: {remark}");
     }
@@ -87,7 +87,7 @@ fn check(place: &Place) -> anyhow::Result<ExitCode> {
     let (problems, remarks) = (report.problems.len(), report.remarks.len());
     println!(
         "{}: {} images, {problems} problems, {remarks} remarks",
-        place.data, report.images
+        args.data, report.images
     );
     Ok(match problems {
         0 => ExitCode::SUCCESS,
@@ -96,7 +96,7 @@ fn check(place: &Place) -> anyhow::Result<ExitCode> {
 }
 
 fn bench(args: &Bench) -> anyhow::Result<ExitCode> {
-    let mut data = datasets::load(&args.place.data, args.place.data_dir.as_deref())?;
+    let mut data = datasets::load(&args.set.data, args.set.data_dir.as_deref())?;
     if let Some(cache) = &args.data_cache {
         data = data.packed(cache)?;
     }
@@ -122,8 +122,8 @@ fn bench(args: &Bench) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Images a second, and the share of the time that a training waits whose steps take so long. It begins after the first
-/// step.
+/// Images per second, and the share of time spent waiting by a training loop whose steps take `step`. The clock starts
+/// after the first step.
 fn passes(loader: &Loader, epochs: u64, step: Duration) -> anyhow::Result<(f64, f64)> {
     let (mut images, mut seconds, mut waited) = (0, 0.0, 0.0);
     for epoch in 0..epochs {

@@ -6,7 +6,7 @@ use crate::{Device, DeviceInfo};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Show what this choice would take: auto, cpu, gpu, gpu:INDEX or gpu:NAME.
+    /// Show the device that this choice selects: auto, cpu, gpu, gpu:INDEX or gpu:NAME.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
 }

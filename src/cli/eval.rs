@@ -3,28 +3,28 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
 use crate::TensorFile;
 use crate::config::RunConfig;
 use crate::experiment::{Experiment, Initial};
 use crate::run_folder::RunFolder;
+use clap::ArgMatches;
 
-use super::call::Call;
+use super::common::CommonArgs;
 
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
 pub struct Args {
-    /// A run folder, whose settings are taken, or a file: safetensors, or PyTorch's .pt.
+    /// A run folder, or a file of weights (safetensors, or PyTorch's .pt); a run folder brings its settings.
     path: PathBuf,
     #[command(flatten)]
-    call: Call,
+    common: CommonArgs,
     #[command(flatten)]
     settings: RunConfig,
 }
 
 pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let call = &args.call;
-    let Some(settings) = call.settings::<RunConfig>(matches)? else {
+    let common = &args.common;
+    let Some(settings) = common.settings::<RunConfig>(matches)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let (config, file) = if args.path.is_dir() {
@@ -37,7 +37,7 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     } else {
         (settings.config, args.path.clone())
     };
-    let device = call.device(&config.common.network.device)?;
+    let device = common.device(&config.common.network.device)?;
     let experiment = Experiment::new(config, &device)?;
     let Initial { params, state } = experiment.initial()?;
     let file = TensorFile::read(&file)?;
@@ -45,9 +45,9 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let state = file.params_like("", &state, &device)?;
     let metrics = experiment.evaluate(&params, &state)?;
     if let Some(note) = experiment.skip_note() {
-        call.say(&note);
+        common.say(&note);
     }
-    call.show(&metrics, || {
+    common.show(&metrics, || {
         format!(
             "{}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4}\n",
             experiment.data.name,

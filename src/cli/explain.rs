@@ -11,19 +11,19 @@ use serde::Serialize;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The network: a name that `prospr models` lists.
+    /// Network, by a name from `prospr models`.
     #[arg(long, default_value = "resnet-20")]
     model: String,
-    /// Images a batch. Unless it is set: 128, and 8 on software rasterizers.
+    /// Images per batch [default: 128, or 8 on software rasterizers].
     #[arg(long)]
     batch: Option<usize>,
-    /// What is explained.
+    /// The computation to explain.
     #[arg(long, value_enum, default_value = "train")]
     pass: Pass,
-    /// Inner steps M of the meta-gradient.
+    /// Number M of inner steps of the meta-gradient.
     #[arg(long, default_value_t = 3)]
     steps: usize,
-    /// What the meta-gradient keeps for its reverse sweep: keep, per-step, every:K or auto:BYTES.
+    /// Values kept for the reverse sweep of the meta-gradient: keep, per-step, every:K or auto:BYTES.
     #[arg(long, default_value = "per-step")]
     policy: String,
     /// auto, cpu, gpu, gpu:INDEX or gpu:NAME.
@@ -41,24 +41,25 @@ enum Pass {
     Train,
     /// Loss and accuracy of a batch, in evaluation mode.
     Forward,
-    /// One inner step's part of ProsPr's exact meta-gradient: its vector–Jacobian product, with the step run again.
+    /// The share of one inner step in ProsPr's exact meta-gradient: its vector–Jacobian product, with the step
+    /// recomputed.
     Meta,
 }
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
     device: String,
     pass: Pass,
     batch: usize,
-    /// Inner steps of the meta-gradient that the part is of.
+    /// Inner steps of the whole meta-gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
-    /// Bytes that the whole meta-gradient takes at once, where it can be told.
+    /// Peak memory of the whole meta-gradient in bytes, if it can be predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     whole_peak_bytes: Option<u64>,
-    /// Bytes that the kernels read and write.
+    /// Bytes read and written by the kernels.
     bytes: u64,
     /// Floating-point operations of the convolutions and matrix products.
     flops: u64,
@@ -78,7 +79,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(batch > 0, "`--batch` must be 1 or more, found 0");
     let forecast = Forecast::new(&net, image, &device);
     let method = ProsPr {
-        unroll: args.policy.parse::<Policy>().map_err(anyhow::Error::msg)?.into(),
+        unroll: args
+            .policy
+            .parse::<Policy>()
+            .map_err(anyhow::Error::msg)?
+            .into(),
         ..ProsPr::new(args.steps, Sgd::new(0.1))
     };
     let plan = match args.pass {

@@ -4,40 +4,44 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::datasets::fetch::{Options, Progress};
+use crate::datasets::{download, downloads};
 use indicatif::{ProgressBar, ProgressStyle};
-use crate::datasets::fetch::{self, Options, Progress};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The data set: mnist, fashion-mnist, kmnist, cifar-10, cifar-100, tiny-imagenet, or cifar-10-python and
-    /// cifar-100-python, the same as pickles.
+    #[arg(help = format!("Data set: {}", names().join(", ")))]
     name: String,
-    /// The folder that it goes into.
+    /// Folder to unpack the data set in.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// Take the files from under this address instead of the published one; the checksums stay.
+    /// Base address to download from instead of the published one; the checksums stay the same.
     #[arg(long)]
     url: Option<String>,
-    /// Say nothing but errors.
+    /// Print nothing but errors.
     #[arg(long, short)]
     quiet: bool,
 }
 
+fn names() -> Vec<&'static str> {
+    downloads().map(|download| download.name).collect()
+}
+
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let source = fetch::source(&args.name)?;
+    let download = download(&args.name)?;
     let options = Options {
         url: args.url.clone(),
         ..Options::default()
     };
     let mut view = View::new(args.quiet);
-    source.fetch(&args.data_dir, &options, &mut |progress| {
+    download.fetch(&args.data_dir, &options, &mut |progress| {
         view.show(progress)
     })?;
     view.line(&format!("{} is in {}", args.name, args.data_dir.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// A bar on a terminal, lines elsewhere.
+/// Progress display: a bar on a terminal, lines of text elsewhere.
 struct View {
     bar: ProgressBar,
     quiet: bool,
@@ -72,7 +76,7 @@ impl View {
                     self.line(&format!("{file}: downloading"));
                     self.bar.set_prefix(file.to_string());
                     self.bar.reset();
-                    // What an earlier call downloaded does not count for the speed.
+                    // Bytes from an earlier call do not count for the speed.
                     self.bar.set_position(done);
                     self.bar.reset_eta();
                 }

@@ -10,19 +10,19 @@ use super::models;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Masks: a run's mask.safetensors, or another program's, PyTorch's .pt too.
+    /// Masks: a run's mask.safetensors, or a file of another program, also PyTorch's .pt.
     #[arg(required = true, value_name = "MASK")]
     files: Vec<PathBuf>,
-    /// The network, if the files do not tell: a name that `prospr models` lists.
+    /// Network, by a name from `prospr models`, if the files do not name it.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Channels, height and width of its images, instead of what the files tell or what is usual.
+    /// Channels, height and width of the images, instead of those in the files or the network's usual ones.
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     image: Option<Vec<usize>>,
-    /// How many classes they have, likewise.
+    /// Number of classes, instead of that in the files or the network's usual one.
     #[arg(long)]
     classes: Option<usize>,
-    /// Draw what is left of each layer into an .svg or .png file.
+    /// Draw the kept weights of each layer into an .svg or .png file.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Print JSON.
@@ -126,7 +126,7 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
     Ok(())
 }
 
-/// A share as a bar of 24 letters, the last of them in eighths.
+/// Draws a fraction as a bar 24 characters wide, in steps of an eighth of a character.
 fn bar(share: f64) -> String {
     let eighths = (share * 24.0 * 8.0).ceil() as usize;
     let last = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8];

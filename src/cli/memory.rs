@@ -1,6 +1,6 @@
-//! Numbers of bytes, as people write them.
+//! Memory sizes on the command line.
 
-/// The environment variable that does what `--memory` does.
+/// Environment variable with the same meaning as `--memory`.
 const VARIABLE: &str = "PROSPR_MEMORY";
 
 const UNITS: [(&str, f64); 9] = [
@@ -15,7 +15,7 @@ const UNITS: [(&str, f64); 9] = [
     ("B", 1.0),
 ];
 
-/// `2GiB`, `500 MB`, `1000000`.
+/// Parses a size in bytes: `2GiB`, `500 MB`, `1000000`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let unit = UNITS.iter().find_map(|(name, factor)| {
@@ -32,7 +32,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Keeps to the budget of a flag, or else of the environment.
+/// Sets the memory budget from the flag, or else from the environment variable.
 pub fn limit(flag: Option<u64>) -> anyhow::Result<()> {
     let text = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
     let own = match (flag, text) {

@@ -2,7 +2,7 @@
 //! pruning methods of its own with [`register`](crate::pruners::register).
 
 mod bench;
-mod call;
+mod common;
 mod compare;
 mod data;
 mod devices;
@@ -32,43 +32,43 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     compare: compare::Args,
-    /// How many bytes of tensors a device may hold, such as 2GiB; without it, as many as fit. PROSPR_MEMORY does the same.
+    /// Memory budget for tensors on a device, such as 2GiB [default: as much as fits]. Also set by PROSPR_MEMORY.
     #[arg(long, global = true, value_name = "BYTES", value_parser = memory::bytes)]
     memory: Option<u64>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prune a network at initialization, train what is left, test it.
+    /// Prune a network at initialization, train it and test it.
     Run(run::Args),
-    /// The first half of a run: scores and mask.
+    /// Compute scores and mask, the first half of a run.
     Prune(run::PruneArgs),
-    /// The second half of a run: train with the mask of --mask, or a dense network.
+    /// Train with the mask of --mask, or train a dense network: the second half of a run.
     Train(run::TrainArgs),
-    /// Test the weights of a run folder or of a file, PyTorch's too.
+    /// Test the weights of a run folder or of a file, also PyTorch's.
     Eval(eval::Args),
     /// Prune, train and test with several methods, sparsities and seeds.
     Compare(compare::Args),
-    /// Measure how fast kernels, training steps and meta-gradients are on a device.
+    /// Measure the speed of kernels, training steps, meta-gradients and pruning methods on a device.
     Bench(bench::Args),
-    /// Print the kernels that a training step, a test or a meta-gradient is compiled to, and the memory they take.
+    /// Print the compiled kernels of a training step, a test or a meta-gradient, and the memory that they take.
     Explain(explain::Args),
-    /// Print what masks leave of a network: layer by layer, on paths from input to output, in FLOPs; and what they share.
+    /// Print statistics of masks: weights kept by layer, weights on paths from input to output, FLOPs, and the overlap of masks.
     Inspect(inspect::Args),
     /// Compare the norms of gradients and of meta-gradients layer by layer, as the number of inner steps grows.
     Probe(probe::Args),
-    /// List data sets, fetch them, check their files, measure how fast they are read.
+    /// List data sets, download them, check their files, measure their loading speed.
     Data(data::Args),
-    /// List the devices of this machine and which one would be used.
+    /// List the devices of this machine and the one that would be used.
     Devices(devices::Args),
     /// List the networks with their parameters, FLOPs and layers.
     Models(models::Args),
-    /// Print the completions of a shell.
+    /// Print the completion script of a shell.
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Compute the scores in a file again and compare.
+    /// Recompute the scores in a file and compare.
     Verify(verify::Args),
 }
 
@@ -85,10 +85,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Lets `prospr devices | head -n 1` end the command, where Rust's programs otherwise panic.
+/// Restores the default action of SIGPIPE, so that `prospr devices | head -n 1` ends quietly; Rust programs otherwise
+/// panic.
 fn end_when_nobody_reads() {
     #[cfg(unix)]
-    // SAFETY: this is what a process begins with, and no other thread runs yet.
+    // SAFETY: this is the initial setting of a process, and no other thread runs yet.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL)
     };
@@ -98,11 +99,13 @@ fn end_when_nobody_reads() {
 ///
 /// # Errors
 /// Those of the command.
-pub fn run<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> anyhow::Result<ExitCode> {
+pub fn run<T: Into<OsString> + Clone>(
+    args: impl IntoIterator<Item = T>,
+) -> anyhow::Result<ExitCode> {
     let matches = Cli::command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     memory::limit(cli.memory)?;
-    // A command's own settings; its flags are beside them.
+    // The matches of the subcommand, or of the command itself without one.
     let settings = matches.subcommand().map_or(&matches, |(_, own)| own);
     match cli.command {
         None => compare::run(&cli.compare, settings),

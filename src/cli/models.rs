@@ -2,21 +2,21 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use crate::Device;
 use crate::models::{MODELS, Model, by_name};
 use crate::nn::{Layer, Summary};
+use anyhow::Context;
 use serde::Serialize;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// One network with its layers, by a name that runs take too.
+    /// Show one network with its layers, by any name that runs accept.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Channels, height and width of its images, instead of the usual ones.
+    /// Channels, height and width of the images, instead of the usual ones.
     #[arg(long, value_name = "C,H,W", value_delimiter = ',', requires = "model")]
     image: Option<Vec<usize>>,
-    /// How many classes, instead of the usual ones.
+    /// Number of classes, instead of the usual number.
     #[arg(long, requires = "model")]
     classes: Option<usize>,
     /// Print JSON, with all layers.
@@ -24,7 +24,7 @@ pub struct Args {
     json: bool,
 }
 
-/// A network at a size of images.
+/// A network for images of one size.
 #[derive(Serialize)]
 struct Row {
     name: String,
@@ -36,9 +36,9 @@ struct Row {
     output: Vec<usize>,
     parameters: usize,
     prunable_weights: usize,
-    /// Of one image, in evaluation.
+    /// FLOPs of one image in evaluation mode.
     flops: u64,
-    /// Of one image in a training step.
+    /// FLOPs of one image in a training step.
     training_step_flops: u64,
     layers: Vec<LayerRow>,
 }
@@ -48,7 +48,7 @@ struct LayerRow {
     name: String,
     shape: Vec<usize>,
     weights: usize,
-    /// Of one image, in evaluation.
+    /// FLOPs of one image in evaluation mode.
     flops: u64,
 }
 
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The value of `--image`.
+/// Parses the value of `--image`.
 pub fn image(sizes: Option<&[usize]>) -> anyhow::Result<Option<[usize; 3]>> {
     let sizes = sizes.map(|sizes| {
         let three = sizes.try_into().ok();
@@ -158,7 +158,7 @@ fn sizes(shape: &[usize]) -> String {
     sizes.join("×")
 }
 
-/// Three digits and a unit.
+/// Formats a number with three digits and a unit.
 pub fn short(count: u64) -> String {
     let (value, unit) = match count as f64 {
         count if count >= 1e9 => (count / 1e9, "G"),

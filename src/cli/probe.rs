@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
 use crate::config::ProbeConfig;
 use crate::experiment::{Experiment, Probe, ProbeRow};
+use clap::ArgMatches;
 
-use super::call::Call;
+use super::common::CommonArgs;
 
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
@@ -17,14 +17,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     #[command(flatten)]
-    call: Call,
+    common: CommonArgs,
     #[command(flatten)]
     settings: ProbeConfig,
 }
 
 pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let call = &args.call;
-    let Some(settings) = call.settings::<ProbeConfig>(matches)? else {
+    let common = &args.common;
+    let Some(settings) = common.settings::<ProbeConfig>(matches)? else {
         return Ok(ExitCode::SUCCESS);
     };
     anyhow::ensure!(
@@ -33,21 +33,21 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     );
     settings.check_read(&settings.config)?;
     let config = settings.config;
-    let device = call.device(&config.network.device)?;
+    let device = common.device(&config.network.device)?;
     let experiment = Experiment::new(config.run(), &device)?;
     let method = config.prune.prospr()?;
     let mut watch = |row: &ProbeRow| {
-        call.say(&format!("M = {}: {:.1} s", row.steps, row.seconds));
+        common.say(&format!("M = {}: {:.1} s", row.steps, row.seconds));
     };
     let probe = experiment.probe(&method, &config.meta_steps, config.roundings, &mut watch)?;
     if let Some(file) = &args.picture {
         probe.picture(file)?;
     }
-    call.show(&probe, || text(&probe))?;
+    common.show(&probe, || text(&probe))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A column for each number of steps.
+/// Table with one column for each number of steps.
 fn text(probe: &Probe) -> String {
     let mut text = format!(
         "L2 norm of the effect of each weight on the loss after M inner steps, {} on {}\n",

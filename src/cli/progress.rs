@@ -1,25 +1,25 @@
-//! How a run shows where it is: a bar on a terminal, lines elsewhere.
+//! Progress display of a run: a bar on a terminal, lines of text elsewhere.
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use crate::experiment::{Pruned, Watch};
 use crate::results::EpochRow;
 use crate::train::TrainState;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::call::stop_asked;
+use super::common::stop_requested;
 
 pub struct Progress {
     label: String,
     epochs: usize,
-    /// Hidden where there is no terminal, or silence is asked for.
+    /// The progress bar, hidden with `--quiet` or without a terminal.
     bar: ProgressBar,
     lines: bool,
-    /// When the first step of this session was done, and its number.
+    /// End and number of the first step of this session.
     first: Option<(Instant, usize)>,
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     steps: usize,
     tested: String,
 }
@@ -57,7 +57,7 @@ impl Progress {
         }
     }
 
-    /// Time left after a step, tests included; nothing is known after the first, and nothing is left after the last.
+    /// Estimated time left, tests included. Empty after the first step of a session and after the last step.
     fn left(&self, step: usize) -> String {
         let known = self
             .first
@@ -110,7 +110,7 @@ impl Watch for Progress {
             self.tested,
             self.left(now.step)
         ));
-        if stop_asked() {
+        if stop_requested() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

@@ -3,21 +3,21 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
 use crate::config::{Layered, RunConfig};
 use crate::experiment::{Experiment, Outcome, Watch};
 use crate::pruners::Method;
 use crate::report::report_run;
 use crate::results::{LayerResult, Results};
 use crate::run_folder::{RunFolder, state_dict};
+use clap::ArgMatches;
 
-use super::call::{Call, Place, catch_stops};
+use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    call: Call,
+    common: CommonArgs,
     #[command(flatten)]
     settings: RunConfig,
 }
@@ -26,7 +26,7 @@ pub struct Args {
 #[command(mut_arg("mask", |arg| arg.hide(true)))]
 pub struct PruneArgs {
     #[command(flatten)]
-    call: Call,
+    common: CommonArgs,
     #[command(flatten)]
     settings: RunConfig,
 }
@@ -36,20 +36,20 @@ pub struct PruneArgs {
 #[command(mut_arg("check", |arg| arg.hide(true)))]
 pub struct TrainArgs {
     #[command(flatten)]
-    call: Call,
+    common: CommonArgs,
     #[command(flatten)]
     settings: RunConfig,
 }
 
 pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    match args.call.settings(matches)? {
-        Some(settings) => whole(&args.call, settings),
+    match args.common.settings(matches)? {
+        Some(settings) => whole(&args.common, settings),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
 pub fn train(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let Some(mut settings) = args.call.settings::<RunConfig>(matches)? else {
+    let Some(mut settings) = args.common.settings::<RunConfig>(matches)? else {
         return Ok(ExitCode::SUCCESS);
     };
     if settings.config.mask.is_none() {
@@ -60,44 +60,47 @@ pub fn train(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
         settings.config.pruner = Method::DENSE;
         settings.config.sparsity = 0.0;
     }
-    whole(&args.call, settings)
+    whole(&args.common, settings)
 }
 
-fn whole(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<ExitCode> {
-    let place = place(call, settings)?;
-    let experiment = Experiment::new(place.config, &place.device)?;
+fn whole(common: &CommonArgs, settings: Layered<RunConfig>) -> anyhow::Result<ExitCode> {
+    let prepared = prepare(common, settings)?;
+    let experiment = Experiment::new(prepared.config, &prepared.device)?;
     let label = experiment.config.label();
     catch_stops()?;
-    let mut progress = Progress::new(label, experiment.config.common.train.epochs, call.quiet);
-    match experiment.run(&place.folder, &mut progress)? {
+    let mut progress = Progress::new(label, experiment.config.common.train.epochs, common.quiet);
+    match experiment.run(&prepared.folder, &mut progress)? {
         Outcome::Finished(results) => {
-            report_run(&experiment, &place.folder, &results)?;
-            let text = || summary(&results) + &report_line(&place.folder);
-            call.show(&results, text)?;
+            report_run(&experiment, &prepared.folder, &results)?;
+            let text = || summary(&results) + &report_line(&prepared.folder);
+            common.show(&results, text)?;
             Ok(ExitCode::SUCCESS)
         }
-        stopped => Ok(tell_stopped(call, &stopped, &place.folder)),
+        stopped => Ok(tell_stopped(common, &stopped, &prepared.folder)),
     }
 }
 
-fn place(call: &Call, settings: Layered<RunConfig>) -> anyhow::Result<Place<RunConfig>> {
+fn prepare(
+    common: &CommonArgs,
+    settings: Layered<RunConfig>,
+) -> anyhow::Result<Prepared<RunConfig>> {
     let name = format!(
         "{}-{}",
         settings.config.common.network.model,
         settings.config.label()
     );
-    call.place(settings, &name, |config| &config.common.network.device)
+    common.prepare(settings, &name, |config| &config.common.network.device)
 }
 
-/// Where to look.
+/// Names the report file.
 pub fn report_line(folder: &RunFolder) -> String {
     format!("report: {}\n", folder.path("report.html").display())
 }
 
-/// Says how to go on; the exit code is that of an interrupted program.
-pub fn tell_stopped(call: &Call, outcome: &Outcome, folder: &RunFolder) -> ExitCode {
+/// Prints how to continue; the exit code is that of an interrupted program.
+pub fn tell_stopped(common: &CommonArgs, outcome: &Outcome, folder: &RunFolder) -> ExitCode {
     if let Outcome::Stopped { epochs, steps } = outcome {
-        call.say(&format!(
+        common.say(&format!(
             "stopped after {epochs} epochs and {steps} steps, which are saved; go on with `--resume --out {}`",
             folder.root().display()
         ));
@@ -106,40 +109,40 @@ pub fn tell_stopped(call: &Call, outcome: &Outcome, folder: &RunFolder) -> ExitC
 }
 
 pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let call = &args.call;
-    let Some(settings) = call.settings::<RunConfig>(matches)? else {
+    let common = &args.common;
+    let Some(settings) = common.settings::<RunConfig>(matches)? else {
         return Ok(ExitCode::SUCCESS);
     };
     anyhow::ensure!(
         settings.config.pruner != Method::DENSE,
         "`dense` prunes nothing: choose another `--pruner`"
     );
-    let Place {
+    let Prepared {
         config,
         device,
         folder,
-    } = place(call, settings)?;
+    } = prepare(common, settings)?;
     let experiment = Experiment::new(config, &device)?;
     let initial = experiment.initial()?;
     let pruned = experiment.prune(&folder, &initial)?;
-    Progress::new(experiment.config.label(), 0, call.quiet).pruned(&pruned);
+    Progress::new(experiment.config.label(), 0, common.quiet).pruned(&pruned);
     if let Some(note) = experiment.skip_note() {
-        call.say(&note);
+        common.say(&note);
     }
     let start = experiment.training_start(initial);
     let file = state_dict(&start.params, &start.state, 0)?;
     file.write(&folder.path("init.safetensors"))?;
     let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;
-    call.show(&statistics, || table(&pruned.layers))?;
+    common.show(&statistics, || table(&pruned.layers))?;
     let mask = folder.path("mask.safetensors");
-    call.say(&format!(
+    common.say(&format!(
         "train with `prospr train --mask {}` and the same settings",
         mask.display()
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Kept weights by layer, and in all.
+/// Table of kept weights by layer and in total.
 fn table(layers: &[LayerResult]) -> String {
     let width = layers
         .iter()

@@ -8,17 +8,17 @@ use crate::verify::{Options, verify};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A safetensors file with a network's initial values, batches and scores.
+    /// Safetensors file with a network's initial values, batches and scores.
     #[arg(long, value_name = "FILE")]
     fixture: PathBuf,
     /// auto, cpu, gpu, gpu:INDEX or gpu:NAME. The CPU computes in f64, a GPU in f32.
     #[arg(long, default_value = "auto")]
     device: String,
-    /// The largest relative error that passes: 1e-5 in f64 unless it is set, and 1e-3 in f32, or more for files that
-    /// are ill-conditioned in 32 bits.
+    /// Largest relative error that passes [default: 1e-5 in f64, 1e-3 in f32, or more if the file is ill-conditioned in
+    /// f32].
     #[arg(long)]
     tolerance: Option<f64>,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

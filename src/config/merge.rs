@@ -111,7 +111,11 @@ impl<T: Settings> Layered<T> {
                 names.iter().any(|name| readers.contains(name)),
                 "`{name}` is a setting of {}, but the {} {}; leave `{name}` out, or choose a method that reads it",
                 readers.join(", "),
-                if names.len() == 1 { "pruner is" } else { "pruners are" },
+                if names.len() == 1 {
+                    "pruner is"
+                } else {
+                    "pruners are"
+                },
                 names.join(", ")
             );
         }
@@ -234,7 +238,10 @@ mod tests {
         let json = r#"{"pruner": "random", "lr": 1, "epochs": 7, "flip": true, "milestones": [3]}"#;
         for (name, text) in [("a.toml", toml), ("a.json", json)] {
             let Layered { config, given } = load(&["--epochs", "3"], name, text).unwrap();
-            assert_eq!((config.pruner, config.sparsity), (Method::named("random").unwrap(), 0.98));
+            assert_eq!(
+                (config.pruner, config.sparsity),
+                (Method::named("random").unwrap(), 0.98)
+            );
             let train = &config.common.train;
             assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, Some(true)));
             assert_eq!(train.milestones, Some(vec![3]));
@@ -268,14 +275,20 @@ mod tests {
         };
         let message = |flags: &[&str], text: &str| check(flags, text).unwrap_err().to_string();
         let expected = "`perturbation` is a setting of ntk-sap, but the pruner is snip; leave `perturbation` out, or choose a method that reads it";
-        assert_eq!(message(&["--pruner", "snip", "--perturbation", "3"], ""), expected);
+        assert_eq!(
+            message(&["--pruner", "snip", "--perturbation", "3"], ""),
+            expected
+        );
         assert_eq!(message(&[], "pruner = 'snip'\nperturbation = 3"), expected);
         let default = "perturbation = 0.01\niterations = 5\npruner = 'force'";
         assert!(check(&[], default).is_ok());
         let flag = ["--perturbation", "0.01"];
         assert!(message(&flag, default).contains("the pruner is force"));
         let erk = message(&["--pruner", "random-erk", "--allocation", "erk"], "");
-        assert!(erk.contains("setting of prospr, ") && !erk.contains("random-uniform"), "{erk}");
+        assert!(
+            erk.contains("setting of prospr, ") && !erk.contains("random-uniform"),
+            "{erk}"
+        );
         assert!(message(&["--pruner", "dense", "--steps", "2"], "").contains("pruner is dense"));
         // With a mask no method runs; these are nobody's.
         let free = ["--pruner", "random", "--prune-batch-size", "5", "--lr", "1"];
@@ -293,7 +306,10 @@ mod tests {
         };
         assert!(check("snip,ntk-sap").is_ok());
         let error = check("snip,dense").unwrap_err().to_string();
-        assert!(error.contains("of ntk-sap, but the pruners are snip, dense;"), "{error}");
+        assert!(
+            error.contains("of ntk-sap, but the pruners are snip, dense;"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -87,7 +87,10 @@ const NORMS: &[(&str, &str)] = &[
 
 const LOSSES: &[(&str, &str)] = &[
     ("cross-entropy", "Cross-entropy"),
-    ("raw-logit", "Minus the logit of the right class, as in the published code of FORCE"),
+    (
+        "raw-logit",
+        "Minus the logit of the right class, as in the published code of FORCE",
+    ),
 ];
 
 const ALLOCATIONS: &[(&str, &str)] = &[

@@ -180,13 +180,23 @@ impl Experiment {
     /// # Errors
     /// If that file is damaged or of another network.
     pub fn initial(&self) -> anyhow::Result<Initial> {
-        let (mut params, mut state) = self.net.init(self.keys()[0], DType::F32, &self.device);
+        let Initial {
+            mut params,
+            mut state,
+        } = self.draw(self.keys()[0]);
         if let Some(path) = &self.config.common.network.init {
             let file = TensorFile::read(path)?;
             params = file.params_like("", &params, &self.device)?;
             state = file.params_like("", &state, &self.device)?;
         }
         Ok(Initial { params, state })
+    }
+
+    /// Initial values drawn with this key.
+    fn draw(&self, key: Key) -> Initial {
+        let image = self.data.train.shape;
+        let (params, state) = self.net.init(key, &image, DType::F32, &self.device);
+        Initial { params, state }
     }
 
     /// The training of a pruned network.

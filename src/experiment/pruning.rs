@@ -11,7 +11,7 @@ use crate::nn::Batch;
 use crate::pruners::{self, Mask, Method, Sparsity, Statistics, Task, inverted, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
-use crate::{DType, Key, TensorFile};
+use crate::{Key, TensorFile};
 
 /// Which weights stay, and how that came.
 pub struct Pruned {
@@ -192,8 +192,7 @@ impl Experiment {
         if self.config.check != Some(Check::Reinit) {
             return scored;
         }
-        let (params, state) = self.net.init(self.keys()[3], DType::F32, &self.device);
-        Initial { params, state }
+        self.draw(self.keys()[3])
     }
 
     fn pruned(

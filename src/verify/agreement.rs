@@ -1,23 +1,23 @@
-//! How well two lists of scores agree.
+//! Measures of agreement between two lists of scores.
 
 use serde::Serialize;
 
-/// Measures of agreement. What cannot be told, because a score is not a number or all are equal, is NaN.
+/// Measures of agreement. A measure is NaN if it is undefined, because a score is NaN or all scores are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Agreement {
-    /// `max|a − b| / max|b|` of the scores `a` found and `b` stored.
+    /// `max|a − b| / max|b|` of the computed scores `a` and the stored scores `b`.
     pub max_rel_error: f64,
     /// `‖a − b‖₂ / ‖b‖₂`
     pub l2_rel_error: f64,
-    /// Spearman's rank correlation: 1 if both order the weights alike. Equal scores have their mean rank.
+    /// Spearman's rank correlation: 1 if both lists have the same order. Equal scores get their mean rank.
     pub rank_agreement: f64,
-    /// The share of mask entries that are equal, if masks are stored.
+    /// Share of equal mask entries, if the file has masks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_agreement: Option<f64>,
 }
 
 impl Agreement {
-    /// Compares scores, all layers in one list.
+    /// Compares scores; the values of all layers are concatenated.
     pub fn of(found: &[f64], stored: &[f64]) -> Agreement {
         let differences: Vec<f64> = found.iter().zip(stored).map(|(a, b)| a - b).collect();
         Agreement {
@@ -28,23 +28,23 @@ impl Agreement {
         }
     }
 
-    /// The larger of the two errors; NaN if one is.
+    /// The larger of the two errors; NaN if either is NaN.
     pub fn error(&self) -> f64 {
         largest(&[self.max_rel_error, self.l2_rel_error])
     }
 
-    /// Whether both errors are within a tolerance, and 99.9 % of the mask's entries are equal.
+    /// Returns true if both errors are within the tolerance and at least 99.9 % of the mask entries are equal.
     pub fn within(&self, tolerance: f64) -> bool {
         self.error() <= tolerance && self.mask_agreement.is_none_or(|share| share >= 0.999)
     }
 }
 
-/// The share of equal entries.
+/// Share of equal entries.
 pub fn equal_share(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / b.len() as f64
 }
 
-/// The largest magnitude; NaN if there is one.
+/// Largest magnitude; NaN if any value is NaN.
 fn largest(values: &[f64]) -> f64 {
     let larger = |m: f64, v: f64| if v > m || v.is_nan() { v } else { m };
     values.iter().map(|v| v.abs()).fold(0.0, larger)
@@ -54,7 +54,7 @@ fn l2(values: &[f64]) -> f64 {
     values.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// Ranks from 0; equal values share the mean of theirs.
+/// Ranks from 0; equal values get their mean rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -69,7 +69,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Pearson's correlation.
+/// Pearson's correlation coefficient.
 fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     let (mean_a, mean_b) = (mean(a), mean(b));
@@ -107,7 +107,7 @@ mod tests {
         assert!(!Agreement::of(&[0.0], &[0.0]).within(1.0));
     }
 
-    /// By hand: with ranks (0, 1.5, 1.5, 4, 3) and (0, 3, 3, 3, 1), the correlation is 4/√(9.5 · 8).
+    /// Computed by hand: with ranks (0, 1.5, 1.5, 4, 3) and (0, 3, 3, 3, 1), the correlation is 4/√(9.5 · 8).
     #[test]
     fn ranks_share_ties() {
         assert_eq!(ranks(&[1.0, 2.0, 2.0, 5.0, 3.0]), [0.0, 1.5, 1.5, 4.0, 3.0]);

@@ -1,19 +1,20 @@
-//! A fixture: a network's initial values, batches, and the scores that another program computed from them.
+//! Fixture files: a network's initial values, batches, and the scores that another program computed from them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::nn::{Batch, Network};
+use super::candidate::Candidate;
+use crate::nn::Batch;
 use crate::pruners::Result;
 use crate::{DType, Device, Error, Params, Tensor, TensorFile};
 
-/// A shape and the values in row-major order.
+/// Shape, and values in row-major order.
 type Array = (Vec<usize>, Vec<f64>);
 
-/// How the scores were made: the JSON text under the metadata key `case`. Which entries a method needs is told
-/// where it is made of them, in `method.rs`.
+/// Settings of the scores: the JSON text under the metadata key `case`. `method.rs` checks which entries a method
+/// needs.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Case {
     pub method: Option<String>,
@@ -31,7 +32,7 @@ pub struct Case {
     pub schedule: Option<String>,
 }
 
-/// A file that has been read, and whose case is known.
+/// A fixture file, read and with its case parsed.
 pub struct Fixture {
     pub path: String,
     pub case: Case,
@@ -63,7 +64,7 @@ impl Fixture {
         Error::File { path, reason }.into()
     }
 
-    /// All tensors whose names begin with this, by the rest of the name.
+    /// All tensors whose names start with `prefix`, by the rest of the name.
     pub fn under(&self, prefix: &str) -> BTreeMap<&str, &Array> {
         self.arrays
             .iter()
@@ -71,7 +72,7 @@ impl Fixture {
             .collect()
     }
 
-    /// Shapes of the network's parameters and running statistics. (PyTorch's counts of batches are not used.)
+    /// Shapes of the network's parameters and running statistics. (PyTorch's `num_batches_tracked` is ignored.)
     pub fn shapes(&self) -> BTreeMap<&str, &[usize]> {
         self.under("init.")
             .into_iter()
@@ -80,7 +81,7 @@ impl Fixture {
             .collect()
     }
 
-    /// Channels, height and width of the images, if there are any.
+    /// Channels, height and width of the images, if the file has images.
     pub fn image_shape(&self) -> Result<Option<[usize; 3]>> {
         match self
             .arrays
@@ -95,14 +96,14 @@ impl Fixture {
         }
     }
 
-    /// The values of a network's parameters and state, with their roles.
+    /// Values of a network's parameters and state, with their roles.
     pub fn values(
         &self,
-        net: &dyn Network,
+        candidate: &Candidate,
         dtype: DType,
         device: &Device,
     ) -> Result<(Params, Params)> {
-        let (params, state) = net.init(crate::Key::new(0), dtype, device);
+        let (params, state) = candidate.initial(dtype, device);
         let read = |like: &Params| {
             let mut values = Params::new();
             for (name, role, _) in like.iter() {
@@ -176,8 +177,8 @@ impl Fixture {
         Ok(exact.to_dtype(dtype).to_device(device)?)
     }
 
-    /// Values of the tensors under a prefix, one after the other in the order of `like`, which must have the same
-    /// names and shapes.
+    /// Values of the tensors under a prefix, concatenated in the order of `like`, which must have the same names and
+    /// shapes.
     pub fn flat(&self, prefix: &str, like: &Params) -> Result<Vec<f64>> {
         let mut stored = self.under(prefix);
         let mut values = Vec::new();

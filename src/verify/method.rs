@@ -1,13 +1,13 @@
-//! From a fixture's case to a pruner.
+//! Pruners for fixtures: from the metadata entry `case` to a pruning method.
 
 use super::fixture::{Case, Fixture};
 use crate::Params;
-use crate::optim::{Sgd, UpdateRule};
+use crate::optim::{Optimizer, Sgd, UpdateRule};
 use crate::pruners::{
     Grasp, NormMode, ProsPr, Pruner, Result, Rounds, Snip, Sparsity, SynFlow, Task,
 };
 
-/// A pruning method, with the scaling that fixtures have.
+/// A pruning method, with the normalisation of its scores in fixtures.
 pub enum Method {
     /// Scores are not divided by their sum.
     ProsPr(ProsPr),
@@ -15,12 +15,12 @@ pub enum Method {
     Snip(Snip),
     /// `w ⊙ Hg` is divided by the magnitude of its sum.
     Grasp(Grasp),
-    /// Scores of the first iteration if the file has those, else of the last.
+    /// Scores of the first iteration if the file has them, otherwise of the last.
     SynFlow { pruner: SynFlow, first: bool },
 }
 
 impl Method {
-    /// The method of a case; `full` if it names none.
+    /// Method of a case; `full` if the case names none.
     pub fn of(fixture: &Fixture) -> Result<Method> {
         let case = &fixture.case;
         let error =
@@ -41,7 +41,7 @@ impl Method {
         method.map_err(error)
     }
 
-    /// What the names of the scores begin with.
+    /// Prefix of the scores' names.
     pub fn prefix(&self) -> &'static str {
         match self {
             Method::SynFlow { first: true, .. } => FIRST,
@@ -49,7 +49,7 @@ impl Method {
         }
     }
 
-    /// How many batches it takes.
+    /// Number of batches that the method uses.
     pub fn batches(&self) -> usize {
         match self {
             Method::ProsPr(p) if p.new_data => p.steps + 1,
@@ -59,7 +59,7 @@ impl Method {
         }
     }
 
-    /// The scores that the file has, and those that a mask is made of; `input` is the shape of SynFlow's input.
+    /// Scores to compare with the file's, and scores for the mask; `input` is the shape of SynFlow's input.
     pub fn scores(
         &self,
         task: &mut Task<'_>,
@@ -164,7 +164,8 @@ fn need<T>(value: Option<T>, name: &str) -> Result<T, String> {
 }
 
 impl Case {
-    /// Needs `num_steps`, and with one or more of them `inner_lr`. Without more: no momentum, new data each step.
+    /// ProsPr. Requires `num_steps`, and `inner_lr` if there are any steps. Defaults: no momentum, new data in each
+    /// step.
     fn prospr(&self) -> Result<ProsPr, String> {
         let steps = need(self.num_steps, "num_steps")?;
         let lr = match steps {
@@ -204,7 +205,7 @@ impl Case {
         })
     }
 
-    /// Needs `iterations` and `density`.
+    /// SynFlow. Requires `iterations` and `density`.
     fn synflow(&self) -> Result<SynFlow, String> {
         let schedule = self.schedule.as_deref().unwrap_or(SCHEDULE);
         if schedule != SCHEDULE {
@@ -220,7 +221,7 @@ impl Case {
         })
     }
 
-    /// One, if it is not told.
+    /// Number of batches; 1 by default.
     fn sum_over_batches(&self) -> Result<usize, String> {
         match self.sum_over_batches {
             Some(0) => Err("`sum_over_batches` is 0; expected 1 or more".into()),
@@ -228,7 +229,7 @@ impl Case {
         }
     }
 
-    /// The first word of `bn`; train, if it is not told.
+    /// Mode of batch norm: the first word of `bn`; training by default.
     fn norm_mode(&self) -> Result<NormMode, String> {
         match self
             .bn

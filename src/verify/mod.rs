@@ -1,16 +1,16 @@
-//! Reproducing scores that another program computed: the network is read off the file, the scores are computed
-//! again, and both are compared.
+//! Verification against scores of another program: the network is inferred from a file, the scores are computed again,
+//! and both are compared.
 //!
 //! # The file
 //! A [safetensors](https://huggingface.co/docs/safetensors) file with these tensors, of any type up to 64 bits:
 //!
-//! | name | what |
+//! | name | tensor |
 //! |---|---|
 //! | `init.<name>` | a PyTorch state dict with running statistics |
 //! | `batch.<i>.x`, `batch.<i>.y` | images `[n, c, h, w]` and labels `[n]`, from `i = 0`; SynFlow needs none |
 //! | `score.<name>` | a score for each prunable weight, or `[out, 1, 1, 1]` for each convolution |
-//! | `score_first_iteration.<name>` | in its place for SynFlow: the scores before anything is removed |
-//! | `mask.<name>` | if present: ones and zeros in the shapes of the scores |
+//! | `score_first_iteration.<name>` | for SynFlow, instead of `score`: the scores before anything is removed |
+//! | `mask.<name>` | optional: ones and zeros in the shapes of the scores |
 //!
 //! and the metadata entry `case`, a JSON object:
 //!
@@ -21,6 +21,7 @@
 //! | `synflow` | `iterations`, `density`, `schedule`: `rho**((t+1)/T)` |
 
 mod agreement;
+mod candidate;
 mod fixture;
 mod method;
 mod network;
@@ -36,60 +37,60 @@ pub use agreement::Agreement;
 use crate::pruners::{Error, Mask, MaskOptions, Result, Sparsity, Task};
 use crate::{DType, Device, Key};
 use agreement::equal_share;
+use candidate::Candidate;
 use fixture::Fixture;
 use method::Method;
-use network::Candidate;
 
-/// How a fixture is verified.
+/// Settings of a verification.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the scores are computed: in f64 on the CPU, in f32 elsewhere.
+    /// Device that computes the scores: the CPU in f64, others in f32.
     pub device: Device,
-    /// The largest error that passes. None: 1e-5 in f64 and 1e-3 in f32, or more in f32 if the file is
-    /// ill-conditioned in 32 bits; see [`verify`].
+    /// Largest error that passes. `None`: 1e-5 in f64 and 1e-3 in f32, or more in f32 if the file is ill-conditioned in
+    /// f32; see [`verify`].
     pub tolerance: Option<f64>,
 }
 
-/// What came out. As JSON, an object with these entries and those of [`Agreement`]; NaN is null.
+/// Result of a verification. In JSON, an object with these entries and those of [`Agreement`]; NaN becomes null.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The file.
     pub fixture: String,
     /// The method and its options.
     pub method: String,
-    /// The network that was read off the file.
+    /// The network inferred from the file.
     pub network: String,
-    /// Where the scores were computed.
+    /// Device that computed the scores.
     pub device: String,
     /// `f64` or `f32`.
     pub precision: &'static str,
-    /// How many scores were compared.
+    /// Number of compared scores.
     pub scores: usize,
-    /// How well they agree.
+    /// Agreement of the computed and the stored scores.
     #[serde(flatten)]
     pub agreement: Agreement,
-    /// The largest error that passes.
+    /// Largest error that passes.
     pub tolerance: f64,
-    /// Why the tolerance is larger than usual.
+    /// Reason for a tolerance above the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Whether the file's scores were reproduced.
+    /// True if the file's scores were reproduced.
     pub ok: bool,
 }
 
-/// Computes the scores of a fixture and compares.
+/// Computes the scores of a fixture and compares them with the stored ones.
 ///
-/// The network is inferred from names and shapes: ResNets, and VGG-like `Sequential`s. What names do
-/// not tell (max or average pools, a pool after the last convolution) is tried in turn; the first network within the
-/// tolerance counts, otherwise the nearest.
+/// The network is inferred from names and shapes: ResNets, and VGG-like `Sequential`s. Names do not determine
+/// everything (max or average pools, a pool after the last convolution), so the possible networks are tried in turn;
+/// the first within the tolerance counts, otherwise the one with the least error.
 ///
-/// **f32.** ReLUs and max pools near their kinks make scores of some files ill-conditioned in 32 bits
-/// (`docs/decisions/0003`). So without a tolerance of its own, a run in f32 that misses 1e-3 is repeated on the CPU. If
-/// f64 reproduces the file there within 1e-5, and f32 does not within 1e-3, then four times the error of the CPU's f32 is
-/// the tolerance, and [`Report::note`] says so.
+/// **f32.** ReLUs and max pools near their kinks make the scores of some files ill-conditioned in f32
+/// (`docs/decisions/0003`). Therefore, without a given tolerance, a run in f32 that misses 1e-3 is repeated on the CPU.
+/// If the CPU's f64 reproduces the file within 1e-5 and the CPU's f32 does not within 1e-3, the tolerance becomes four
+/// times the error of the CPU's f32, and [`Report::note`] says so.
 ///
 /// # Errors
-/// If the file is damaged, lacks something, or has a network or method that is not known; what scoring fails with.
+/// If the file is damaged, incomplete, or has an unknown network or method; errors of scoring.
 pub fn verify(path: impl AsRef<Path>, options: &Options) -> Result<Report> {
     let fixture = Fixture::read(path.as_ref())?;
     let method = Method::of(&fixture)?;
@@ -111,7 +112,7 @@ pub fn verify(path: impl AsRef<Path>, options: &Options) -> Result<Report> {
         && !agreement.within(tolerance)
         && let Some(error) = case.conditioning(candidate)?
     {
-        // Two ways to round are two draws from one wide distribution.
+        // Two ways of rounding are two samples from one wide distribution, hence the factor.
         tolerance = 4.0 * error;
         note = Some(format!(
             "this file is ill-conditioned in 32-bit arithmetic: the CPU's f64 agrees with it, the CPU's f32 is {error:.2e} away; tolerance {tolerance:.2e}"
@@ -135,18 +136,18 @@ fn default_tolerance(dtype: DType) -> f64 {
     if dtype == DType::F64 { 1e-5 } else { 1e-3 }
 }
 
-/// A file and the method that it asks for.
+/// A fixture and its method.
 struct Verification {
     fixture: Fixture,
     method: Method,
 }
 
-/// The number of scores, and their agreement.
+/// Number of scores, and their agreement.
 type Outcome = (usize, Agreement);
 
 impl Verification {
-    /// The first candidate within the tolerance, otherwise the one with the least error. A candidate that fails is
-    /// passed over if another does not.
+    /// The first candidate within the tolerance, otherwise the one with the least error. Candidates that fail are
+    /// skipped; if all fail, the first error is returned.
     fn nearest<'a>(
         &self,
         candidates: &'a [Candidate],
@@ -176,7 +177,8 @@ impl Verification {
         }
     }
 
-    /// How far f32 on the CPU is from the file, if that is beyond the usual tolerance while f64 is within its own.
+    /// Error of the CPU's f32 against the file, if it exceeds the usual tolerance while the CPU's f64 is within its
+    /// own.
     fn conditioning(&self, candidate: &Candidate) -> Result<Option<f64>> {
         let run = |dtype| {
             self.compare(candidate, &Device::cpu(), dtype)
@@ -189,10 +191,10 @@ impl Verification {
         Ok((error > default_tolerance(DType::F32)).then_some(error))
     }
 
-    /// The scores of one network against the file's.
+    /// Compares the scores of one network with the file's.
     fn compare(&self, candidate: &Candidate, device: &Device, dtype: DType) -> Result<Outcome> {
         let (fixture, method) = (&self.fixture, &self.method);
-        let (params, state) = fixture.values(&*candidate.net, dtype, device)?;
+        let (params, state) = fixture.values(candidate, dtype, device)?;
         let batches = fixture.batches(method.batches(), candidate.classes, dtype, device)?;
         let mut task = Task {
             net: &candidate.net,
@@ -217,7 +219,7 @@ impl Verification {
     }
 }
 
-/// All values, layer after layer.
+/// Values of all layers, concatenated.
 fn flat(params: &crate::Params) -> Result<Vec<f64>> {
     let layers = params.iter().map(|(.., t)| t.to_f64s());
     let layers: Result<Vec<_>, _> = layers.collect();

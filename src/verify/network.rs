@@ -1,32 +1,16 @@
-//! From the names and shapes of a state dict to the networks that may have it.
+//! Inference of networks from the names and shapes of a state dict.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::candidate::{Candidate, KNOWN, SIDE, Shapes};
 use super::sequential::vggs;
 use crate::models::{Block, ResNet, Shortcut, Stage};
-use crate::nn::Net;
-use crate::{DType, Device, Key};
+use crate::{DType, Device};
 
-/// A network that a state dict fits.
-pub struct Candidate {
-    pub net: Net,
-    pub description: String,
-    /// Channels, height and width of its input.
-    pub input: [usize; 3],
-    pub classes: usize,
-}
-
-/// Shapes by name.
-pub type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
-
-/// Side of the images where neither batches nor the classifier tell: CIFAR's.
-pub const SIDE: usize = 32;
-
-/// The networks that have these names and shapes, the likeliest first; `images` is the shape of the images.
+/// Networks with the given names and shapes, the most likely first; `images` is the shape of the images.
 ///
 /// # Errors
-/// What was expected and found, if there is none.
+/// If no network fits: what was expected and what was found.
 pub fn candidates(
     shapes: &Shapes<'_>,
     images: Option<[usize; 3]>,
@@ -75,10 +59,6 @@ fn linear<'a>(shapes: &Shapes<'a>) -> Result<(&'a str, [usize; 2]), String> {
     }
 }
 
-/// What is known, for messages.
-pub const KNOWN: &str = "known networks are ResNets (`conv1`, `layer1.0.conv1`, …, `linear` or `fc`) and \
-    `Sequential`s of convolutions, batch norms and pools before one linear classifier (`features.0`, …, `classifier`)";
-
 fn resnet(
     shapes: &Shapes<'_>,
     &(linear, [classes, _]): &(&str, [usize; 2]),
@@ -124,7 +104,6 @@ fn resnet(
         ));
     }
     let net = ResNet {
-        channels,
         stem,
         large_images: kernel == 7,
         block: if has("layer1.0.conv3.") {
@@ -147,9 +126,9 @@ fn resnet(
     })
 }
 
-/// Whether the network has exactly these names and shapes.
+/// Checks that the network has exactly these names and shapes.
 fn fits(candidate: &Candidate, shapes: &Shapes<'_>) -> Result<(), String> {
-    let (params, state) = candidate.net.init(Key::new(0), DType::F32, &Device::cpu());
+    let (params, state) = candidate.initial(DType::F32, &Device::cpu());
     let network = &candidate.description;
     let mut rest = shapes.clone();
     for (name, _, tensor) in params.iter().chain(state.iter()) {

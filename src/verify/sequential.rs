@@ -1,27 +1,26 @@
-//! VGG-like networks, from the names and shapes of a `Sequential`.
+//! Inference of VGG-like networks from the names and shapes of a `Sequential`.
 
 use std::sync::Arc;
 
-use super::network::{Candidate, KNOWN, SIDE, Shapes};
+use super::candidate::{Candidate, KNOWN, SIDE, Shapes};
 use crate::models::{Head, PoolKind, Vgg, VggLayer};
 
-/// A convolution of a `Sequential`: its index and its weight's shape.
+/// A convolution of a `Sequential`: its index and the shape of its weight.
 type Conv = (usize, [usize; 4]);
 
-/// The networks of convolutions, pools and one linear classifier that have these names and shapes.
+/// Networks of convolutions, pools and one linear classifier with these names and shapes.
 pub fn vggs(
     shapes: &Shapes<'_>,
     &(classifier, [classes, features]): &(&str, [usize; 2]),
     images: Option<[usize; 3]>,
 ) -> Result<Vec<Candidate>, String> {
     let (prefix, convs) = convolutions(shapes)?;
-    let (first, last) = (convs[0].1, convs[convs.len() - 1].1);
+    let (channels, last) = (convs[0].1[1], convs[convs.len() - 1].1);
     let has =
         |index: usize, part: &str| shapes.contains_key(format!("{prefix}{index}.{part}").as_str());
     let batch_norm = has(1, "weight") && convs.iter().all(|&(at, _)| at != 1);
     let layers = layers(&prefix, &convs, batch_norm)?;
     let net = Vgg {
-        channels: first[1],
         layers,
         batch_norm,
         conv_bias: has(0, "bias"),
@@ -38,7 +37,7 @@ pub fn vggs(
             last[0]
         ));
     }
-    // What names do not tell: how the pools pool, and whether there is one after the last convolution.
+    // Names do not determine the kind of pools and whether a pool follows the last convolution.
     let mut found = Vec::new();
     for (pool, trailing) in [
         (PoolKind::Max, true),
@@ -57,7 +56,7 @@ pub fn vggs(
         if pools == 0 && pool == PoolKind::Average {
             continue;
         }
-        found.extend(with_head(net, features / last[0], pools, images));
+        found.extend(with_head(net, features / last[0], pools, channels, images));
     }
     if found.is_empty() {
         return Err(format!(
@@ -68,11 +67,12 @@ pub fn vggs(
     Ok(found)
 }
 
-/// The network with the head that leaves so many pixels of each channel, if the images allow it.
+/// Adds the head that leaves the given number of pixels per channel, if the size of the images allows it.
 fn with_head(
     net: Vgg,
     pixels: usize,
     pools: usize,
+    channels: usize,
     images: Option<[usize; 3]>,
 ) -> Option<Candidate> {
     let [h, w] = match images {
@@ -84,19 +84,19 @@ fn with_head(
     let head = match left_h * left_w {
         0 => return None,
         _ if pixels == 1 => Head::GlobalAverage,
-        left if left == pixels => Head::Flatten { pixels },
+        left if left == pixels => Head::Flatten,
         _ => return None,
     };
     let net = Vgg { head, ..net };
     Some(Candidate {
         description: net.to_string(),
-        input: [net.channels, h, w],
+        input: [channels, h, w],
         classes: net.classes,
         net: Arc::new(net),
     })
 }
 
-/// The convolutions of a `Sequential` by index, and what stands before the index.
+/// Convolutions of a `Sequential` by index, and the prefix of their names.
 fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
     let mut found: Vec<(&str, Conv)> = Vec::new();
     for (name, shape) in shapes {
@@ -130,7 +130,7 @@ fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
     }
 }
 
-/// Convolutions, and a pool in every gap of one index.
+/// Layers of the network: the convolutions, with a pool wherever one index is missing.
 fn layers(prefix: &str, convs: &[Conv], batch_norm: bool) -> Result<Vec<VggLayer>, String> {
     let (mut layers, mut next) = (Vec::new(), 0);
     for &(at, [channels, _, kernel, _]) in convs {

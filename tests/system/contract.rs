@@ -14,9 +14,10 @@ use crate::support::gpu;
 
 /// Small, with batch norm.
 const NETWORK: &str = "vgg:8,M,16";
+const IMAGE: [usize; 3] = [1, 28, 28];
 
 fn net() -> Net {
-    by_name(NETWORK, [1, 28, 28], 10).unwrap()
+    by_name(NETWORK, IMAGE, 10).unwrap()
 }
 
 fn batches(device: &Device, count: usize) -> Vec<Batch> {
@@ -54,7 +55,7 @@ fn methods() -> impl Iterator<Item = Method> {
 /// The mask of these batches.
 fn mask(config: &RunConfig, device: &Device, batches: Vec<Batch>) -> anyhow::Result<Mask> {
     let (net, prune) = (net(), &config.common.prune);
-    let (params, state) = net.init(Key::new(3), DType::F32, device);
+    let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, device);
     let pruner = config.pruner.pruner(prune, config.sparsity)?.unwrap();
     let batches = &mut batches.into_iter();
     let mut task = Task::new(&net, &params, &state, batches, Key::new(4));
@@ -145,7 +146,7 @@ fn sparsity_has_its_ends() {
 #[test]
 fn scores_that_are_no_numbers_are_refused() {
     let net = net();
-    let (params, state) = net.init(Key::new(3), DType::F32, &Device::cpu());
+    let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, &Device::cpu());
     let wrong = params.map_leaves(|w| match w.rank() {
         4 => w * f64::NAN,
         _ => w.clone(),
@@ -213,7 +214,7 @@ fn rounds_remove_for_good_or_for_now() {
         let mut config = config(method, 0.9);
         config.common.prune.iterations = Some(iterations);
         let (net, device) = (net(), Device::cpu());
-        let (params, state) = net.init(Key::new(3), DType::F32, &device);
+        let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, &device);
         let pruner = method.pruner(&config.common.prune, 0.9).unwrap().unwrap();
         let batches = &mut batches(&device, 8).into_iter();
         let mut task = Task::new(&net, &params, &state, batches, Key::new(4));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use prospr::config::{Method, RunConfig, Settings};
 use prospr::experiment::{Experiment, Outcome, Unwatched};
-use prospr::nn::Function;
+use prospr::nn::Scope;
+use prospr::nn::init::{Bias, Init};
 use prospr::prelude::*;
 use prospr::run_folder::RunFolder;
 
@@ -81,12 +82,10 @@ fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)>
     let data = data.packed(&folder.join("cache"))?;
     assert_eq!(data.train.shape, [3, 8, 8]);
     let device = Device::cpu();
-    let mut params = Params::new();
-    let weights = Key::new(0).normal(&[2, 192], DType::F32, &device);
-    params.insert("w", Role::Weight, weights * 0.01);
-    let net = Function::new(params, |w: &Params, x: &Tensor| {
-        prospr::nn::linear(&x.reshape(&[x.shape()[0], 192]), &w["w"], None)
-    });
+    let net = |s: &Scope, x: &Tensor| {
+        let s = s.with_weights(Init::Normal(0.01)).with_bias(Bias::None);
+        s.linear(&x.flatten_from(1), 2)
+    };
     let experiment = Experiment {
         unchecked_mask: None,
         skipped: skip_bad.then(Arc::default),

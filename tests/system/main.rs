@@ -8,6 +8,7 @@ mod cli;
 mod contract;
 mod data;
 mod devices;
+mod documents;
 mod doors;
 mod fetch;
 mod golden;

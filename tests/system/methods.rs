@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use prospr::models::by_name;
-use prospr::nn::{Batch, Function, Net, linear};
+use prospr::nn::init::{Bias, Init};
+use prospr::nn::{Batch, Net, Scope};
 use prospr::optim::{Adam, Optimizer, Sgd, UpdateRule};
 use prospr::prelude::*;
 use prospr::pruners::{
@@ -20,18 +21,12 @@ use crate::support::{alone, gpu, relative_l2};
 #[test]
 fn meta_gradients_are_finite_differences() {
     let device = Device::cpu();
-    let mut params = Params::new();
-    let [a, b] = Key::new(5).split();
-    let (fc1, fc2) = (
-        a.normal(&[3, 4], DType::F64, &device),
-        b.normal(&[2, 3], DType::F64, &device),
-    );
-    params.insert("fc1.weight", Role::Weight, fc1);
-    params.insert("fc2.weight", Role::Weight, fc2);
-    let net: Net = Arc::new(Function::new(params.clone(), |params, images| {
-        let hidden = linear(&images.flatten_from(1), &params["fc1.weight"], None).tanh();
-        linear(&hidden, &params["fc2.weight"], None)
-    }));
+    let net: Net = Arc::new(|s: &Scope, images: &Tensor| {
+        let s = s.with_weights(Init::Normal(1.0)).with_bias(Bias::None);
+        let hidden = s.at("fc1").linear(&images.flatten_from(1), 3).tanh();
+        s.at("fc2").linear(&hidden, 2)
+    });
+    let (params, _) = net.init(Key::new(5), &[1, 2, 2], DType::F64, &device);
     let batch = |i| Batch {
         images: Key::new(6)
             .fold_in(i)
@@ -123,7 +118,7 @@ fn synflow_ranks_resnet_50_the_same_in_f32() {
     let net = by_name("resnet-50", [3, 224, 224], 1000).unwrap();
     let scores = |device: &Device, dtype| {
         // The same f32 weights for both.
-        let (params, state) = net.init(Key::new(3), DType::F32, device);
+        let (params, state) = net.init(Key::new(3), &[3, 64, 64], DType::F32, device);
         let like = |p: &Params| p.map_leaves(|t| t.to_dtype(dtype));
         let pruner = SynFlow {
             rounds: Rounds::new(1, Sparsity::new(0.9).unwrap()),
@@ -139,7 +134,11 @@ fn synflow_ranks_resnet_50_the_same_in_f32() {
     let exact = scores(&Device::cpu(), DType::F64);
     assert_eq!(
         exact.len(),
-        prunable(&net.init(Key::new(3), DType::F32, &Device::cpu()).0).numel()
+        prunable(
+            &net.init(Key::new(3), &[3, 64, 64], DType::F32, &Device::cpu())
+                .0
+        )
+        .numel()
     );
     let largest = exact.iter().copied().fold(0.0, f64::max);
     println!("the largest score is {largest:.1e}");
@@ -154,7 +153,7 @@ fn synflow_ranks_resnet_50_the_same_in_f32() {
 /// Bytes that a method takes at once on a device, of batches that are made as they are asked for.
 fn peak(pruner: &dyn Pruner, device: &Device, count: usize) -> u64 {
     let net = by_name("mlp:32", [1, 28, 28], 10).unwrap();
-    let (params, state) = net.init(Key::new(3), DType::F32, device);
+    let (params, state) = net.init(Key::new(3), &[1, 28, 28], DType::F32, device);
     params.eval_leaves().unwrap();
     let labels = Tensor::new(&[3; 64], &[64], device).unwrap();
     let mut made = 0;
@@ -246,13 +245,12 @@ fn a_comparison_holds_all_shares() {
 
 /// Logits `W x` of three inputs, for closed forms.
 fn linear_net(device: &Device) -> (Net, Params) {
-    let mut params = Params::new();
-    let weight = Key::new(5).normal(&[2, 3], DType::F64, device);
-    params.insert("fc.weight", Role::Weight, weight);
-    let net = Function::new(params.clone(), |params, images| {
-        linear(&images.flatten_from(1), &params["fc.weight"], None)
+    let net: Net = Arc::new(|s: &Scope, images: &Tensor| {
+        let s = s.with_weights(Init::Normal(1.0)).with_bias(Bias::None);
+        s.at("fc").linear(&images.flatten_from(1), 2)
     });
-    (Arc::new(net), params)
+    let (params, _) = net.init(Key::new(5), &[1, 1, 3], DType::F64, device);
+    (net, params)
 }
 
 fn linear_batch(seed: u64, images: usize, device: &Device) -> Batch {

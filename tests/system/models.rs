@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use prospr::models::{Head, Vgg, by_name};
+use prospr::models::{Head, MODELS, Vgg, by_name};
 use prospr::nn::{Mode, Net, Summary, cross_entropy};
 use prospr::prelude::*;
 use prospr::value_and_grad_aux;
@@ -84,7 +84,7 @@ fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors
     let case = &fixture.case;
     let shape: Vec<usize> = serde_json::from_value(case["shape"].clone()).unwrap();
     let classes = case["classes"].as_u64().unwrap() as u32;
-    let (params, state) = net.init(Key::new(0), dtype, device);
+    let (params, state) = net.init(Key::new(0), &shape[1..], dtype, device);
     assert_eq!(params.numel() as u64, case["parameters"]);
     let (params, state) = (
         formula(&params, dtype, device),
@@ -224,6 +224,69 @@ fn vggs_are_torchvisions() {
             net
         };
         check(name, net, &cpu());
+    }
+}
+
+/// FNV-1a, on words, of names, roles, shapes and F32 values. Networks of over 40 million parameters go without the values.
+fn fingerprint(params: &Params) -> u64 {
+    let mut words: Vec<u32> = Vec::new();
+    for (name, role, value) in params.iter() {
+        let text = format!("{name} {role:?} {:?}", value.shape());
+        words.extend(text.bytes().map(u32::from));
+        if params.numel() < 40_000_000 {
+            words.extend(value.to_vec::<f32>().unwrap().iter().map(|v| v.to_bits()));
+        }
+    }
+    let mix = |hash: u64, word| (hash ^ u64::from(word)).wrapping_mul(0x100_0000_01B3);
+    words.into_iter().fold(0xCBF2_9CE4_8422_2325, mix)
+}
+
+/// The same seed gives the same initial parameters and running statistics in every version of the program.
+#[test]
+fn initial_values_never_change() {
+    // Fingerprints of parameters and state.
+    let recorded = [
+        ("lenet-5", 0x3252_3923_6055_0260, 0xCBF2_9CE4_8422_2325),
+        (
+            "lenet-300-100",
+            0xDA35_B4CA_3FD7_B257,
+            0xCBF2_9CE4_8422_2325,
+        ),
+        ("resnet-20", 0x7755_CB80_575F_113E, 0xD285_7726_8192_3C39),
+        ("resnet-20-b", 0x7620_122C_D38C_6FBC, 0x4F84_27E3_E81F_844B),
+        ("resnet-18", 0x76E5_F57A_9DE5_C721, 0x10D7_1DB8_2968_ED3D),
+        ("resnet-50", 0x2F97_E026_88F8_CAE1, 0xC649_6C51_6330_1D03),
+        ("vgg-16", 0x653E_5F74_1093_BD4F, 0xE735_22C6_3812_978B),
+        ("vgg-19", 0x49AB_2E76_5CAA_CCCB, 0x4FF2_461C_D42F_ABB5),
+        (
+            "resnet-18-imagenet",
+            0x7BC0_6CAE_A00D_0C46,
+            0x10D7_1DB8_2968_ED3D,
+        ),
+        (
+            "resnet-50-imagenet",
+            0x630C_340B_E72E_9C69,
+            0xC649_6C51_6330_1D03,
+        ),
+        (
+            "vgg-16-imagenet",
+            0xBB52_E938_AC13_BFBB,
+            0xE735_22C6_3812_978B,
+        ),
+        (
+            "vgg-19-imagenet",
+            0xB95B_8193_35E0_7D03,
+            0x4FF2_461C_D42F_ABB5,
+        ),
+        ("unet", 0x7C16_0DFA_FD5D_8618, 0x97D9_D316_0DFC_0459),
+        ("vgg", 0x26C0_CBE9_36EB_A5FD, 0xC738_A391_5685_6A59),
+        ("mlp", 0xDA35_B4CA_3FD7_B257, 0xCBF2_9CE4_8422_2325),
+    ];
+    for model in MODELS {
+        let net = by_name(model.example, model.image, model.classes).unwrap();
+        let (params, state) = net.init(Key::new(7), &model.image, DType::F32, &Device::cpu());
+        let found = (model.name, fingerprint(&params), fingerprint(&state));
+        assert!(recorded.contains(&found), "{found:#x?}");
     }
 }
 

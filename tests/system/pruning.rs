@@ -5,8 +5,8 @@ use std::sync::Arc;
 use prospr::config::{Method, RunConfig, Settings};
 use prospr::datasets::{Augment, Loader, mnist5k};
 use prospr::experiment::{Experiment, Outcome, Unwatched};
-use prospr::models::LeNet5;
-use prospr::nn::{Batch, Mode, Net, Network};
+use prospr::models::{LeNet5, by_name};
+use prospr::nn::{Batch, Mode, Net};
 use prospr::optim::Sgd;
 use prospr::prelude::*;
 use prospr::pruners::{
@@ -16,20 +16,10 @@ use prospr::pruners::{
 use prospr::run_folder::RunFolder;
 use prospr::train::Trainer;
 
-use crate::networks::{Kinks, vgg};
 use crate::support::{Fixture, each_device, gpu, relative_l2};
 
-/// The fixtures' small VGG as a network of the library.
-struct Fixed(Params);
-
-impl Network for Fixed {
-    fn init(&self, _: Key, _: DType, _: &Device) -> (Params, Params) {
-        (self.0.clone(), Params::new())
-    }
-    fn apply(&self, params: &Params, state: &Params, images: &Tensor, _: Mode) -> (Tensor, Params) {
-        (vgg(params, images, Kinks::Kept), state.clone())
-    }
-}
+/// Shape of LeNet-5's images.
+const MNIST: [usize; 3] = [1, 28, 28];
 
 fn scores(
     pruner: &dyn Pruner,
@@ -38,9 +28,18 @@ fn scores(
     device: &Device,
     dtype: DType,
 ) -> Params {
-    let (params, state) = net.init(Key::new(3), dtype, device);
+    let start = net.init(Key::new(3), &MNIST, dtype, device);
+    scores_from(&start, pruner, net, batches)
+}
+
+fn scores_from(
+    (params, state): &(Params, Params),
+    pruner: &dyn Pruner,
+    net: &Net,
+    batches: Vec<Batch>,
+) -> Params {
     let batches = &mut batches.into_iter();
-    let mut task = Task::new(net, &params, &state, batches, Key::new(4));
+    let mut task = Task::new(net, params, state, batches, Key::new(4));
     pruner.scores(&mut task).unwrap()
 }
 
@@ -63,17 +62,17 @@ fn the_pruner_is_algorithm_one() {
     ] {
         let fixture = Fixture::load(name);
         each_device(|device, dtype| {
-            let net: Net = Arc::new(Fixed(fixture.params(dtype, device)));
+            let net = by_name("vgg:8,M,16,M,32,32,M", [3, 8, 8], 10).unwrap();
+            let (_, state) = net.init(Key::new(0), &[3, 8, 8], dtype, device);
             let batch = |i| {
                 let (images, labels) = fixture.batch(i, dtype, device);
                 Batch { images, labels }
             };
-            let found = scores(
+            let found = scores_from(
+                &(fixture.params(dtype, device), state),
                 &ProsPr::new(steps, sgd),
                 &net,
                 (0..=steps).map(batch).collect(),
-                device,
-                dtype,
             );
             let mut expected: Vec<f64> = found
                 .iter()
@@ -171,7 +170,7 @@ fn snip_is_prospr_without_steps() {
         &device,
         DType::F32,
     );
-    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, &device);
     let grads = grad(|w: &Params| {
         let (logits, _) = net.apply(w, &state, &data[0].images, Mode::Train(Key::new(0)));
         prospr::nn::cross_entropy(&logits, &data[0].labels)
@@ -213,7 +212,7 @@ fn synflow_removes_as_it_goes() {
 fn synflow_beyond_the_range_is_rescaled() {
     each_device(|device, dtype| {
         let net: Net = Arc::new(LeNet5 { classes: 10 });
-        let (params, state) = net.init(Key::new(3), dtype, device);
+        let (params, state) = net.init(Key::new(3), &MNIST, dtype, device);
         let biased = params.map_leaves(|w| w + 0.01);
         let pruner = SynFlow {
             rounds: Rounds::new(2, Sparsity::new(0.9).unwrap()),
@@ -256,7 +255,7 @@ fn synflow_beyond_the_range_is_rescaled() {
 fn too_little_data_is_an_error() {
     let device = Device::cpu();
     let net: Net = Arc::new(LeNet5 { classes: 10 });
-    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, &device);
     let mut two = batches(&device, 8, 2).into_iter();
     let mut task = Task::new(&net, &params, &state, &mut two, Key::new(4));
     let error = ProsPr::new(3, Sgd::new(0.1))
@@ -277,7 +276,7 @@ fn pruned_weights_stay_exactly_zero() {
             return; // the loader of this test makes f32
         }
         let net: Net = Arc::new(LeNet5 { classes: 10 });
-        let (params, state) = net.init(Key::new(0), dtype, device);
+        let (params, state) = net.init(Key::new(0), &MNIST, dtype, device);
         let scores = scores(&Random, &net, Vec::new(), device, dtype);
         let mask = Mask::new(
             &scores,
@@ -309,7 +308,7 @@ fn pruned_weights_stay_exactly_zero() {
 fn ten_steps_agree_between_cpu_and_gpu() {
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let losses = |device: &Device| -> Vec<f64> {
-        let (params, state) = net.init(Key::new(3), DType::F32, device);
+        let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, device);
         let found = scores(
             &ProsPr::new(1, Sgd::new(0.1)),
             &net,
@@ -343,7 +342,7 @@ fn ten_steps_agree_between_cpu_and_gpu() {
 fn training_stops_at_a_loss_that_is_not_finite() {
     let device = Device::cpu();
     let net: Net = Arc::new(LeNet5 { classes: 10 });
-    let (params, state) = net.init(Key::new(3), DType::F32, &device);
+    let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, &device);
     let data = batches(&device, 16, 20).into_iter().map(Ok::<_, Error>);
     let error = Trainer::new(&net, Sgd::new(1e6))
         .fit(&params, &state, 1, |_| data.clone())

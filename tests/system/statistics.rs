@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use prospr::nn::{self, Function, Mode, Net};
+use prospr::nn::init::{Bias, Init};
+use prospr::nn::{Mode, Net, Scope};
 use prospr::prelude::*;
 use prospr::pruners::{Mask, MaskLayer, MaskOptions, Sparsity, Statistics, overlap, prunable};
 
@@ -23,7 +24,7 @@ impl Subject {
     }
 
     fn of(net: Net, image: [usize; 3]) -> Subject {
-        let (params, state) = net.init(Key::new(0), DType::F64, &Device::cpu());
+        let (params, state) = net.init(Key::new(0), &image, DType::F64, &Device::cpu());
         Subject {
             net,
             params,
@@ -181,21 +182,15 @@ fn skips_of_a_unet_go_around_its_depth() {
 
 #[test]
 fn groups_are_apart_and_functions_are_networks() {
-    let mut params = Params::new();
-    let weight = |shape: &[usize]| Tensor::ones(shape, DType::F64, &Device::cpu());
-    params.insert("first.weight", Role::Weight, weight(&[4, 2, 1, 1]));
-    params.insert("grouped.weight", Role::Weight, weight(&[4, 2, 1, 1]));
-    params.insert("fc.weight", Role::Weight, weight(&[1, 6]));
-    let net: Net = Arc::new(Function::new(params, |params, images| {
-        let x = images
-            .conv2d(&params["first.weight"], Default::default())
-            .relu();
-        let options = prospr::ConvOptions::default().groups(2);
-        let y = x.conv2d(&params["grouped.weight"], options);
+    let net: Net = Arc::new(|s: &Scope, images: &Tensor| {
+        let s = s.with_weights(Init::Constant(1.0)).with_bias(Bias::None);
+        let options = ConvOptions::default();
+        let x = s.at("first").conv2d(images, 4, 1, options).relu();
+        let y = s.at("grouped").conv2d(&x, 4, 1, options.groups(2));
         let part = x.narrow(1, 0, 2);
         let both = Tensor::concat(&[y, part], 1).mean_axes(&[2, 3], false);
-        nn::linear(&both, &params["fc.weight"], None)
-    }));
+        s.at("fc").linear(&both, 1)
+    });
     let subject = Subject::of(net, [2, 3, 3]);
     assert_eq!(counts(&subject.effective(|_, _| true)), [8, 8, 6]);
     // The last two maps of `first` lead to the second group alone, which leads nowhere.

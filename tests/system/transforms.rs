@@ -76,13 +76,13 @@ fn hessians_are_the_same_three_ways() {
 
 #[test]
 fn trees_and_auxiliary_outputs() {
-    #[derive(Clone)]
+    #[derive(Clone, Tree)]
     struct Layer {
         weight: Tensor,
         bias: Tensor,
+        #[tree(static)]
         stride: usize,
     }
-    prospr::impl_tree!(Layer { weight, bias; stride });
     each_device(|device, dtype| {
         let two = scalar(2.0, device, dtype);
         let layer = Layer {

@@ -20,7 +20,7 @@ use crate::verify::{run, save};
 fn start(net: &dyn Network, image: [usize; 3]) -> (Params, Params, Vec<Batch>) {
     let device = Device::cpu();
     let [init, noise, data] = Key::new(7).split();
-    let (params, state) = net.init(init, DType::F64, &device);
+    let (params, state) = net.init(init, &image, DType::F64, &device);
     let state = state.map_leaves(|s| {
         let noise = noise.uniform(s.shape(), DType::F64, &device);
         s + noise * 0.1
@@ -99,12 +99,11 @@ fn layers(text: &str) -> Vec<VggLayer> {
 /// No trailing pool, average pools, no batch norm, no biases, and everything flattened; other names.
 fn plain_vgg() -> Vgg {
     Vgg {
-        channels: 1,
         batch_norm: false,
         conv_bias: false,
         linear_bias: false,
         pool: PoolKind::Average,
-        head: Head::Flatten { pixels: 3 * 2 },
+        head: Head::Flatten,
         prefix: "net.body.".into(),
         classifier: "head".into(),
         ..Vgg::new(layers("4k5,M,6,3"), 3)
@@ -140,7 +139,7 @@ fn other_vggs_are_recognised() {
         }),
     );
     let square = Vgg {
-        head: Head::Flatten { pixels: 16 },
+        head: Head::Flatten,
         ..plain_vgg()
     };
     round_trip(
@@ -161,7 +160,6 @@ fn other_vggs_are_recognised() {
 #[test]
 fn other_resnets_are_recognised() {
     let small = ResNet {
-        channels: 2,
         stem: 4,
         stages: vec![
             Stage {
@@ -231,7 +229,7 @@ fn models_are_the_fixtures_networks() {
         each_device(|device, dtype| {
             let params = fixture.params(dtype, device);
             let (x, _) = fixture.batch(0, dtype, device);
-            let (_, state) = net.init(Key::new(0), dtype, device);
+            let (_, state) = net.init(Key::new(0), &x.shape()[1..], dtype, device);
             let (logits, next) = net.apply(&params, &state, &x, Mode::Train(Key::new(0)));
             let expected = reference(&params, &x, Kinks::Kept).to_f64s().unwrap();
             assert!(

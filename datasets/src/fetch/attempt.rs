@@ -1,4 +1,4 @@
-//! One request for a file or the rest of it.
+//! One HTTP request for a file, or for the rest of it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -10,25 +10,25 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
 
 use super::Progress;
-use super::download::{hex, md5_of, remove};
+use super::checksum::{hex, md5_of};
 use crate::{Error, Result};
 
-/// No data set has a file as large as this.
+/// Largest file size in bytes that is accepted; every published file is smaller.
 const LIMIT: u64 = 16 << 30;
 
-/// A download that came to its end.
-pub struct Whole {
-    /// Its MD5.
-    pub found: String,
-    /// Whether a part of it came earlier.
+/// A complete download.
+pub struct Complete {
+    /// MD5 of its bytes.
+    pub md5: String,
+    /// True if a part of it was received by an earlier request.
     pub resumed: bool,
 }
 
-/// Why there is no whole file.
+/// Reason why a request did not complete the file.
 pub enum Failure {
-    /// Another try may do.
+    /// A temporary failure: another attempt may succeed.
     Cut(String),
-    /// None will.
+    /// A permanent failure.
     Final(Error),
 }
 
@@ -38,7 +38,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Which version of the file the part is of.
+/// Version of the file that the received part belongs to.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Version {
     url: String,
@@ -50,9 +50,9 @@ struct Version {
 pub struct Task<'a> {
     pub url: &'a str,
     pub file: &'a str,
-    /// Where it grows.
+    /// File that collects the received bytes.
     pub part: PathBuf,
-    /// Where its [`Version`] stands.
+    /// File that holds their [`Version`].
     pub version: PathBuf,
     pub agent: Agent,
     pub progress: &'a mut dyn FnMut(Progress),
@@ -68,12 +68,12 @@ impl Task<'_> {
         }
     }
 
-    /// How much has come.
+    /// Number of bytes received so far.
     pub fn length(&self) -> u64 {
         fs::metadata(&self.part).map_or(0, |m| m.len())
     }
 
-    /// Removes what has come.
+    /// Deletes the received part.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -82,27 +82,24 @@ impl Task<'_> {
         remove(&self.version)
     }
 
-    /// The version of the part, if there is one that can be gone on with.
+    /// Version of the received part, if it can be resumed.
     fn known(&self) -> Option<Version> {
         let json = fs::read(&self.version).ok()?;
         let version: Version = serde_json::from_slice(&json).ok()?;
         (self.length() > 0 && version.url == self.url).then_some(version)
     }
 
-    /// One request, and what comes of it.
-    pub fn attempt(&mut self) -> Result<Whole, Failure> {
+    /// Sends one request and receives its response.
+    pub fn attempt(&mut self) -> Result<Complete, Failure> {
         let known = self.known();
         let start = self.length();
         if known
             .as_ref()
             .is_some_and(|known| known.length == Some(start))
         {
-            // All had come, and then the program was killed.
-            let found = md5_of(&self.part)?;
-            return Ok(Whole {
-                found,
-                resumed: true,
-            });
+            // The program was killed after the last byte.
+            let md5 = md5_of(&self.part)?;
+            return Ok(Complete { md5, resumed: true });
         }
         let mut request = self.agent.get(self.url);
         if let Some(known) = &known {
@@ -116,7 +113,7 @@ impl Task<'_> {
         let length = number(headers, "content-length");
         let tag = ["etag", "last-modified"].iter().find_map(|&name| {
             let value = text(headers, name)?;
-            // Weak tags do not promise equal bytes.
+            // Weak tags do not guarantee equal bytes.
             (!value.starts_with("W/")).then(|| value.to_string())
         });
         let mut version = Version {
@@ -135,7 +132,7 @@ impl Task<'_> {
                 }
                 true
             }
-            // The part is as long as the file or longer.
+            // The part is at least as long as the file.
             (416, Some(_)) => {
                 self.forget()?;
                 return Err(Failure::Cut("the server has no more of it".into()));
@@ -154,11 +151,10 @@ impl Task<'_> {
             let reason = format!("expected at most {LIMIT} bytes, the server announces more");
             return Err(Failure::Final(self.wrong(reason)));
         }
-        let whole = self.receive(response, resumed, &version)?;
-        Ok(whole)
+        self.receive(response, resumed, &version)
     }
 
-    /// Whether another try may do after no response at all.
+    /// Classifies an error without a response as temporary or permanent.
     fn failure(&self, error: ureq::Error) -> Failure {
         let refused =
             matches!(&error, ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused);
@@ -178,13 +174,13 @@ impl Task<'_> {
         Failure::Cut(error.to_string())
     }
 
-    /// Writes what comes to the end of the part.
+    /// Appends the body of a response to the part.
     fn receive(
         &mut self,
         mut response: Response<ureq::Body>,
         resumed: bool,
         version: &Version,
-    ) -> Result<Whole, Failure> {
+    ) -> Result<Complete, Failure> {
         let io = |path: &Path, source| Failure::Final(Error::io(path, source));
         let mut digest = Md5::new();
         let mut done = 0;
@@ -228,8 +224,19 @@ impl Task<'_> {
             return Err(Failure::Cut(format!("cut off after {done} bytes")));
         }
         part.sync_all().map_err(|e| io(&self.part, e))?;
-        let found = hex(digest);
-        Ok(Whole { found, resumed })
+        let md5 = hex(digest);
+        Ok(Complete { md5, resumed })
+    }
+}
+
+/// Deletes a file if it exists.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::io(path, source)),
+        _ => Ok(()),
     }
 }
 
@@ -241,7 +248,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     text(headers, name)?.parse().ok()
 }
 
-/// Start and total of `bytes START-END/TOTAL`, whose total may be `*`.
+/// Start and total of the header `bytes START-END/TOTAL`, whose total may be `*`.
 fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;

@@ -1,34 +1,32 @@
-//! One file over HTTP: resumed where it was cut off, retried, and checked before it has its name.
+//! Download of one file over HTTP: resumed where it was interrupted, retried, and checked before it gets its name.
 //!
-//! What has come lies in `NAME.part`, and beside it in `NAME.part.json` what the server called that version of the file
-//! (its `ETag` or `Last-Modified`) and its length. A later download asks for the rest of the same version (`Range` with
-//! `If-Range`) and starts again if the server has another, or ignores the question.
+//! The bytes received so far are in `NAME.part`; `NAME.part.json` has the version of the file that the server announced
+//! (its `ETag` or `Last-Modified`) and its length. A later download requests the rest of the same version (`Range` with
+//! `If-Range`) and starts again if the server has another version or ignores the range.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use md5::{Digest, Md5};
 use ureq::Agent;
 
 use super::Progress;
-use super::attempt::{Failure, Task, Whole};
+use super::attempt::{Complete, Failure, Task, remove};
 use crate::{Error, Result};
 
-/// How long to wait, and how often to try.
+/// Timeouts and retries of a download.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patience {
-    /// How long a server may be silent.
+    /// Longest silence of the server.
     pub timeout: Duration,
-    /// The pause before the second try; it doubles with each that brings nothing.
+    /// Pause before the second attempt; it doubles after each attempt that receives nothing new.
     pub pause: Duration,
-    /// How many tries in a row may bring nothing.
+    /// Number of attempts in a row that may receive nothing new.
     pub tries: u32,
 }
 
 impl Default for Patience {
-    /// 30 seconds of silence; 5 tries, after 1, 2, 4 and 8 seconds.
+    /// 30 seconds of silence; 5 attempts, with pauses of 1, 2, 4 and 8 seconds.
     fn default() -> Patience {
         Patience {
             timeout: Duration::from_secs(30),
@@ -38,24 +36,7 @@ impl Default for Patience {
     }
 }
 
-/// The MD5 of a file in hexadecimal digits.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn md5_of(path: &Path) -> Result<String> {
-    let mut digest = Md5::new();
-    let mut file = File::open(path).map_err(|source| Error::io(path, source))?;
-    std::io::copy(&mut file, &mut digest).map_err(|source| Error::io(path, source))?;
-    Ok(hex(digest))
-}
-
-/// Its hexadecimal digits.
-pub fn hex(digest: Md5) -> String {
-    let bytes = digest.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Downloads a file and checks it. Under its name it is there as a whole or not at all.
+/// Downloads a file and checks it. Under its final name the file is complete or absent.
 ///
 /// # Errors
 /// [`Error::Download`], [`Error::Checksum`] or [`Error::Io`].
@@ -85,14 +66,17 @@ pub fn download(
     let (mut fruitless, mut most) = (0, task.length());
     loop {
         let cut = match task.attempt() {
-            Ok(Whole { found, resumed }) => {
+            Ok(Complete {
+                md5: found,
+                resumed,
+            }) => {
                 if found == md5 {
                     fs::rename(&task.part, to).map_err(|source| Error::io(to, source))?;
                     remove(&task.version)?;
                     return Ok(());
                 }
                 task.forget()?;
-                // The parts may be of different versions; a whole that came at once is wrong for good.
+                // A resumed file may mix two versions; one that came in a single response stays wrong.
                 if !resumed {
                     return Err(Error::Checksum {
                         path: to.into(),
@@ -106,7 +90,8 @@ pub fn download(
             Err(Failure::Cut(reason)) => reason,
             Err(Failure::Final(error)) => return Err(error),
         };
-        // Not what was there once: a server whose parts never fit would keep us for ever.
+        // Only bytes beyond the longest part so far are progress: otherwise a server whose parts never fit together
+        // would keep this loop running for ever.
         fruitless = if task.length() > most {
             0
         } else {
@@ -123,16 +108,5 @@ pub fn download(
             reason: &cut,
         });
         std::thread::sleep(patience.pause * 2u32.pow(fruitless.saturating_sub(1)));
-    }
-}
-
-/// Removes a file, if it is there.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::io(path, source)),
-        _ => Ok(()),
     }
 }

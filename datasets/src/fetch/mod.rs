@@ -1,11 +1,11 @@
-//! Data sets from the places where they are published: downloaded, checked, unpacked.
+//! Downloads of published data sets: fetched, checked against a checksum, unpacked.
 //!
-//! The checksums are MD5, as their publishers and torchvision (`torchvision/datasets/`) give them: they guard against
-//! damage, not against an attacker who can forge MD5.
+//! The checksums are MD5, as publishers and torchvision (`torchvision/datasets/`) give them: they detect damage, but
+//! not an attacker who can forge MD5.
 
 mod attempt;
+mod checksum;
 mod download;
-mod sources;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -16,97 +16,76 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use download::Patience;
-pub use sources::{Archive, SOURCES, Source};
 
 use crate::{Error, Result};
+use checksum::md5_of;
 use unpack::Limits;
 
-/// What is going on.
+/// Progress of a download, for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// So many bytes of a file are there.
+    /// A file is being downloaded.
     Downloading {
         /// The file.
         file: &'a str,
-        /// Bytes that are there.
+        /// Bytes received, those of earlier calls included.
         done: u64,
-        /// Bytes that it has, if the server says so.
+        /// Size of the file in bytes, if the server announces it.
         total: Option<u64>,
     },
-    /// The connection broke; the download goes on after a pause.
+    /// The connection broke; the download continues after a pause.
     Retrying {
         /// The file.
         file: &'a str,
-        /// What happened.
+        /// Cause of the interruption.
         reason: &'a str,
     },
-    /// A whole file is being unpacked.
+    /// A complete file is being unpacked.
     Unpacking {
         /// The file.
         file: &'a str,
     },
-    /// What the file unpacks to is there already.
+    /// The file has been unpacked already.
     Present {
         /// The file.
         file: &'a str,
     },
 }
 
-/// How to fetch.
+/// Settings of a download.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Take the files from under this address instead of the published one.
+    /// Base address to use instead of the published one.
     pub url: Option<String>,
-    /// How long to wait, and how often to try.
+    /// Timeouts and retries.
     pub patience: Patience,
 }
 
-/// The source of a name.
-///
-/// # Errors
-/// [`Error::NotFetched`] for data that has to be got in another way, with which; [`Error::Unknown`].
-pub fn source(name: &str) -> Result<&'static Source> {
-    if let Some(source) = SOURCES.iter().find(|source| source.name == name) {
-        return Ok(source);
-    }
-    if let Some((name, advice)) = sources::ELSEWHERE.iter().find(|(known, _)| *known == name) {
-        return Err(Error::NotFetched { name, advice });
-    }
-    Err(Error::Unknown {
-        name: name.into(),
-        known: SOURCES.iter().map(|source| source.name).collect(),
-    })
+/// A published form of a data set.
+#[derive(Clone, Copy, Debug)]
+pub struct Download {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Base address of its files.
+    pub url: &'static str,
+    /// Its files.
+    pub archives: &'static [Archive],
 }
 
-/// What is wrong with the archives that a folder has of a data set. (Files of one compressed file each are read as data.)
-pub(crate) fn damaged_archives(name: &str, folder: &Path) -> Vec<Error> {
-    let own = |source: &&Source| source.name.trim_end_matches("-python") == name;
-    let archives = SOURCES
-        .iter()
-        .filter(own)
-        .flat_map(|source| source.archives);
-    let wrong = |archive: &Archive| -> Option<Error> {
-        let path = folder.join(archive.file);
-        let many = archive.file.ends_with(".zip") || archive.file.ends_with(".tar.gz");
-        if !many || !path.is_file() {
-            return None;
-        }
-        match download::md5_of(&path) {
-            Ok(found) if found == archive.md5 => None,
-            Ok(found) => Some(Error::Format {
-                name: path.display().to_string(),
-                expected: format!("the MD5 {}", archive.md5),
-                found,
-            }),
-            Err(error) => Some(error),
-        }
-    };
-    archives.filter_map(wrong).collect()
+/// A published file: an archive (`.tar.gz`, `.zip`) or a compressed file (`.gz`).
+#[derive(Clone, Copy, Debug)]
+pub struct Archive {
+    /// File name.
+    pub file: &'static str,
+    /// MD5 checksum in hexadecimal digits.
+    pub md5: &'static str,
+    /// Folder or file that it unpacks to.
+    pub unpacked: &'static str,
 }
 
-impl Source {
-    /// Fetches what the folder lacks. Downloads that were cut off go on where they stopped, in this call and in later
-    /// ones; the archives stay in the folder and may be deleted.
+impl Download {
+    /// Fetches the files that the folder lacks. An interrupted download resumes where it stopped, in this call and in
+    /// later ones. The archives stay in the folder and may be deleted.
     ///
     /// # Errors
     /// [`Error::Download`], [`Error::Checksum`], [`Error::Archive`], [`Error::InTheWay`] or [`Error::Io`], with the
@@ -126,16 +105,44 @@ impl Source {
     }
 }
 
-/// What was unpacked, as it stands beside it: by this, a later call knows whether all is there.
+/// List of the unpacked files, stored beside them: a later call uses it to check that all of them are present.
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     archive: String,
     md5: String,
-    /// Sizes by paths.
+    /// Size of each file by its path.
     files: BTreeMap<String, u64>,
 }
 
 impl Archive {
+    /// An archive, its MD5, and the folder or file that it unpacks to.
+    pub const fn new(file: &'static str, md5: &'static str, unpacked: &'static str) -> Archive {
+        Archive {
+            file,
+            md5,
+            unpacked,
+        }
+    }
+
+    /// An error if a folder holds the archive and its checksum is wrong. Single compressed files (`.gz`) are not
+    /// looked at: they are read as data.
+    pub(crate) fn damage(&self, folder: &Path) -> Option<Error> {
+        let path = folder.join(self.file);
+        let many = self.file.ends_with(".zip") || self.file.ends_with(".tar.gz");
+        if !many || !path.is_file() {
+            return None;
+        }
+        match md5_of(&path) {
+            Ok(found) if found == self.md5 => None,
+            Ok(found) => Some(Error::Format {
+                name: path.display().to_string(),
+                expected: format!("the MD5 {}", self.md5),
+                found,
+            }),
+            Err(error) => Some(error),
+        }
+    }
+
     fn fetch(
         &self,
         folder: &Path,
@@ -149,7 +156,7 @@ impl Archive {
             return Ok(());
         }
         let path = folder.join(file);
-        if !path.is_file() || download::md5_of(&path)? != self.md5 {
+        if !path.is_file() || md5_of(&path)? != self.md5 {
             let url = format!("{}/{file}", base.trim_end_matches('/'));
             download::download(&url, &path, self.md5, patience, progress)?;
         }
@@ -171,7 +178,8 @@ impl Archive {
         folder.join(format!("{}.fetched.json", self.unpacked))
     }
 
-    /// Whether everything is there with its size. What is there in part or from elsewhere is not touched.
+    /// Returns true if every unpacked file is present with its size. An incomplete or foreign folder is an error and
+    /// stays untouched.
     fn is_unpacked(&self, folder: &Path) -> Result<bool> {
         let target = folder.join(self.unpacked);
         if !target.exists() {

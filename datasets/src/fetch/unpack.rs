@@ -1,4 +1,4 @@
-//! Unpacking what may have been made to do harm: nothing outside of the folder, no links, no absurd sizes.
+//! Unpacking of untrusted archives: no path outside of the folder, no links, no excessive sizes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,10 +10,10 @@ use zip::ZipArchive;
 
 use crate::{Error, Result};
 
-/// Where the trouble is, if it is in no entry.
+/// Name in error messages for problems that belong to no single entry.
 const WHOLE: &str = "the archive";
 
-/// How much an archive may unpack to.
+/// Limits on the unpacked contents of an archive.
 #[derive(Clone, Copy)]
 pub struct Limits {
     pub bytes: u64,
@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Many times what the data sets have.
+    /// Many times the size of the largest data set.
     fn default() -> Limits {
         Limits {
             bytes: 8 << 30,
@@ -30,24 +30,24 @@ impl Default for Limits {
     }
 }
 
-/// Unpacks a `.tar.gz`, `.zip` or `.gz` file, whose contents are called `name`, into a folder. They lie in a temporary
-/// folder until they are whole. Sizes of the files come back, by their paths in the folder.
+/// Unpacks a `.tar.gz`, `.zip` or `.gz` file, whose contents are called `name`, into a folder. Files are written to a
+/// temporary folder and moved once they are complete. Returns the size of each file by its path in the folder.
 ///
 /// # Errors
-/// [`Error::Archive`] if the archive is damaged or has something that it should not have; [`Error::Io`].
+/// [`Error::Archive`] if the archive is damaged or has a forbidden entry; [`Error::Io`].
 pub fn unpack(
     archive: &Path,
     folder: &Path,
     name: &str,
     limits: Limits,
 ) -> Result<BTreeMap<String, u64>> {
-    let room = tempfile::Builder::new()
+    let temporary = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(folder)
         .map_err(|source| Error::io(folder, source))?;
     let mut sink = Sink {
         archive,
-        room: room.path(),
+        temporary: temporary.path(),
         name,
         left: limits,
         files: BTreeMap::new(),
@@ -64,7 +64,7 @@ pub fn unpack(
         sink.file(Path::new(name), &mut MultiGzDecoder::new(file))?;
     }
     let files = sink.files;
-    let (from, to) = (room.path().join(name), folder.join(name));
+    let (from, to) = (temporary.path().join(name), folder.join(name));
     if files.is_empty() {
         return Err(Error::Archive {
             path: archive.into(),
@@ -76,10 +76,10 @@ pub fn unpack(
     Ok(files)
 }
 
-/// Where files go, and what has come so far.
+/// State of an unpacking: the target folder, the remaining limits, and the files written so far.
 struct Sink<'a> {
     archive: &'a Path,
-    room: &'a Path,
+    temporary: &'a Path,
     name: &'a str,
     left: Limits,
     files: BTreeMap<String, u64>,
@@ -110,7 +110,7 @@ impl Sink<'_> {
                     let path = self.path(&name)?;
                     self.file(&path, &mut entry)?;
                 }
-                // A comment on the whole archive.
+                // Metadata of the whole archive.
                 tar::EntryType::XGlobalHeader => (),
                 _ => return Err(self.wrong(&name, "it is a link or a special file")),
             }
@@ -137,7 +137,7 @@ impl Sink<'_> {
         Ok(())
     }
 
-    /// A path within the archive's folder, or an error.
+    /// Path of an entry in the target folder, or an error if it would leave the archive's own folder.
     fn path(&mut self, entry: &str) -> Result<PathBuf> {
         let plain = !entry.contains(['\\', '\0']);
         let path: Option<PathBuf> = Path::new(entry)
@@ -153,20 +153,20 @@ impl Sink<'_> {
     }
 
     fn folder(&mut self, entry: &str) -> Result<()> {
-        // The folder of the whole archive, as `tar .` has it.
+        // `tar .` stores the top folder as an entry.
         if entry.trim_end_matches('/') == "." {
             return Ok(());
         }
         let path = self.path(entry)?;
         self.count(entry)?;
-        fs::create_dir_all(self.room.join(path)).map_err(|e| self.unwritten(entry, e))
+        fs::create_dir_all(self.temporary.join(path)).map_err(|e| self.unwritten(entry, e))
     }
 
     fn unwritten(&self, entry: &str, e: std::io::Error) -> Error {
         self.wrong(entry, format!("it cannot be unpacked: {e}"))
     }
 
-    /// One more entry.
+    /// Counts an entry against the limit.
     fn count(&mut self, entry: &str) -> Result<()> {
         self.left.entries =
             self.left.entries.checked_sub(1).ok_or_else(|| {
@@ -178,10 +178,10 @@ impl Sink<'_> {
     fn file(&mut self, path: &Path, contents: &mut dyn Read) -> Result<()> {
         let entry = path.to_string_lossy().replace('\\', "/");
         self.count(&entry)?;
-        let to = self.room.join(path);
-        let folder = to.parent().unwrap_or(self.room);
+        let to = self.temporary.join(path);
+        let folder = to.parent().unwrap_or(self.temporary);
         fs::create_dir_all(folder).map_err(|e| self.unwritten(&entry, e))?;
-        // An entry that comes twice is an error.
+        // A repeated entry is an error.
         let mut file = File::create_new(&to).map_err(|e| self.unwritten(&entry, e))?;
         let mut limited = contents.take(self.left.bytes + 1);
         let size = std::io::copy(&mut limited, &mut file).map_err(|e| self.unwritten(&entry, e))?;

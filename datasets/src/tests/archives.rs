@@ -1,4 +1,4 @@
-//! Published layouts, read.
+//! Reading of the published folder layouts.
 
 use image::{GrayImage, ImageBuffer, Luma};
 
@@ -11,24 +11,24 @@ fn record(labels: &[u8], seed: u8) -> Vec<u8> {
     labels.iter().copied().chain(pixels).collect()
 }
 
-fn cifar10(place: &Place) {
+fn cifar10(root: &Folder) {
     for batch in 1..=5 {
         let records = [record(&[batch], 2 * batch), record(&[9], 2 * batch + 1)].concat();
-        place.write(
+        root.write(
             &format!("cifar-10-batches-bin/data_batch_{batch}.bin"),
             records,
         );
     }
-    place.write("cifar-10-batches-bin/test_batch.bin", record(&[7], 40));
+    root.write("cifar-10-batches-bin/test_batch.bin", record(&[7], 40));
     let names = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
-    place.write("cifar-10-batches-bin/batches.meta.txt", names);
+    root.write("cifar-10-batches-bin/batches.meta.txt", names);
 }
 
 #[test]
 fn cifar10_binary() {
-    let place = Place::new();
-    cifar10(&place);
-    for folder in [place.path(), &place.path().join("cifar-10-batches-bin")] {
+    let root = Folder::new();
+    cifar10(&root);
+    for folder in [root.path(), &root.path().join("cifar-10-batches-bin")] {
         let data = load("cifar-10", Some(folder)).unwrap();
         assert_eq!(
             (data.train.len(), data.test.len(), data.classes),
@@ -38,8 +38,8 @@ fn cifar10_binary() {
         assert_eq!(classes, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         assert_eq!(data.augment.crop_padding, 4);
     }
-    place.write("cifar-10-binary.tar.gz", "not what was published");
-    let report = check("cifar-10", Some(place.path())).unwrap();
+    root.write("cifar-10-binary.tar.gz", "not what was published");
+    let report = check("cifar-10", Some(root.path())).unwrap();
     let [problem] = &report.problems[..] else {
         panic!("{report:?}");
     };
@@ -47,8 +47,8 @@ fn cifar10_binary() {
         problem.contains("cifar-10-binary.tar.gz: expected the MD5 c32a1d4a"),
         "{problem}"
     );
-    std::fs::remove_file(place.path().join("cifar-10-binary.tar.gz")).unwrap();
-    let data = load("cifar-10", Some(place.path())).unwrap();
+    std::fs::remove_file(root.path().join("cifar-10-binary.tar.gz")).unwrap();
+    let data = load("cifar-10", Some(root.path())).unwrap();
     let (images, labels) = &values(plain(&data.test, 1).in_order())[0];
     let expected: Vec<f32> = record(&[], 40)
         .iter()
@@ -61,7 +61,7 @@ fn cifar10_binary() {
             .all(|(a, b)| (a - b).abs() < 1e-6)
     );
     assert_eq!(labels, &[7]);
-    let report = check("cifar-10", Some(place.path())).unwrap();
+    let report = check("cifar-10", Some(root.path())).unwrap();
     assert_eq!(
         report,
         crate::Report {
@@ -71,7 +71,7 @@ fn cifar10_binary() {
     );
 }
 
-/// A file for Python as it was published: Python 2's pickle of an array of NumPy and a list.
+/// A file of CIFAR's Python archives as published: a Python 2 pickle of a NumPy array and a list.
 fn pickled(key: &str, labels: &[u8], records: &[u8]) -> Vec<u8> {
     let text = |text: &str| [b"U", &[text.len() as u8][..], text.as_bytes()].concat();
     let mut bytes = b"\x80\x02}(".to_vec();
@@ -91,7 +91,7 @@ fn pickled(key: &str, labels: &[u8], records: &[u8]) -> Vec<u8> {
 
 #[test]
 fn cifar_for_python_is_the_same_data() {
-    let (binary, python) = (Place::new(), Place::new());
+    let (binary, python) = (Folder::new(), Folder::new());
     cifar10(&binary);
     let records = |seeds: [u8; 2]| seeds.map(|seed| record(&[], seed)).concat();
     for batch in 1..=5 {
@@ -102,26 +102,26 @@ fn cifar_for_python_is_the_same_data() {
         "cifar-10-batches-py/test_batch",
         pickled("labels", &[7], &record(&[], 40)),
     );
-    let batches = |place: &Place| {
-        let data = load("cifar-10", Some(place.path())).unwrap();
+    let batches = |root: &Folder| {
+        let data = load("cifar-10", Some(root.path())).unwrap();
         let all = |split| values(plain(split, 2).in_order());
         (all(&data.train), all(&data.test))
     };
     assert!(batches(&binary) == batches(&python));
 
-    let place = Place::new();
-    place.write("train", pickled("fine_labels", &[99, 0], &records([1, 2])));
-    place.write("test", pickled("fine_labels", &[100], &record(&[], 3)));
-    let error = load("cifar-100", Some(place.path()))
+    let root = Folder::new();
+    root.write("train", pickled("fine_labels", &[99, 0], &records([1, 2])));
+    root.write("test", pickled("fine_labels", &[100], &record(&[], 3)));
+    let error = load("cifar-100", Some(root.path()))
         .err()
         .unwrap()
         .to_string();
     assert!(error.contains("test: expected labels below 100"), "{error}");
-    place.write(
+    root.write(
         "test",
         &pickled("fine_labels", &[55], &record(&[], 3))[..2000],
     );
-    let error = load("cifar-100", Some(place.path()))
+    let error = load("cifar-100", Some(root.path()))
         .err()
         .unwrap()
         .to_string();
@@ -129,8 +129,8 @@ fn cifar_for_python_is_the_same_data() {
         error.contains("test: expected a pickled dictionary"),
         "{error}"
     );
-    place.write("test", pickled("coarse_labels", &[5], &record(&[], 3)));
-    let error = load("cifar-100", Some(place.path()))
+    root.write("test", pickled("coarse_labels", &[5], &record(&[], 3)));
+    let error = load("cifar-100", Some(root.path()))
         .err()
         .unwrap()
         .to_string();
@@ -139,24 +139,24 @@ fn cifar_for_python_is_the_same_data() {
 
 #[test]
 fn cifar100_binary_takes_the_fine_label() {
-    let place = Place::new();
+    let root = Folder::new();
     let train = [record(&[3, 99], 1), record(&[19, 0], 2)].concat();
-    place.write("cifar-100-binary/train.bin", train);
-    place.write("cifar-100-binary/test.bin", record(&[4, 55], 3));
-    let data = load("cifar-100", Some(place.path())).unwrap();
+    root.write("cifar-100-binary/train.bin", train);
+    root.write("cifar-100-binary/test.bin", record(&[4, 55], 3));
+    let data = load("cifar-100", Some(root.path())).unwrap();
     assert_eq!([class(&data.train, 0), class(&data.train, 1)], [99, 0]);
     assert_eq!((class(&data.test, 0), data.classes), (55, 100));
-    let report = check("cifar-100", Some(place.path())).unwrap();
+    let report = check("cifar-100", Some(root.path())).unwrap();
     has(&report.remarks, &["fine_label_names.txt", "100"]);
 }
 
 #[test]
 fn tiny_imagenet_as_distributed() {
-    let place = Place::new();
-    super::damage::tiny_imagenet(&place);
-    let data = load("tiny-imagenet", Some(place.path())).unwrap();
+    let root = Folder::new();
+    super::damage::tiny_imagenet(&root);
+    let data = load("tiny-imagenet", Some(root.path())).unwrap();
     assert_eq!((data.train.len(), data.test.len(), data.classes), (6, 3, 3));
-    // Classes are numbered by their names, though wnids.txt has another order.
+    // Classes are numbered in alphabetical order, although wnids.txt has another order.
     for index in 0..6 {
         let name = data.train.source.name(index);
         let wnid = name.split('/').rev().nth(2).unwrap();
@@ -172,7 +172,7 @@ fn tiny_imagenet_as_distributed() {
     assert_eq!((batches.len(), batches[0].0.len()), (2, 3 * 3 * 64 * 64));
     let report = check(
         "tiny-imagenet",
-        Some(&place.path().join("tiny-imagenet-200")),
+        Some(&root.path().join("tiny-imagenet-200")),
     )
     .unwrap();
     assert_eq!((report.images, &report.problems[..]), (9, &[][..]));
@@ -180,12 +180,12 @@ fn tiny_imagenet_as_distributed() {
 
 #[test]
 fn imagenet_has_more_classes_than_a_byte() {
-    let place = Place::new();
-    imagenet(&place, 300, [1, 1]);
-    let data = load("imagenet", Some(place.path())).unwrap();
+    let root = Folder::new();
+    imagenet(&root, 300, [1, 1]);
+    let data = load("imagenet", Some(root.path())).unwrap();
     assert_eq!(data.classes, 300);
     let mut classes: Vec<usize> = (0..300).map(|i| class(&data.train, i)).collect();
-    // Neighbours are of different classes.
+    // Neighbours belong to different classes.
     assert!(
         classes
             .windows(2)
@@ -201,17 +201,17 @@ fn imagenet_has_more_classes_than_a_byte() {
 
 #[test]
 fn any_folder_of_images() {
-    let place = Place::new();
+    let root = Folder::new();
     for (part, class, seed) in [
         ("train", "cats", 0),
         ("train", "dogs", 1),
         ("test", "cats", 2),
         ("test", "dogs", 3),
     ] {
-        place.write(&format!("{part}/{class}/a.jpg"), jpeg(40, 48, seed));
-        place.write(&format!("{part}/{class}/notes.txt"), "not an image");
+        root.write(&format!("{part}/{class}/a.jpg"), jpeg(40, 48, seed));
+        root.write(&format!("{part}/{class}/notes.txt"), "not an image");
     }
-    let data = load("image-folder", Some(place.path())).unwrap();
+    let data = load("image-folder", Some(root.path())).unwrap();
     assert_eq!((data.train.shape, data.classes), ([3, 40, 40], 2));
     assert_eq!((data.train.len(), data.test.len()), (2, 2));
     assert_eq!(
@@ -228,10 +228,10 @@ fn a_progressive_jpeg() {
     assert!(crate::decode::color("p.jpg", &bytes[..bytes.len() - 3]).is_err());
 }
 
-/// Frames of 20 × 30 whose left part is a cell; frame `n` is lit by `10 n`.
-fn cell_sequence(place: &Place, sequence: &str, frames: u32, gold: &[u32]) {
+/// Frames of 20 × 30 pixels whose left part is a cell; frame `n` has brightness `10 n`.
+fn cell_sequence(root: &Folder, sequence: &str, frames: u32, gold: &[u32]) {
     let folder = |name: &str| {
-        let path = place.path().join("DIC-C2DH-HeLa").join(name);
+        let path = root.path().join("DIC-C2DH-HeLa").join(name);
         std::fs::create_dir_all(&path).unwrap();
         path
     };
@@ -256,13 +256,13 @@ fn cell_sequence(place: &Place, sequence: &str, frames: u32, gold: &[u32]) {
 
 #[test]
 fn cells_have_a_label_for_each_pixel() {
-    let place = Place::new();
-    cell_sequence(&place, "01", 6, &[2]);
-    cell_sequence(&place, "02", 4, &[]);
-    let data = load("dic-c2dh-hela", Some(place.path())).unwrap();
+    let root = Folder::new();
+    cell_sequence(&root, "01", 6, &[2]);
+    cell_sequence(&root, "02", 4, &[]);
+    let data = load("dic-c2dh-hela", Some(root.path())).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (7, 3));
     assert_eq!(data.logits(), [2, 256, 256]);
-    let again = load("dic-c2dh-hela", Some(place.path())).unwrap();
+    let again = load("dic-c2dh-hela", Some(root.path())).unwrap();
     let mut names: Vec<String> = (0..3).map(|i| data.test.source.name(i)).collect();
     assert!((0..3).all(|i| names[i] == again.test.source.name(i)));
     names.extend((0..7).map(|i| data.train.source.name(i)));
@@ -287,7 +287,7 @@ fn cells_have_a_label_for_each_pixel() {
     assert_eq!(batch.labels.shape(), [2, 256, 256]);
     assert_eq!(batch.images.shape(), [2, 1, 256, 256]);
 
-    // A flip turns image and labels alike.
+    // A flip changes image and labels together.
     let flipped = Loader {
         augment: Augment {
             flip: true,
@@ -299,12 +299,12 @@ fn cells_have_a_label_for_each_pixel() {
     let corners: Vec<i32> = labels.iter().step_by(65536).copied().collect();
     assert!(corners.contains(&0) && corners.contains(&1), "{corners:?}");
 
-    let report = check("dic-c2dh-hela", Some(place.path())).unwrap();
+    let report = check("dic-c2dh-hela", Some(root.path())).unwrap();
     assert_eq!((report.images, report.problems.len()), (10, 0));
-    let root = place.path().join("DIC-C2DH-HeLa");
-    std::fs::remove_file(root.join("01_ST/SEG/man_seg001.tif")).unwrap();
-    std::fs::write(root.join("02/t001.tif"), b"II*\0").unwrap();
-    let report = check("dic-c2dh-hela", Some(place.path())).unwrap();
+    let inner = root.path().join("DIC-C2DH-HeLa");
+    std::fs::remove_file(inner.join("01_ST/SEG/man_seg001.tif")).unwrap();
+    std::fs::write(inner.join("02/t001.tif"), b"II*\0").unwrap();
+    let report = check("dic-c2dh-hela", Some(root.path())).unwrap();
     has(&report.remarks, &["01: 1 frames without a mask"]);
     has(&report.problems, &["02/t001.tif", "a whole"]);
 }

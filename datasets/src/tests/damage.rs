@@ -1,4 +1,4 @@
-//! Everything that is wrong is told at once, with the files' names.
+//! Damaged data sets: all problems are reported at once, with the files' names.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use prospr_engine::Key;
 use super::*;
 use crate::{Skipped, check, load};
 
-/// Three classes of two images, three images to test on.
-pub fn tiny_imagenet(place: &Place) {
+/// Three classes with two images each, and three test images.
+pub fn tiny_imagenet(root: &Folder) {
     let write = |name: &str, bytes: &[u8]| {
-        place.write(&format!("tiny-imagenet-200/{name}"), bytes);
+        root.write(&format!("tiny-imagenet-200/{name}"), bytes);
     };
     write("wnids.txt", b"n02124075\nn01443537\nn01629819\n");
     write("words.txt", b"n01443537\tgoldfish, Carassius auratus\n");
@@ -34,9 +34,9 @@ pub fn tiny_imagenet(place: &Place) {
 
 #[test]
 fn tiny_imagenet_is_checked_whole() {
-    let place = Place::new();
-    tiny_imagenet(&place);
-    let folder = place.path().join("tiny-imagenet-200");
+    let root = Folder::new();
+    tiny_imagenet(&root);
+    let folder = root.path().join("tiny-imagenet-200");
     std::fs::remove_dir_all(folder.join("train/n01629819")).unwrap();
     let image = folder.join("train/n02124075/images/n02124075_0.JPEG");
     let bytes = std::fs::read(&image).unwrap();
@@ -51,7 +51,7 @@ fn tiny_imagenet_is_checked_whole() {
         "val_0.JPEG\tn99999999\t0\t0\t1\t1\nval_7.JPEG\tn01443537\t0\t0\t1\t1\nval_1.JPEG\n";
     std::fs::write(folder.join("val/val_annotations.txt"), annotations).unwrap();
 
-    let report = check("tiny-imagenet", Some(place.path())).unwrap();
+    let report = check("tiny-imagenet", Some(root.path())).unwrap();
     let problems = &report.problems;
     has(problems, &["train/n01629819/images", "no such folder"]);
     has(problems, &["n02124075_0.JPEG", "cut short"]);
@@ -67,7 +67,7 @@ fn tiny_imagenet_is_checked_whole() {
     has(problems, &["a line for val/images/val_2.JPEG"]);
     assert_eq!(problems.len(), 9, "{problems:#?}");
     has(&report.remarks, &["n01443537_0.JPEG", "grey"]);
-    let error = load("tiny-imagenet", Some(place.path())).err().unwrap();
+    let error = load("tiny-imagenet", Some(root.path())).err().unwrap();
     let error = error.to_string();
     assert!(error.contains("5 more problems"), "{error}");
     assert!(error.contains("data check"), "{error}");
@@ -75,17 +75,17 @@ fn tiny_imagenet_is_checked_whole() {
 
 #[test]
 fn imagenet_is_checked_whole() {
-    let place = Place::new();
-    imagenet(&place, 3, [2, 1]);
-    place.write(
+    let root = Folder::new();
+    imagenet(&root, 3, [2, 1]);
+    root.write(
         "train/n01440764/n01440764_0.JPEG",
         include_bytes!("cmyk.jpg"),
     );
-    place.write("train/n01440764/n01440764_1.JPEG", grey_jpeg(60, 50));
-    place.write("train/n01440765/n01440765_9.JPEG", b"");
-    std::fs::remove_dir_all(place.path().join("val/n01440766")).unwrap();
-    std::fs::create_dir(place.path().join("train/n01440770")).unwrap();
-    let report = check("imagenet", Some(place.path())).unwrap();
+    root.write("train/n01440764/n01440764_1.JPEG", grey_jpeg(60, 50));
+    root.write("train/n01440765/n01440765_9.JPEG", b"");
+    std::fs::remove_dir_all(root.path().join("val/n01440766")).unwrap();
+    std::fs::create_dir(root.path().join("train/n01440770")).unwrap();
+    let report = check("imagenet", Some(root.path())).unwrap();
     has(&report.problems, &["val/n01440766", "no such folder"]);
     has(&report.problems, &["train/n01440770", "no image"]);
     has(&report.problems, &["val/n01440770", "no such folder"]);
@@ -98,16 +98,16 @@ fn imagenet_is_checked_whole() {
 
 #[test]
 fn cifar_is_checked_whole() {
-    let place = Place::new();
+    let root = Folder::new();
     let write = |name: &str, bytes: &[u8]| {
-        place.write(&format!("cifar-10-batches-bin/{name}.bin"), bytes);
+        root.write(&format!("cifar-10-batches-bin/{name}.bin"), bytes);
     };
     for batch in 2..=5 {
         write(&format!("data_batch_{batch}"), &[0; 3073]);
     }
     write("data_batch_3", &[0; 3072]);
     write("test_batch", &[0; 2 * 3073]);
-    let report = check("cifar-10", Some(place.path())).unwrap();
+    let report = check("cifar-10", Some(root.path())).unwrap();
     has(&report.problems, &["data_batch_1.bin", "No such file"]);
     has(
         &report.problems,
@@ -116,7 +116,7 @@ fn cifar_is_checked_whole() {
     write("data_batch_1", &[0; 3073]);
     let bad: Vec<u8> = [vec![0; 3073], vec![10; 3073]].concat();
     write("data_batch_3", &bad);
-    let report = check("cifar-10", Some(place.path())).unwrap();
+    let report = check("cifar-10", Some(root.path())).unwrap();
     has(
         &report.problems,
         &["data_batch_3.bin", "below 10", "label 10 at image 1"],
@@ -125,13 +125,13 @@ fn cifar_is_checked_whole() {
 
 #[test]
 fn a_damaged_image_stops_or_is_counted() {
-    let place = Place::new();
-    imagenet(&place, 4, [5, 1]);
-    let damaged = place.write(
+    let root = Folder::new();
+    imagenet(&root, 4, [5, 1]);
+    let damaged = root.write(
         "train/n01440765/n01440765_3.JPEG",
         &jpeg(300, 260, 1)[..9000],
     );
-    let data = load("imagenet", Some(place.path())).unwrap();
+    let data = load("imagenet", Some(root.path())).unwrap();
     let stops = loader(&data, 5);
     let errors: Vec<String> = stops
         .epoch(Key::new(2))
@@ -160,7 +160,7 @@ fn a_damaged_image_stops_or_is_counted() {
         assert_eq!(count, passes as usize);
         has(&[first], &["n01440765_3.JPEG"]);
     }
-    // A batch without any image is an error all the same.
+    // A batch whose images are all damaged is an error even with `skipped`.
     let alone = Loader {
         batch_size: 1,
         ..counts

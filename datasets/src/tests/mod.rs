@@ -1,4 +1,4 @@
-//! Tiny data sets of exactly the published formats.
+//! Tests on tiny data sets in exactly the published formats.
 
 mod archives;
 mod damage;
@@ -14,12 +14,12 @@ use tempfile::TempDir;
 
 use crate::{Augment, Batches, ImageSet, Label, Loader, Split};
 
-/// A folder to make files in.
-struct Place(TempDir);
+/// A temporary folder.
+struct Folder(TempDir);
 
-impl Place {
-    fn new() -> Place {
-        Place(tempfile::tempdir().unwrap())
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
     }
 
     fn path(&self) -> &Path {
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-/// A photograph of noise over a gradient; other seeds look different.
+/// A JPEG of noise on a gradient; each seed gives a different image.
 fn jpeg(width: usize, height: usize, seed: usize) -> Vec<u8> {
     let mut noise = seed as u32;
     let byte = |i: usize| {
@@ -63,8 +63,8 @@ fn encoded(pixels: &[u8], width: usize, height: usize, color: ExtendedColorType)
     bytes
 }
 
-/// ImageNet's layout with a few images of each class.
-fn imagenet(place: &Place, classes: usize, [train, val]: [usize; 2]) {
+/// ImageNet's layout with a few images per class.
+fn imagenet(root: &Folder, classes: usize, [train, val]: [usize; 2]) {
     let images: Vec<Vec<u8>> = (0..8)
         .map(|seed| jpeg(300 + 20 * seed, 260, seed))
         .collect();
@@ -72,11 +72,11 @@ fn imagenet(place: &Place, classes: usize, [train, val]: [usize; 2]) {
         let wnid = format!("n{:08}", 1440764 + class);
         for image in 0..train {
             let name = format!("train/{wnid}/{wnid}_{image}.JPEG");
-            place.write(&name, &images[(class + image) % images.len()]);
+            root.write(&name, &images[(class + image) % images.len()]);
         }
         for image in 0..val {
             let name = format!("val/{wnid}/ILSVRC2012_val_{class:04}{image:04}.JPEG");
-            place.write(&name, &images[(class + image + 3) % images.len()]);
+            root.write(&name, &images[(class + image + 3) % images.len()]);
         }
     }
 }
@@ -93,7 +93,7 @@ fn loader(data: &ImageSet, batch_size: usize) -> Loader {
     }
 }
 
-/// Without what is random and without normalisation: bytes over 255.
+/// A loader without augmentation and normalisation: values are bytes divided by 255.
 fn plain(split: &Split, batch_size: usize) -> Loader {
     let channels = split.shape[0];
     Loader {
@@ -127,7 +127,7 @@ fn class(split: &Split, index: usize) -> usize {
     }
 }
 
-/// Whether one of the lines has all parts.
+/// Checks that exactly one of the lines contains all parts.
 fn has(lines: &[String], parts: &[&str]) {
     let fits = |line: &&String| parts.iter().all(|part| line.contains(part));
     let found = lines.iter().filter(fits).count();

@@ -1,4 +1,4 @@
-//! How loaders serve: the same bits in all circumstances, and only what is needed in memory.
+//! Loaders: equal bits in all circumstances, and bounded memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,21 +8,21 @@ use prospr_engine::Key;
 
 use super::*;
 use crate::batches::Pixels;
-use crate::{Image, Normalization, Result, Sample, Source, load};
+use crate::{Image, ImageSource, Normalization, Result, Sample, load};
 
 #[test]
 fn threads_and_packs_do_not_change_a_bit() {
-    let place = Place::new();
-    imagenet(&place, 5, [9, 1]);
-    let data = load("imagenet", Some(place.path())).unwrap();
-    let cache = place.path().join("cache");
+    let root = Folder::new();
+    imagenet(&root, 5, [9, 1]);
+    let data = load("imagenet", Some(root.path())).unwrap();
+    let cache = root.path().join("cache");
     let files = loader(&data, 10);
     let expected = values(files.epoch(Key::new(7)));
     assert_eq!(expected.len(), 4);
-    let [order, dice] = Key::new(7).split();
+    let [order, draws] = Key::new(7).split();
     let order = files.order(order);
     let make = |(n, indices): (usize, &[usize])| {
-        let key = Some(dice.fold_in(n as u64));
+        let key = Some(draws.fold_in(n as u64));
         files.make(indices, key).unwrap()
     };
     for threads in [1, 3] {
@@ -32,25 +32,25 @@ fn threads_and_packs_do_not_change_a_bit() {
             .unwrap()
             .install(|| order.chunks(10).take(4).enumerate().map(make).collect());
         for (batch, (images, labels)) in batches.iter().zip(&expected) {
-            let pixels = Pixels::Ready(images.clone());
+            let pixels = Pixels::Normalized(images.clone());
             assert!(batch.pixels == pixels && &batch.labels == labels);
         }
     }
     let packed = loader(&data.clone().packed(&cache).unwrap(), 10);
-    // The pack is what is read now.
-    std::fs::rename(place.path().join("train"), place.path().join("away")).unwrap();
+    // Without the original files, the pack is read.
+    std::fs::rename(root.path().join("train"), root.path().join("away")).unwrap();
     assert!(values(packed.epoch(Key::new(7))) == expected);
     assert!(values(packed.epoch_from(Key::new(7), 2)) == expected[2..]);
     assert!(files.epoch(Key::new(7)).next().unwrap().is_err());
 }
 
-/// Images that count how often they are read, in runs.
+/// A source that counts its reads and has runs of a given length.
 struct Counted {
     reads: Arc<AtomicUsize>,
     run: usize,
 }
 
-impl Source for Counted {
+impl ImageSource for Counted {
     fn len(&self) -> usize {
         10_000
     }
@@ -72,7 +72,7 @@ impl Source for Counted {
         index.to_string()
     }
 
-    fn run(&self) -> usize {
+    fn run_length(&self) -> usize {
         self.run
     }
 }
@@ -125,12 +125,12 @@ fn every_image_comes_once_and_runs_stay_together() {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..10_000).collect::<Vec<_>>());
-        // The first 1024 images are those of 64 runs.
+        // The first 1024 images come from 64 runs.
         let mut runs: Vec<i32> = order[..1024].iter().map(|i| i / 16).collect();
         runs.sort_unstable();
         runs.dedup();
         assert_eq!(runs.len() == 64, run == 16);
-        // Yet they are shuffled.
+        // They are shuffled within those runs.
         let steps = order.windows(2).filter(|w| w[1] == w[0] + 1).count();
         assert!(steps < 30, "{steps}");
     }

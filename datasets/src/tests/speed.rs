@@ -1,4 +1,4 @@
-//! Speed, as far as it can be asserted on any machine in an unoptimised build; `prospr data bench` measures.
+//! Loose speed limits that hold on any machine in an unoptimised build; `prospr data bench` measures precisely.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::cifar::{Cifar, Part};
 use crate::load;
 
-/// Images a second, and the share of time that a training waits which takes `step` for a batch.
+/// Images per second, and the share of time that a training loop with steps of duration `step` waits for batches.
 fn measure(loader: &Loader, step: Duration) -> (f64, f64) {
     let mut batches = loader.epoch(Key::new(1));
     batches.next().unwrap().unwrap();
@@ -25,17 +25,17 @@ fn measure(loader: &Loader, step: Duration) -> (f64, f64) {
 
 #[test]
 fn loaders_keep_up() {
-    let place = Place::new();
-    // 2000 files of a few different photographs of ImageNet's usual size.
+    let root = Folder::new();
+    // 2000 files made from a few different images of ImageNet's usual size.
     let photographs: Vec<Vec<u8>> = (0..4).map(|seed| jpeg(500, 375, seed)).collect();
     for index in 0..2000 {
         let (class, photograph) = (index % 10, &photographs[index % 4]);
-        place.write(&format!("train/c{class}/{index}.JPEG"), photograph);
+        root.write(&format!("train/c{class}/{index}.JPEG"), photograph);
     }
     for class in 0..10 {
-        place.write(&format!("val/c{class}/0.JPEG"), &photographs[0]);
+        root.write(&format!("val/c{class}/0.JPEG"), &photographs[0]);
     }
-    let data = load("imagenet", Some(place.path())).unwrap();
+    let data = load("imagenet", Some(root.path())).unwrap();
     let pixels: Vec<u8> = (0..20_000 * 3072).map(|i| (i % 251) as u8).collect();
     let part = Part {
         name: "made".into(),

@@ -20,6 +20,9 @@
 //! A program is an ordinary closure over [`Tensor`]s and [`Tree`]s of them. It has no hidden state: parameters,
 //! statistics, optimiser state and random [`Key`]s come in as arguments and go out as results.
 
+#[cfg(test)]
+extern crate self as prospr_engine;
+
 mod explain;
 mod graph;
 mod ir;
@@ -42,13 +45,14 @@ pub use explain::{Explanation, explain};
 pub use graph::Kernel;
 pub use ir::{ConvOptions, DType, Element, Error, Interpolation, PoolOptions, Precision, Result};
 pub use params::{Params, Role};
+pub use prospr_derive::Tree;
 pub use random::Key;
 pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, keep_freed_memory, limit_memory};
 pub use tensor::{EvalStats, Tensor, eval, eval_stats, flops, flops_by_weight};
 pub use top_k::top_k_masks;
 pub use transform::{
-    Compiled, Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jit_with,
+    JitCache, Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jit_with,
     jvp, rescaled, stream, try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
     with_mean_pools,
 };
-pub use tree::{Tree, tree_dot};
+pub use tree::{Static, Tree, tree_dot};

@@ -1,10 +1,13 @@
 //! [`Params`]: named parameters in order, each with its role.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use crate::{Tensor, Tree};
 
-/// What a parameter is for; pruners prune weights.
+/// Purpose of a parameter. Pruners prune weights only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Multiplies activations: convolution and linear weights.
@@ -29,7 +32,9 @@ pub enum Role {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Params {
-    entries: Vec<(Arc<str>, Role, Tensor)>,
+    roles: Arc<IndexMap<Arc<str>, Role>>,
+    /// One value for each name, in the same order.
+    values: Vec<Tensor>,
 }
 
 impl Params {
@@ -38,76 +43,77 @@ impl Params {
         Params::default()
     }
 
-    /// Adds a parameter, or replaces the one with this name in its place.
+    /// Adds a parameter, or replaces the value and role of the one with this name and keeps its place.
     pub fn insert(&mut self, name: impl AsRef<str>, role: Role, value: Tensor) {
         let name = name.as_ref();
-        match self.entries.iter_mut().find(|(n, ..)| **n == *name) {
-            Some(entry) => *entry = (entry.0.clone(), role, value),
-            None => self.entries.push((name.into(), role, value)),
+        match self.roles.get_full(name) {
+            Some((index, _, known)) => {
+                self.values[index] = value;
+                if *known != role {
+                    Arc::make_mut(&mut self.roles)[index] = role;
+                }
+            }
+            None => {
+                Arc::make_mut(&mut self.roles).insert(name.into(), role);
+                self.values.push(value);
+            }
         }
     }
 
     /// The parameter of this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.entries
-            .iter()
-            .find(|(n, ..)| **n == *name)
-            .map(|(.., t)| t)
+        Some(&self.values[self.roles.get_index_of(name)?])
     }
 
     /// The role of the parameter of this name.
     pub fn role(&self, name: &str) -> Option<Role> {
-        self.entries
-            .iter()
-            .find(|(n, ..)| **n == *name)
-            .map(|&(_, role, _)| role)
+        self.roles.get(name).copied()
     }
 
-    /// Name, role and value of each, in order.
+    /// Name, role and value of each parameter, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Role, &Tensor)> {
-        self.entries
+        self.roles
             .iter()
-            .map(|(name, role, value)| (&**name, *role, value))
+            .zip(&self.values)
+            .map(|((name, role), value)| (&**name, *role, value))
     }
 
-    /// How many there are.
+    /// Number of parameters.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.values.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no parameters.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.values.is_empty()
     }
 
-    /// Those that `keep` says yes to, in order.
+    /// The parameters for which `keep` returns true, in order.
     pub fn filter(&self, mut keep: impl FnMut(&str, Role) -> bool) -> Params {
-        let entries = self
-            .entries
-            .iter()
-            .filter(|(name, role, _)| keep(name, *role))
-            .cloned()
-            .collect();
-        Params { entries }
+        let (mut roles, mut values) = (IndexMap::new(), Vec::new());
+        for ((name, &role), value) in self.roles.iter().zip(&self.values) {
+            if keep(name, role) {
+                roles.insert(name.clone(), role);
+                values.push(value.clone());
+            }
+        }
+        let roles = Arc::new(roles);
+        Params { roles, values }
     }
 
-    /// These parameters with the values of `other` where it has the name.
+    /// These parameters with the values of `other` for the names that it has.
     pub fn with(&self, other: &Params) -> Params {
-        let pick = |(name, role, value): &(Arc<str>, Role, Tensor)| {
-            (
-                name.clone(),
-                *role,
-                other.get(name).unwrap_or(value).clone(),
-            )
-        };
+        let pick =
+            |(name, _, value): (&str, Role, &Tensor)| other.get(name).unwrap_or(value).clone();
         Params {
-            entries: self.entries.iter().map(pick).collect(),
+            roles: self.roles.clone(),
+            values: self.iter().map(pick).collect(),
         }
     }
 
-    /// The number of scalars in all.
+    /// Number of scalars in all parameters together.
     pub fn numel(&self) -> usize {
-        self.entries.iter().map(|(.., t)| t.numel()).sum()
+        self.values.iter().map(Tensor::numel).sum()
     }
 }
 
@@ -130,17 +136,19 @@ impl std::ops::Index<&str> for Params {
 
 impl Tree for Params {
     fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        out.extend(self.entries.iter().map(|(.., t)| t.clone()));
+        out.extend_from_slice(&self.values);
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        let entries = self
-            .entries
-            .iter()
-            .map(|(name, role, _)| (name.clone(), *role, next()))
-            .collect();
-        Params { entries }
+        Params {
+            roles: self.roles.clone(),
+            values: self.values.iter().map(|_| next()).collect(),
+        }
     }
-    fn is_tensors_only(&self) -> bool {
-        true
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        for (name, role, value) in self.iter() {
+            (name, role).hash(state);
+            value.hash_structure(state);
+        }
     }
 }

@@ -1,26 +1,50 @@
-//! Trees of tensors: what transforms take and return.
+//! Trees of tensors: the arguments and results of transforms.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use crate::Tensor;
 
-/// A structure that holds tensors: a tensor, a tuple, a `Vec`, [`Params`](crate::Params), or your own struct
-/// (with [`impl_tree!`](crate::impl_tree)).
+/// A structure that holds tensors: a tensor, a tuple, a `Vec`, [`Params`](crate::Params), or a type of your own that
+/// derives it.
 ///
-/// `leaves` and `rebuild` must visit the tensors in the same order.
+/// ```
+/// use prospr_engine::{Tensor, Tree};
+///
+/// #[derive(Clone, Tree)]
+/// struct Layer {
+///     weight: Tensor,
+///     bias: Option<Tensor>,
+///     #[tree(static)]
+///     stride: usize,
+/// }
+/// ```
+///
+/// A field that holds no tensors is marked `#[tree(static)]`; its type is [`Static`]. Functions are
+/// [compiled](crate::jit()) once for each value of the static fields. Without the mark the compiler names the field:
+///
+/// ```compile_fail,E0277
+/// # use prospr_engine::{Tensor, Tree};
+/// #[derive(Clone, Tree)]
+/// struct Layer {
+///     weight: Tensor,
+///     stride: usize,
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tree of tensors",
+    note = "in a type that derives `Tree`, mark a field that holds no tensors with `#[tree(static)]`"
+)]
 pub trait Tree: Clone + Send + Sync + 'static {
     /// Appends every tensor, in order.
     fn collect_leaves(&self, out: &mut Vec<Tensor>);
 
-    /// The same structure with other tensors, taken in order from `next`.
+    /// The same structure with other tensors, taken from `next` in the order of [`collect_leaves`](Tree::collect_leaves).
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self;
 
-    /// Whether a tree of the same type and structure differs from this one in tensors alone. What holds anything
-    /// else that matters — a count of steps, a learning rate — says no, and what is computed from it is traced anew
-    /// each time, instead of once. [`impl_tree!`](crate::impl_tree) says no where there are fields without tensors.
-    fn is_tensors_only(&self) -> bool {
-        false
-    }
+    /// Hashes everything but the tensors' values: shapes, types, devices, lengths, names and static fields. A function
+    /// that was compiled for one tree is replayed for all trees that hash the same bytes.
+    fn hash_structure<H: Hasher>(&self, state: &mut H);
 
     /// Every tensor, in order.
     fn leaves(&self) -> Vec<Tensor> {
@@ -107,8 +131,8 @@ impl Tree for Tensor {
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         next()
     }
-    fn is_tensors_only(&self) -> bool {
-        true
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        (self.shape(), self.dtype(), self.device()).hash(state);
     }
 }
 
@@ -119,8 +143,9 @@ impl<T: Tree> Tree for Vec<T> {
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         self.iter().map(|t| t.rebuild(next)).collect()
     }
-    fn is_tensors_only(&self) -> bool {
-        self.iter().all(Tree::is_tensors_only)
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        self.iter().for_each(|t| t.hash_structure(state));
     }
 }
 
@@ -131,8 +156,8 @@ impl<T: Tree, const N: usize> Tree for [T; N] {
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         std::array::from_fn(|i| self[i].rebuild(next))
     }
-    fn is_tensors_only(&self) -> bool {
-        self.iter().all(Tree::is_tensors_only)
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.iter().for_each(|t| t.hash_structure(state));
     }
 }
 
@@ -143,12 +168,13 @@ impl<T: Tree> Tree for Option<T> {
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
         self.as_ref().map(|t| t.rebuild(next))
     }
-    fn is_tensors_only(&self) -> bool {
-        self.iter().all(Tree::is_tensors_only)
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.is_some().hash(state);
+        self.iter().for_each(|t| t.hash_structure(state));
     }
 }
 
-impl<K: Ord + Clone + Send + Sync + 'static, T: Tree> Tree for BTreeMap<K, T> {
+impl<K: Ord + Static, T: Tree> Tree for BTreeMap<K, T> {
     fn collect_leaves(&self, out: &mut Vec<Tensor>) {
         self.values().for_each(|t| t.collect_leaves(out));
     }
@@ -157,17 +183,19 @@ impl<K: Ord + Clone + Send + Sync + 'static, T: Tree> Tree for BTreeMap<K, T> {
             .map(|(k, t)| (k.clone(), t.rebuild(next)))
             .collect()
     }
-    fn is_tensors_only(&self) -> bool {
-        self.values().all(Tree::is_tensors_only)
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        for (key, tree) in self {
+            key.hash_structure(state);
+            tree.hash_structure(state);
+        }
     }
 }
 
 impl Tree for () {
     fn collect_leaves(&self, _: &mut Vec<Tensor>) {}
     fn rebuild(&self, _: &mut dyn FnMut() -> Tensor) -> Self {}
-    fn is_tensors_only(&self) -> bool {
-        true
-    }
+    fn hash_structure<H: Hasher>(&self, _: &mut H) {}
 }
 
 macro_rules! tuple_tree {
@@ -179,8 +207,8 @@ macro_rules! tuple_tree {
             fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
                 ($(self.$index.rebuild(next),)*)
             }
-            fn is_tensors_only(&self) -> bool {
-                $(self.$index.is_tensors_only())&&*
+            fn hash_structure<H: Hasher>(&self, state: &mut H) {
+                $(self.$index.hash_structure(state);)*
             }
         }
     };
@@ -192,31 +220,183 @@ tuple_tree!(A 0, B 1, C 2, D 3);
 tuple_tree!(A 0, B 1, C 2, D 3, E 4);
 tuple_tree!(A 0, B 1, C 2, D 3, E 4, F 5);
 
-/// Makes a struct of trees a [`Tree`]; fields that hold no tensors are named after a semicolon.
-///
-/// ```
-/// use prospr_engine::{impl_tree, Tensor};
-/// #[derive(Clone)]
-/// struct Layer { weight: Tensor, bias: Tensor, stride: usize }
-/// impl_tree!(Layer { weight, bias; stride });
-/// ```
-#[macro_export]
-macro_rules! impl_tree {
-    ($name:ident { $($field:ident),* $(,)? $(; $($rest:ident),* $(,)?)? }) => {
-        impl $crate::Tree for $name {
-            fn collect_leaves(&self, out: &mut Vec<$crate::Tensor>) {
-                $($crate::Tree::collect_leaves(&self.$field, out);)*
+/// A value without tensors: a number, a flag, a string, or a collection of them. The type of a `#[tree(static)]` field
+/// of a [`Tree`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a static field of a tree",
+    note = "a type of your own derives `Tree` and then needs no `#[tree(static)]`, or it implements `Static`"
+)]
+pub trait Static: Clone + Send + Sync + 'static {
+    /// Hashes the value, floats by their bits.
+    fn hash_structure<H: Hasher>(&self, state: &mut H);
+}
+
+macro_rules! hashed_static {
+    ($($type:ty)*) => {
+        $(impl Static for $type {
+            fn hash_structure<H: Hasher>(&self, state: &mut H) {
+                self.hash(state);
             }
-            fn rebuild(&self, next: &mut dyn FnMut() -> $crate::Tensor) -> Self {
-                $name {
-                    $($field: $crate::Tree::rebuild(&self.$field, next),)*
-                    $($($rest: self.$rest.clone(),)*)?
-                }
-            }
-            fn is_tensors_only(&self) -> bool {
-                let rest: &[&str] = &[$($(stringify!($rest)),*)?];
-                rest.is_empty() $(&& $crate::Tree::is_tensors_only(&self.$field))*
+        })*
+    };
+}
+hashed_static!(bool char u8 u16 u32 u64 usize i8 i16 i32 i64 isize String &'static str);
+
+impl Static for f32 {
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.to_bits().hash(state);
+    }
+}
+
+impl Static for f64 {
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.to_bits().hash(state);
+    }
+}
+
+impl<T: Static> Static for Option<T> {
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.is_some().hash(state);
+        self.iter().for_each(|value| value.hash_structure(state));
+    }
+}
+
+impl<T: Static> Static for Vec<T> {
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        self.iter().for_each(|value| value.hash_structure(state));
+    }
+}
+
+impl<T: Static, const N: usize> Static for [T; N] {
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.iter().for_each(|value| value.hash_structure(state));
+    }
+}
+
+impl<A: Static, B: Static> Static for (A, B) {
+    fn hash_structure<H: Hasher>(&self, state: &mut H) {
+        self.0.hash_structure(state);
+        self.1.hash_structure(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::{DType, Device, Tensor, Tree, jit};
+
+    #[derive(Clone, Debug, Tree)]
+    enum Layer<T> {
+        Dense {
+            weight: T,
+            #[tree(static)]
+            slope: f64,
+        },
+        Scale(T, Option<T>),
+        Relu,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Tree)]
+    #[tree(static)]
+    struct Settings {
+        rate: Option<f64>,
+        sizes: (usize, Vec<i32>),
+    }
+
+    fn layers() -> (Vec<Layer<Tensor>>, Settings) {
+        let ones = Tensor::ones(&[2], DType::F64, &Device::cpu());
+        let layers = vec![
+            Layer::Dense {
+                weight: &ones * 2.0,
+                slope: 0.5,
+            },
+            Layer::Scale(&ones * 3.0, Some(&ones * 4.0)),
+            Layer::Relu,
+        ];
+        let settings = Settings {
+            rate: Some(0.1),
+            sizes: (1, vec![2]),
+        };
+        (layers, settings)
+    }
+
+    #[test]
+    fn derived_trees_keep_their_structure() {
+        let tree = layers();
+        assert_eq!(tree.leaves().len(), 3);
+        let doubled = tree.map_leaves(|t| t * 2.0);
+        let values: Vec<f64> = doubled
+            .leaves()
+            .iter()
+            .map(|t| t.sum().item().unwrap())
+            .collect();
+        assert_eq!(values, [8.0, 12.0, 16.0]);
+        assert!(matches!(doubled.0[0], Layer::Dense { slope: 0.5, .. }));
+        assert!(matches!(doubled.0[1], Layer::Scale(_, Some(_))));
+        assert_eq!(doubled.1, tree.1);
+    }
+
+    /// Trees with the same tensors and another structure are other arguments.
+    #[test]
+    fn jit_compiles_once_for_each_structure() {
+        let traced = AtomicUsize::new(0);
+        let f = jit(|(layers, settings): &(Vec<Layer<Tensor>>, Settings)| {
+            traced.fetch_add(1, Ordering::Relaxed);
+            let value = |layer: &Layer<Tensor>| match layer {
+                Layer::Dense { weight, slope } => weight.sum() * *slope,
+                Layer::Scale(a, b) => (a * b.as_ref().unwrap_or(a)).sum(),
+                Layer::Relu => Tensor::scalar(100.0, DType::F64, &Device::cpu()),
+            };
+            let sum = layers.iter().map(value).reduce(|a, b| a + b).unwrap();
+            sum * settings.rate.unwrap_or(1.0)
+        });
+        let call = |tree: &(Vec<Layer<Tensor>>, Settings)| f(tree).unwrap().item().unwrap();
+        let tree = layers();
+        let scaled = tree.map_leaves(|t| t * 2.0);
+        assert!((call(&tree) - 12.6).abs() < 1e-12);
+        assert!((call(&scaled) - 20.0).abs() < 1e-12);
+        assert_eq!(traced.load(Ordering::Relaxed), 1);
+        let (mut slope, mut variant, mut rate) = (tree.clone(), tree.clone(), tree.clone());
+        let Layer::Dense { weight, .. } = &tree.0[0] else {
+            unreachable!()
+        };
+        slope.0[0] = Layer::Dense {
+            weight: weight.clone(),
+            slope: 1.0,
+        };
+        variant.0[0] = Layer::Scale(weight.clone(), None);
+        rate.1.rate = None;
+        for (tree, expected) in [(slope, 12.8), (variant, 13.2), (rate, 126.0)] {
+            for _ in 0..2 {
+                assert!((call(&tree) - expected).abs() < 1e-12, "{tree:?}");
             }
         }
-    };
+        assert_eq!(traced.load(Ordering::Relaxed), 4);
+    }
+
+    /// A function of a step count does not fill the memory: the eight plans used last are kept.
+    #[test]
+    fn jit_keeps_a_few_plans() {
+        let traced = AtomicUsize::new(0);
+        let f = jit(|(x, _): &(Tensor, Settings)| {
+            traced.fetch_add(1, Ordering::Relaxed);
+            x * 2.0
+        });
+        let x = Tensor::ones(&[2], DType::F64, &Device::cpu());
+        let new = |step: usize| {
+            let before = traced.load(Ordering::Relaxed);
+            let settings = Settings {
+                rate: None,
+                sizes: (step, Vec::new()),
+            };
+            f(&(x.clone(), settings)).unwrap();
+            traced.load(Ordering::Relaxed) != before
+        };
+        assert!((0..8).all(&new));
+        assert!(!new(0) && new(8));
+        // 1 was used least recently.
+        assert!(!new(0) && !new(2) && new(1));
+    }
 }

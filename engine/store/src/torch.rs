@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     fn fixture(name: &str) -> Vec<u8> {
-        std::fs::read(format!("../tests/fixtures/torch/{name}")).unwrap()
+        std::fs::read(format!("../../tests/fixtures/torch/{name}")).unwrap()
     }
 
     /// The archive with another pickle, so that damage in it is not found by the checksum.

@@ -1,4 +1,4 @@
-//! Archives as they are published, and archives that were made to do harm.
+//! Archives as published, and malicious archives.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An entry of a tar archive, whose path may be a bad one.
+/// An entry of a tar archive; its path may be invalid.
 fn tar_entry(path: &str, kind: tar::EntryType, contents: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -53,7 +53,7 @@ pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
 const FILE: tar::EntryType = tar::EntryType::Regular;
 const FOLDER: tar::EntryType = tar::EntryType::Directory;
 
-/// As the archives of CIFAR-10 are made, with 300 kB in it.
+/// A tar archive with the layout of CIFAR-10 and 300 kB of data.
 pub fn cifar() -> Vec<u8> {
     let images: Vec<u8> = (0..300_000u32)
         .map(|i| (u64::from(i).pow(2) >> 7) as u8)

@@ -1,4 +1,4 @@
-//! A server with every bad habit.
+//! A local HTTP server with configurable faults.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -6,16 +6,16 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a server does with a request.
+/// Response of the server to one request.
 #[derive(Clone)]
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<String>,
     pub body: Vec<u8>,
-    /// How many bytes are announced, and how many of the body are sent.
+    /// Announced length of the body, and number of bytes that are really sent.
     pub announced: usize,
     pub sent: usize,
-    /// The pause before each of eight pieces.
+    /// Pause before each of eight pieces of the body.
     pub pause: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Reply {
         Reply { sent, ..self }
     }
 
-    /// The rest of a body, as a request's `Range` asks.
+    /// The rest of a body, as the request's `Range` header asks.
     pub fn rest(body: &[u8], request: &Request) -> Reply {
         let start = request.get("range").map(|range| {
             let start = range.strip_prefix("bytes=").unwrap().trim_end_matches('-');
@@ -76,7 +76,7 @@ impl Reply {
 
 pub type Request = HashMap<String, String>;
 
-/// A server that answers the n-th request as it is told.
+/// A server that answers the n-th request with `answer(n, request)`.
 pub struct Server {
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -102,7 +102,7 @@ impl Server {
                 let number = seen.lock().unwrap().len();
                 let reply = answer(number, &request);
                 seen.lock().unwrap().push(request);
-                // The client may have left.
+                // The client may have closed the connection.
                 let _ = reply.send(stream);
             }
         });

@@ -88,8 +88,6 @@ pub(crate) struct Traced {
     pub recorded: usize,
     /// Bytes that these read and write if each is computed by itself.
     pub recorded_bytes: u64,
-    /// Shapes, types and devices.
-    arguments: Vec<Tensor>,
     captured: Vec<Buffer>,
 }
 
@@ -112,17 +110,8 @@ impl Traced {
             plan: Plan::new(&graph, &targets, precision),
             recorded: nodes.len(),
             recorded_bytes: nodes.iter().map(traffic).sum(),
-            arguments: arguments.iter().map(Tensor::stand_in).collect(),
             captured: leaves,
         })
-    }
-
-    /// Whether the arguments may be these.
-    pub fn fits(&self, leaves: &[Tensor]) -> bool {
-        let same = |(a, b): (&Tensor, &Tensor)| {
-            a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device()
-        };
-        self.arguments.len() == leaves.len() && self.arguments.iter().zip(leaves).all(same)
     }
 
     /// The outputs for these arguments.

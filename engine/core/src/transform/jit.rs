@@ -1,18 +1,19 @@
-//! Functions that are traced once and then replayed.
+//! Compiled functions, which are traced once and then replayed.
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use super::{skeleton, unflatten};
 use crate::tensor::{Traced, evaluations};
 use crate::{Precision, Result, Tensor, Tree};
 
-/// A function that is traced once for each list of its inputs' shapes, types and devices, compiled to a plan —
-/// common subexpressions computed once, elementwise chains and sums fused — and replayed after that.
+/// A function that is traced once for inputs of the same shapes, types, devices and static fields
+/// ([`Tree::hash_structure`]), compiled to a plan — common subexpressions computed once, elementwise chains and sums
+/// fused — and replayed after that. The last few plans are kept.
 ///
 /// `f` must do the same each time: while it is traced its inputs have no values, what it captures becomes part of
 /// the plan, and what it does beside returning tensors happens only then. Functions that draw random numbers are
-/// traced anew at every call, so that a captured key may change, and so are those whose inputs hold more than tensors
-/// ([`Tree::is_tensors_only`]). Inside a running transform, `f` is just called,
+/// traced anew at every call, so that a captured key may change. Inside a running transform, `f` is just called,
 /// and so differentiated like any other function.
 ///
 /// ```
@@ -41,36 +42,109 @@ pub fn jit_with<X: Tree, Y: Tree>(
     precision: Precision,
     f: impl Fn(&X) -> Y + Send + Sync,
 ) -> impl Fn(&X) -> Result<Y> + Send + Sync {
-    let plans: Mutex<Vec<Arc<Compiled<Y>>>> = Mutex::default();
-    move |x| {
+    let cache = JitCache::default();
+    move |x| cache.call(precision, &f, x)
+}
+
+/// The last few plans of one function, for a caller that makes its closure anew at each call. [`jit`] has such a cache
+/// inside.
+pub struct JitCache<Y> {
+    /// The one used last stands last.
+    entries: Mutex<Vec<(Key, Arc<Compiled<Y>>)>>,
+}
+
+impl<Y> Default for JitCache<Y> {
+    fn default() -> Self {
+        JitCache {
+            entries: Mutex::default(),
+        }
+    }
+}
+
+impl<Y: Tree> JitCache<Y> {
+    /// Number of plans that are kept. A function of a step count has a new plan in each step, which must not fill the
+    /// memory.
+    const CAPACITY: usize = 8;
+
+    /// The value of `f` at `x`, as [`jit_with`] computes it. All functions that one cache gets must do the same.
+    ///
+    /// # Errors
+    /// As [`jit`].
+    pub fn call<X: Tree>(&self, precision: Precision, f: impl Fn(&X) -> Y, x: &X) -> Result<Y> {
         let leaves = x.leaves();
         if leaves.iter().any(Tensor::is_traced) {
             return Ok(f(x));
         }
-        let known = {
-            let plans = plans
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            plans.iter().find(|plan| plan.fits(&leaves)).cloned()
-        };
-        if let Some(plan) = known {
-            return plan.call(&leaves);
+        match self.get_or(Key::new(precision, x), || Compiled::new(&f, x, precision))? {
+            Some(compiled) => compiled.call(&leaves),
+            None => Ok(f(x)),
         }
-        let Some(plan) = Compiled::new(&f, x, precision)?.map(Arc::new) else {
-            return Ok(f(x));
-        };
-        if !plan.is_random() && x.is_tensors_only() && plan.like.is_tensors_only() {
-            let mut plans = plans
+    }
+
+    /// The plan of `f` for inputs like `x`, made by [`Compiled::record`] if it is not there.
+    pub(super) fn record<X: Tree>(
+        &self,
+        f: impl FnOnce(&X) -> Result<Y>,
+        x: &X,
+    ) -> Result<Option<Arc<Compiled<Y>>>> {
+        self.get_or(Key::new(Precision::F32, x), || Compiled::record(f, x))
+    }
+
+    /// The plan of this key. A new one is kept unless it draws random numbers, whose keys are part of it.
+    fn get_or(
+        &self,
+        key: Key,
+        compile: impl FnOnce() -> Result<Option<Compiled<Y>>>,
+    ) -> Result<Option<Arc<Compiled<Y>>>> {
+        let entries = || {
+            self.entries
                 .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            plans.push(plan.clone());
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        {
+            let mut entries = entries();
+            if let Some(index) = entries.iter().position(|(known, _)| *known == key) {
+                entries[index..].rotate_left(1);
+                return Ok(entries.last().map(|(_, compiled)| compiled.clone()));
+            }
         }
-        plan.call(&leaves)
+        let compiled = compile()?.map(Arc::new);
+        if let Some(compiled) = compiled.iter().find(|compiled| !compiled.is_random()) {
+            let mut entries = entries();
+            if entries.len() == Self::CAPACITY {
+                entries.remove(0);
+            }
+            entries.push((key, compiled.clone()));
+        }
+        Ok(compiled)
     }
 }
 
-/// The plan of a function for inputs of certain shapes.
-pub struct Compiled<Y> {
+/// Everything beside the tensors' values that a plan depends on: the bytes that the precision and the inputs hash. They
+/// are kept as they are, so that two keys are equal only if their inputs are.
+#[derive(PartialEq)]
+struct Key(Vec<u8>);
+
+impl Key {
+    fn new(precision: Precision, x: &impl Tree) -> Key {
+        let mut key = Key(Vec::new());
+        precision.hash(&mut key);
+        x.hash_structure(&mut key);
+        key
+    }
+}
+
+impl Hasher for Key {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+    fn finish(&self) -> u64 {
+        unreachable!("the bytes themselves are the key")
+    }
+}
+
+/// The plan of a function for inputs of certain shapes, and the structure of its result.
+pub(super) struct Compiled<Y> {
     traced: Traced,
     like: Y,
 }
@@ -78,11 +152,7 @@ pub struct Compiled<Y> {
 impl<Y: Tree> Compiled<Y> {
     /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures what a running transform
     /// differentiates through.
-    pub fn new<X: Tree>(
-        f: impl FnOnce(&X) -> Y,
-        x: &X,
-        precision: Precision,
-    ) -> Result<Option<Self>> {
+    fn new<X: Tree>(f: impl FnOnce(&X) -> Y, x: &X, precision: Precision) -> Result<Option<Self>> {
         let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
         let y = f(&unflatten(x, arguments.clone()));
         let outputs = y.leaves();
@@ -95,38 +165,28 @@ impl<Y: Tree> Compiled<Y> {
         }))
     }
 
-    /// Runs `f` on what stands for the leaves of `x`, and makes a plan of what it recorded, which then need not be
-    /// computed: there is no result beside a plan. There is no plan if `f` asked for values, draws random numbers,
-    /// holds more than tensors, or captured what a running transform differentiates through.
-    pub fn record<X: Tree>(f: impl FnOnce(&X) -> Result<Y>, x: &X) -> Result<Option<Self>> {
-        if !x.is_tensors_only() {
-            return Ok(None);
-        }
+    /// Runs `f` on aliases of the leaves of `x` and makes a plan of what it recorded, without computing it. There is no
+    /// plan if `f` asked for values, draws random numbers, or captured what a running transform differentiates through.
+    fn record<X: Tree>(f: impl FnOnce(&X) -> Result<Y>, x: &X) -> Result<Option<Self>> {
         let before = evaluations();
         let aliased = x.map_leaves(|leaf| leaf.alias(None));
         let y = f(&aliased)?;
         let outputs = y.leaves();
-        let asked = evaluations() != before;
-        if asked || !y.is_tensors_only() || outputs.iter().any(Tensor::is_traced) {
+        if evaluations() != before || outputs.iter().any(Tensor::is_traced) {
             return Ok(None);
         }
         let traced = Traced::new(&aliased.leaves(), &outputs, Precision::F32)?;
         let like = skeleton(&y);
-        Ok(Some(Compiled { traced, like }).filter(|plan| !plan.is_random()))
+        Ok(Some(Compiled { traced, like }).filter(|compiled| !compiled.is_random()))
     }
 
-    /// Whether the plan is for these inputs.
-    pub fn fits(&self, leaves: &[Tensor]) -> bool {
-        self.traced.fits(leaves)
-    }
-
-    /// Whether it draws random numbers, whose keys are part of it.
-    pub fn is_random(&self) -> bool {
+    /// Returns true if the function draws random numbers.
+    fn is_random(&self) -> bool {
         self.traced.plan.is_random()
     }
 
     /// Replays the plan.
-    pub fn call(&self, leaves: &[Tensor]) -> Result<Y> {
+    pub(super) fn call(&self, leaves: &[Tensor]) -> Result<Y> {
         Ok(unflatten(&self.like, self.traced.call(leaves)?))
     }
 }

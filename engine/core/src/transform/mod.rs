@@ -18,7 +18,7 @@ mod vjp;
 pub use checkpoint::checkpoint;
 pub use custom::custom_vjp;
 pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
-pub use jit::{Compiled, jit, jit_with};
+pub use jit::{JitCache, jit, jit_with};
 pub use jvp::{hvp, jvp};
 pub use pools::with_mean_pools;
 pub use rescale::rescaled;

@@ -7,10 +7,11 @@
 
 use std::collections::HashSet;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::checkpoint::{Function, When, replayed};
-use super::jit::Compiled;
+use super::jit::{Compiled, JitCache};
 use crate::ir::Op;
 use crate::tensor::id_mark;
 use crate::{Error, Result, Tensor, Tree};
@@ -83,9 +84,9 @@ impl From<Policy> for UnrollOptions {
 /// (JAX's `scan`, with a checkpointing policy).
 ///
 /// Each step is computed before the next begins. `step` must do the same each time: steps that nothing is
-/// differentiated through are traced once and replayed, unless they draw random numbers, ask for values, or the state
-/// holds more than tensors ([`Tree::is_tensors_only`]). If a float that `step` returns beside the state — the
-/// loss — is not finite, the unroll stops.
+/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless they
+/// draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not finite, the
+/// unroll stops.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Policy, Tensor, try_value_and_grad, unroll};
@@ -124,7 +125,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     let steps = Steps {
         step,
         host_offload: options.host_offload,
-        plans: Arc::default(),
+        cache: Arc::default(),
+        replayable: Arc::new(AtomicBool::new(true)),
     };
     match policy {
         Policy::Keep => steps.run(init, at_hand(xs), 0, None),
@@ -171,7 +173,8 @@ pub fn stream<S: Tree, X: Tree, Y: Tree, E: From<Error>>(
     let steps = Steps {
         step: Arc::new(move |(state, x): &(S, X)| Ok(step(state, x))),
         host_offload: false,
-        plans: Arc::default(),
+        cache: Arc::default(),
+        replayable: Arc::new(AtomicBool::new(true)),
     };
     steps.run(init, xs, 0, None)
 }
@@ -186,53 +189,22 @@ fn at_hand<X: Tree>(xs: &[X]) -> impl Iterator<Item = Result<X>> {
 struct Steps<S, X, Y> {
     step: Step<S, X, Y>,
     host_offload: bool,
-    plans: Arc<Mutex<Plans<(S, Y)>>>,
+    cache: Arc<JitCache<(S, Y)>>,
+    /// Becomes false at the first step that cannot be replayed.
+    replayable: Arc<AtomicBool>,
 }
 
-/// A step's plan.
-type Planned<Y> = Arc<Compiled<Y>>;
-
-/// The plans of steps that nothing is differentiated through.
-enum Plans<Y> {
-    /// For inputs of these shapes; the first step's state may differ from the others.
-    Known(Vec<Planned<Y>>),
-    /// The step cannot be replayed.
-    None,
-}
-
-impl<Y> Default for Plans<Y> {
-    fn default() -> Self {
-        Plans::Known(Vec::new())
-    }
-}
+type CompiledStep<S, Y> = Arc<Compiled<(S, Y)>>;
 
 impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
-    /// The plan of a step, if nothing is differentiated through it.
-    fn plan(&self, input: &(S, X)) -> Result<Option<Planned<(S, Y)>>> {
-        let leaves = input.leaves();
-        if leaves.iter().any(Tensor::is_traced) {
+    /// The compiled step. There is none if it is differentiated through or cannot be replayed.
+    fn compiled(&self, input: &(S, X)) -> Result<Option<CompiledStep<S, Y>>> {
+        if !self.replayable.load(Relaxed) || input.leaves().iter().any(Tensor::is_traced) {
             return Ok(None);
         }
-        let mut plans = self
-            .plans
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Plans::Known(known) = &mut *plans else {
-            return Ok(None);
-        };
-        if let Some(plan) = known.iter().find(|plan| plan.fits(&leaves)) {
-            return Ok(Some(plan.clone()));
-        }
-        match Compiled::record(&*self.step, input)?.map(Arc::new) {
-            Some(plan) => {
-                known.push(plan.clone());
-                Ok(Some(plan))
-            }
-            None => {
-                *plans = Plans::None;
-                Ok(None)
-            }
-        }
+        let compiled = self.cache.record(&*self.step, input)?;
+        self.replayable.store(compiled.is_some(), Relaxed);
+        Ok(compiled)
     }
 
     /// The steps one by one, as calls if `replay` says so; `first` is the number of the first.
@@ -247,8 +219,8 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         let mut ys = Vec::new();
         for (index, x) in xs.into_iter().enumerate() {
             let input = (state, x?);
-            let (next, y) = match (self.plan(&input)?, replay) {
-                (Some(plan), _) => plan.call(&input.leaves())?,
+            let (next, y) = match (self.compiled(&input)?, replay) {
+                (Some(compiled), _) => compiled.call(&input.leaves())?,
                 (None, Some(when)) => replayed(&self.step, &input, when)?,
                 (None, None) => (self.step)(&input)?,
             };
@@ -277,7 +249,8 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
             let steps = Steps {
                 step: self.step.clone(),
                 host_offload: self.host_offload,
-                plans: self.plans.clone(),
+                cache: self.cache.clone(),
+                replayable: self.replayable.clone(),
             };
             let run: Function<(S, Vec<X>), (S, Vec<Y>)> = Arc::new(move |(state, xs)| {
                 steps.run(state, at_hand(xs), index * interval, Some(When::AtOnce))

@@ -9,22 +9,22 @@ use prospr_engine::{Error, Result};
 /// A network, or a family of networks, that has a name.
 #[derive(Debug)]
 pub struct Model {
-    /// What stands before the colon, if there is one.
+    /// The name, or what stands before the colon of a family.
     pub name: &'static str,
-    /// What stands after the name, for messages; brackets where it may be left out.
+    /// The arguments after the name, for messages; optional ones in brackets.
     pub arguments: &'static str,
     /// One network of the family, by its name in full.
     pub example: &'static str,
-    /// What it is.
+    /// A short description.
     pub about: &'static str,
     /// The images that it is usually for.
     pub image: [usize; 3],
-    /// How many classes those have.
+    /// The number of classes of those images.
     pub classes: usize,
     build: Build,
 }
 
-/// The network of arguments, for images `[c, h, w]` of so many classes; or why there is none.
+/// Makes the network of these arguments for images `[c, h, w]` and this number of classes; the error gives the reason.
 type Build = fn(&str, [usize; 3], usize) -> Result<Net, String>;
 
 /// Every network.
@@ -34,31 +34,23 @@ pub const MODELS: &[Model] = &[
         "lenet-300-100",
         "two hidden linear layers",
         [1, 28, 28],
-        |_, image, classes| {
-            Ok(Arc::new(Mlp::lenet_300_100(
-                image.iter().product(),
-                classes,
-            )))
-        },
+        |_, _, k| Ok(Arc::new(Mlp::lenet_300_100(k))),
     ),
-    small("resnet-20", "option A shortcuts", CIFAR, |_, i, k| {
-        Ok(resnet(ResNet::resnet20(k), i))
+    small("resnet-20", "option A shortcuts", CIFAR, |_, _, k| {
+        Ok(Arc::new(ResNet::resnet20(k)))
     }),
-    small("resnet-20-b", "option B shortcuts", CIFAR, |_, i, k| {
+    small("resnet-20-b", "option B shortcuts", CIFAR, |_, _, k| {
         let shortcut = Shortcut::Project;
-        Ok(resnet(
-            ResNet {
-                shortcut,
-                ..ResNet::resnet20(k)
-            },
-            i,
-        ))
+        Ok(Arc::new(ResNet {
+            shortcut,
+            ..ResNet::resnet20(k)
+        }))
     }),
     small("resnet-18", SIZED_STEM, CIFAR, |_, i, k| {
-        Ok(resnet(sized(ResNet::resnet18(k), ResNet::imagenet, i), i))
+        Ok(Arc::new(sized(ResNet::resnet18(k), ResNet::imagenet, i)))
     }),
     small("resnet-50", SIZED_STEM, CIFAR, |_, i, k| {
-        Ok(resnet(sized(ResNet::resnet50(k), ResNet::imagenet, i), i))
+        Ok(Arc::new(sized(ResNet::resnet50(k), ResNet::imagenet, i)))
     }),
     small("vgg-16", SIZED_HEAD, CIFAR, |_, i, k| {
         vgg(sized(Vgg::vgg16(k), Vgg::imagenet, i), i)
@@ -66,11 +58,11 @@ pub const MODELS: &[Model] = &[
     small("vgg-19", SIZED_HEAD, CIFAR, |_, i, k| {
         vgg(sized(Vgg::vgg19(k), Vgg::imagenet, i), i)
     }),
-    large("resnet-18-imagenet", "torchvision's resnet18", |_, i, k| {
-        Ok(resnet(ResNet::resnet18(k).imagenet(), i))
+    large("resnet-18-imagenet", "torchvision's resnet18", |_, _, k| {
+        Ok(Arc::new(ResNet::resnet18(k).imagenet()))
     }),
-    large("resnet-50-imagenet", "torchvision's resnet50", |_, i, k| {
-        Ok(resnet(ResNet::resnet50(k).imagenet(), i))
+    large("resnet-50-imagenet", "torchvision's resnet50", |_, _, k| {
+        Ok(Arc::new(ResNet::resnet50(k).imagenet()))
     }),
     large("vgg-16-imagenet", "torchvision's vgg16_bn", |_, i, k| {
         vgg(Vgg::vgg16(k).imagenet(), i)
@@ -106,12 +98,9 @@ pub const MODELS: &[Model] = &[
         about: "linear layers with ReLU between them",
         image: [1, 28, 28],
         classes: 10,
-        build: |hidden, image, classes| {
-            Ok(Arc::new(Mlp {
-                inputs: image.iter().product(),
-                hidden: sizes(hidden)?,
-                classes,
-            }))
+        build: |hidden, _, classes| {
+            let hidden = sizes(hidden)?;
+            Ok(Arc::new(Mlp { hidden, classes }))
         },
     },
 ];
@@ -224,12 +213,8 @@ fn lenet5(_: &str, image: [usize; 3], classes: usize) -> Result<Net, String> {
     }
 }
 
-fn resnet(net: ResNet, [channels, ..]: [usize; 3]) -> Net {
-    Arc::new(ResNet { channels, ..net })
-}
-
 fn vgg(net: Vgg, image: [usize; 3]) -> Result<Net, String> {
-    let [channels, h, w] = image;
+    let [_, h, w] = image;
     let pools = net.layers.iter().filter(|&&l| l == VggLayer::Pool).count();
     if h.min(w).checked_shr(pools as u32).unwrap_or(0) == 0 {
         return Err(format!(
@@ -237,13 +222,12 @@ fn vgg(net: Vgg, image: [usize; 3]) -> Result<Net, String> {
             text(image)
         ));
     }
-    Ok(Arc::new(Vgg { channels, ..net }))
+    Ok(Arc::new(net))
 }
 
 fn unet(arguments: &str, image: [usize; 3], classes: usize) -> Result<Net, String> {
-    let usual = UNet::new(image[0], classes);
     let (base, depth) = match arguments {
-        "" => (usual.base, usual.depth),
+        "" => (64, 4),
         _ => match sizes(arguments)?[..] {
             [base, depth] => (base, depth),
             _ => return Err(format!("`{arguments}` is not BASE,DEPTH, such as 64,4")),
@@ -259,7 +243,7 @@ fn unet(arguments: &str, image: [usize; 3], classes: usize) -> Result<Net, Strin
     Ok(Arc::new(UNet {
         base,
         depth,
-        ..usual
+        classes,
     }))
 }
 
@@ -298,7 +282,7 @@ mod tests {
         ];
         for (name, image, classes, expected) in counts {
             let net = by_name(name, image, classes).unwrap();
-            let (params, _) = net.init(Key::new(0), DType::F32, &Device::cpu());
+            let (params, _) = net.init(Key::new(0), &image, DType::F32, &Device::cpu());
             assert_eq!(params.numel(), expected, "{name}, {classes} classes");
         }
     }

@@ -1,6 +1,5 @@
 //! Networks as pure functions, with the parameter names of PyTorch and torchvision.
 
-mod build;
 mod catalog;
 mod lenet;
 mod mlp;

@@ -45,8 +45,21 @@ pub enum Init {
     PyTorchDefault,
     /// Normal with this standard deviation.
     Normal(f64),
+    /// Uniform within ± this bound.
+    Uniform(f64),
     /// All the same.
     Constant(f64),
+}
+
+/// The bias of a convolution or linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    /// None, as is usual before a batch norm.
+    None,
+    /// Zeros.
+    Zero,
+    /// PyTorch's default: uniform within `±1/√fan_in` of the layer's weight.
+    PyTorch,
 }
 
 impl Init {
@@ -97,6 +110,7 @@ impl Init {
                 (law, gain * (2.0 / (fan_in + fan_out)).sqrt())
             }
             Init::Normal(std) => (Law::Normal, std),
+            Init::Uniform(bound) => return symmetric(key, bound, shape, dtype, device),
             Init::PyTorchDefault => (Law::Uniform, 1.0 / (3.0 * fans(shape).0).sqrt()),
         };
         match law {
@@ -104,18 +118,6 @@ impl Init {
             Law::Uniform => symmetric(key, std * 3f64.sqrt(), shape, dtype, device),
         }
     }
-}
-
-/// The bias that PyTorch gives a layer with this weight: uniform within `±1/√fan_in`.
-#[track_caller]
-pub fn pytorch_bias(key: Key, weight_shape: &[usize], dtype: DType, device: &Device) -> Tensor {
-    symmetric(
-        key,
-        1.0 / fans(weight_shape).0.sqrt(),
-        &weight_shape[..1],
-        dtype,
-        device,
-    )
 }
 
 fn symmetric(key: Key, bound: f64, shape: &[usize], dtype: DType, device: &Device) -> Tensor {

@@ -1,95 +1,76 @@
-//! What a network is: a pure function of parameters, state and inputs.
+//! Networks: pure functions of parameters, state and inputs.
 
 use std::sync::Arc;
 
+use super::{Mode, Scope};
 use prospr_engine::{DType, Device, Key, Params, Tensor, Tree};
 
 /// Images and their labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct Batch {
     /// `[n, c, h, w]`
     pub images: Tensor,
-    /// I32, `[n]`
+    /// Class numbers (I32): `[n]`, or `[n, h, w]` with a label per pixel.
     pub labels: Tensor,
 }
 
-prospr_engine::impl_tree!(Batch { images, labels });
-
-/// Whether batch norm uses the batch's statistics and dropout drops.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mode {
-    /// Training; the key is for dropout.
-    Train(Key),
-    /// Evaluation, with running statistics.
-    Eval,
-}
-
-/// A network: names and initial values of its parameters, and the function that they are parameters of.
+/// A network: a function of images that asks a [`Scope`] for its parameters. Functions and closures of that type are
+/// networks.
+///
+/// ```
+/// use std::sync::Arc;
+/// use prospr_engine::{ConvOptions, DType, Device, Key, Tensor};
+/// use prospr_nn::nn::{Mode, Net, Scope};
+/// let net: Net = Arc::new(|s: &Scope, x: &Tensor| {
+///     let x = s.at("conv1").conv2d(x, 16, 3, ConvOptions::default().padding(1));
+///     let x = s.at("bn1").batch_norm(&x).relu();
+///     s.at("fc").linear(&x.flatten_from(1), 10)
+/// });
+/// let device = Device::cpu();
+/// let (params, state) = net.init(Key::new(0), &[3, 8, 8], DType::F32, &device);
+/// assert_eq!(params["fc.weight"].shape(), [10, 16 * 8 * 8]);
+/// let images = Tensor::ones(&[2, 3, 8, 8], DType::F32, &device);
+/// let (logits, state) = net.apply(&params, &state, &images, Mode::Train(Key::new(1)));
+/// assert_eq!((logits.shape(), state.len()), (&[2, 10][..], 2));
+/// ```
 pub trait Network: Send + Sync {
-    /// Initial parameters and state (running statistics).
-    fn init(&self, key: Key, dtype: DType, device: &Device) -> (Params, Params);
+    /// Logits `[n, classes]` of images `[n, c, h, w]`.
+    fn forward(&self, scope: &Scope, images: &Tensor) -> Tensor;
+
+    /// Initial parameters and state (running statistics), for images of this shape `[c, h, w]`. Nothing is computed: the
+    /// function runs on one image, and what it records is dropped.
+    ///
+    /// # Panics
+    /// If the network does not take such images.
+    #[track_caller]
+    fn init(&self, key: Key, image: &[usize], dtype: DType, device: &Device) -> (Params, Params) {
+        let scope = Scope::drawn(key, dtype, device);
+        let images = Tensor::zeros(&[&[1], image].concat(), dtype, device);
+        self.forward(&scope, &images);
+        scope.into_variables()
+    }
 
     /// Logits `[n, classes]` of images `[n, c, h, w]`, and the new state.
+    ///
+    /// # Panics
+    /// If the network has a parameter that is not among these.
+    #[track_caller]
     fn apply(
         &self,
         params: &Params,
         state: &Params,
         images: &Tensor,
         mode: Mode,
-    ) -> (Tensor, Params);
-}
-
-/// Logits `[n, classes]` of parameters and images `[n, c, h, w]`.
-type Apply = dyn Fn(&Params, &Tensor) -> Tensor + Send + Sync;
-
-/// A network of a function and its initial parameters, without state.
-///
-/// ```
-/// use std::sync::Arc;
-/// use prospr_nn::nn::{self, Function, Net};
-/// use prospr_engine::{DType, Device, Key, Params, Role};
-/// let mut params = Params::new();
-/// let w = Key::new(0).normal(&[10, 784], DType::F32, &Device::cpu());
-/// params.insert("fc.weight", Role::Weight, w);
-/// let net: Net = Arc::new(Function::new(params, |params, images| {
-///     nn::linear(&images.flatten_from(1), &params["fc.weight"], None)
-/// }));
-/// ```
-pub struct Function {
-    params: Params,
-    apply: Box<Apply>,
-}
-
-impl Function {
-    /// A network whose initial parameters are always these.
-    pub fn new(
-        params: Params,
-        apply: impl Fn(&Params, &Tensor) -> Tensor + Send + Sync + 'static,
-    ) -> Function {
-        let apply = Box::new(apply);
-        Function { params, apply }
+    ) -> (Tensor, Params) {
+        let scope = Scope::read(params, state, mode);
+        let logits = self.forward(&scope, images);
+        (logits, scope.into_variables().1)
     }
 }
 
-impl Network for Function {
-    /// The parameters that were given, in this type.
-    ///
-    /// # Panics
-    /// If they are on another device.
-    fn init(&self, _: Key, dtype: DType, device: &Device) -> (Params, Params) {
-        let params = self.params.map_leaves(|value| {
-            assert!(
-                value.device() == device,
-                "the parameters are on {}, the network is asked for on {device}",
-                value.device()
-            );
-            value.to_dtype(dtype)
-        });
-        (params, Params::new())
-    }
-
-    fn apply(&self, params: &Params, state: &Params, images: &Tensor, _: Mode) -> (Tensor, Params) {
-        ((self.apply)(params, images), state.clone())
+impl<F: Fn(&Scope, &Tensor) -> Tensor + Send + Sync> Network for F {
+    fn forward(&self, scope: &Scope, images: &Tensor) -> Tensor {
+        self(scope, images)
     }
 }
 

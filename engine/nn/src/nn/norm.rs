@@ -1,7 +1,8 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015), as a composite: exact to any order.
 
-use super::Mode;
-use prospr_engine::{DType, Device, Params, Role, Tensor};
+use super::init::Init;
+use super::{Mode, Scope};
+use prospr_engine::{Role, Tensor, Tree};
 
 /// PyTorch's ε, which keeps the variance from zero.
 const EPSILON: f64 = 1e-5;
@@ -9,17 +10,16 @@ const EPSILON: f64 = 1e-5;
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// The statistics of one batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct BatchStats {
     /// Mean of each channel, `[c]`.
     pub mean: Tensor,
     /// Variance of each channel, over the population, `[c]`.
     pub var: Tensor,
     /// How many values each channel had.
+    #[tree(static)]
     pub count: usize,
 }
-
-prospr_engine::impl_tree!(BatchStats { mean, var; count });
 
 impl BatchStats {
     /// Running statistics after this batch: `(1 − momentum)·running + momentum·batch`, the variance with
@@ -52,13 +52,9 @@ pub fn batch_norm_train(
     beta: &Tensor,
     epsilon: f64,
 ) -> (Tensor, BatchStats) {
-    assert!(
-        x.rank() >= 2,
-        "batch_norm: the input must have 2 axes or more, found shape {:?}",
-        x.shape()
-    );
+    let channels = channels(x);
     let others: Vec<isize> = (0..x.rank() as isize).filter(|&a| a != 1).collect();
-    let count = x.numel() / x.shape()[1];
+    let count = x.numel() / channels;
     assert!(
         count > 1,
         "batch_norm: a channel needs more than one value, found shape {:?}",
@@ -69,25 +65,16 @@ pub fn batch_norm_train(
     let var = centred.square().mean_axes(&others, true);
     let scale = per_channel(gamma, x.rank()) * (&var + epsilon).powf(-0.5);
     let y = centred * scale + per_channel(beta, x.rank());
-    let list = [x.shape()[1]];
-    (
-        y,
-        BatchStats {
-            mean: mean.reshape(&list),
-            var: var.reshape(&list),
-            count,
-        },
-    )
+    let [mean, var] = [mean, var].map(|list| list.reshape(&[channels]));
+    (y, BatchStats { mean, var, count })
 }
 
 /// `γ (x − mean)/√(var + ε) + β` with given statistics, for `x: [n, c, ..]`.
 #[track_caller]
 pub fn batch_norm(
     x: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
+    [gamma, beta]: [&Tensor; 2],
+    [mean, var]: [&Tensor; 2],
     epsilon: f64,
 ) -> Tensor {
     let scale = gamma * (var + epsilon).powf(-0.5);
@@ -95,49 +82,38 @@ pub fn batch_norm(
     x * per_channel(&scale, x.rank()) + per_channel(&shift, x.rank())
 }
 
-/// The batch norm called `name` of a network, with PyTorch's names and constants: by the batch's statistics in
-/// [`Mode::Train`], which also writes the new running statistics to `next`; by the running ones in [`Mode::Eval`].
-///
-/// # Panics
-/// If `params` or `state` lack it, and as [`batch_norm_train`].
-#[track_caller]
-pub fn batch_norm_layer(
-    params: &Params,
-    state: &Params,
-    name: &str,
-    x: &Tensor,
-    mode: Mode,
-    next: &mut Params,
-) -> Tensor {
-    let names = ["weight", "bias", "running_mean", "running_var"].map(|n| format!("{name}.{n}"));
-    let [gamma, beta] = [&params[&names[0]], &params[&names[1]]];
-    let [mean, var] = [&state[&names[2]], &state[&names[3]]];
-    match mode {
-        Mode::Eval => batch_norm(x, gamma, beta, mean, var, EPSILON),
-        Mode::Train(_) => {
-            let (y, stats) = batch_norm_train(x, gamma, beta, EPSILON);
-            let (mean, var) = stats.update(mean, var, BATCH_NORM_MOMENTUM);
-            next.insert(&names[2], Role::Buffer, mean);
-            next.insert(&names[3], Role::Buffer, var);
-            y
+impl Scope {
+    /// The batch norm of this scope for `x: [n, c, ..]`, with PyTorch's names and constants. [`Mode::Train`] normalises
+    /// with the batch's statistics and updates the running ones; [`Mode::Eval`] normalises with the running ones.
+    ///
+    /// # Panics
+    /// As [`Scope::param`] and [`batch_norm_train`].
+    #[track_caller]
+    pub fn batch_norm(&self, x: &Tensor) -> Tensor {
+        let list = [channels(x)];
+        let gamma = self.param("weight", Role::NormScale, &list, Init::Constant(1.0));
+        let beta = self.param("bias", Role::NormShift, &list, Init::Constant(0.0));
+        let mean = self.buffer("running_mean", &list, 0.0);
+        let var = self.buffer("running_var", &list, 1.0);
+        if self.mode() == Mode::Eval {
+            return batch_norm(x, [&gamma, &beta], [&mean, &var], EPSILON);
         }
+        let (y, stats) = batch_norm_train(x, &gamma, &beta, EPSILON);
+        let (mean, var) = stats.update(&mean, &var, BATCH_NORM_MOMENTUM);
+        self.set_buffer("running_mean", mean);
+        self.set_buffer("running_var", var);
+        y
     }
 }
 
-/// Adds a batch norm's initial values: γ = 1 and β = 0 to `params`, mean 0 and variance 1 to `state`.
-pub fn batch_norm_init(
-    params: &mut Params,
-    state: &mut Params,
-    name: &str,
-    channels: usize,
-    dtype: DType,
-    device: &Device,
-) {
-    let full = |value| Tensor::full(value, &[channels], dtype, device);
-    params.insert(format!("{name}.weight"), Role::NormScale, full(1.0));
-    params.insert(format!("{name}.bias"), Role::NormShift, full(0.0));
-    state.insert(format!("{name}.running_mean"), Role::Buffer, full(0.0));
-    state.insert(format!("{name}.running_var"), Role::Buffer, full(1.0));
+#[track_caller]
+fn channels(x: &Tensor) -> usize {
+    assert!(
+        x.rank() >= 2,
+        "batch_norm: the input must have 2 axes or more, found shape {:?}",
+        x.shape()
+    );
+    x.shape()[1]
 }
 
 fn per_channel(list: &Tensor, rank: usize) -> Tensor {
@@ -148,8 +124,8 @@ fn per_channel(list: &Tensor, rank: usize) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use super::{batch_norm, batch_norm_init, batch_norm_layer, batch_norm_train};
-    use crate::nn::Mode;
+    use super::{batch_norm, batch_norm_train};
+    use crate::nn::{Mode, Network, Scope};
     use prospr_engine::testing::gradients;
     use prospr_engine::{DType, Device, Key, Params, Tensor, explain};
 
@@ -157,12 +133,11 @@ mod tests {
     #[test]
     fn running_statistics_are_pytorchs() {
         let device = Device::cpu();
-        let (mut params, mut state) = (Params::new(), Params::new());
-        batch_norm_init(&mut params, &mut state, "bn", 1, DType::F64, &device);
+        let net = |s: &Scope, x: &Tensor| s.at("bn").batch_norm(x);
+        let (params, state) = net.init(Key::new(0), &[1], DType::F64, &device);
         let apply = |state: &Params, values: &[f64], mode| {
             let x = Tensor::new(values, &[values.len(), 1], &device).unwrap();
-            let mut next = state.clone();
-            let y = batch_norm_layer(&params, state, "bn", &x, mode, &mut next);
+            let (y, next) = net.apply(&params, state, &x, mode);
             (y.to_f64s().unwrap(), next)
         };
         let (_, next) = apply(&state, &[0.0, 2.0, 4.0], Mode::Train(Key::new(0)));
@@ -186,7 +161,10 @@ mod tests {
             "batch_norm",
             &[&[3, 2, 2], &[2], &[2], &[2], &[2]],
             3,
-            |x| batch_norm(&x[0], &x[1], &x[2], &x[3], &(x[4].square() + 0.5), 1e-5),
+            |x| {
+                let var = x[4].square() + 0.5;
+                batch_norm(&x[0], [&x[1], &x[2]], [&x[3], &var], 1e-5)
+            },
         );
     }
 

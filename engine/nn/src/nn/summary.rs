@@ -1,4 +1,4 @@
-//! What a network is and costs, read off its recorded graph; nothing is computed.
+//! Size and cost of networks, read off their recorded graphs; nothing is computed.
 
 use super::{Mode, Network};
 use prospr_engine::{
@@ -43,7 +43,8 @@ impl Summary {
     /// If the network does not take such images.
     ///
     /// ```
-    /// use prospr_engine::{Device, models, nn::Summary};
+    /// use prospr_engine::Device;
+    /// use prospr_nn::{models, nn::Summary};
     /// let net = models::by_name("resnet-20", [3, 32, 32], 10)?;
     /// let summary = Summary::of(&*net, [3, 32, 32], &Device::cpu());
     /// assert_eq!((summary.parameters, summary.flops), (269_722, 81_102_080));
@@ -51,7 +52,7 @@ impl Summary {
     /// ```
     pub fn of(net: &dyn Network, image: [usize; 3], device: &Device) -> Summary {
         let key = Key::new(0);
-        let (params, state) = net.init(key, DType::F32, device);
+        let (params, state) = net.init(key, &image, DType::F32, device);
         let images = |n| Tensor::zeros(&[n, image[0], image[1], image[2]], DType::F32, device);
         let (logits, _) = net.apply(&params, &state, &images(1), Mode::Eval);
         // Batch norm needs more than one value of each channel, and so perhaps more than one image.

@@ -5,18 +5,19 @@ use prospr_engine::{Tensor, Tree};
 
 /// Adam (Kingma and Ba, 2015) with PyTorch's conventions: `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`,
 /// `w ← w − η m̂/(√v̂ + ε)` with bias-corrected `m̂ = m/(1 − β₁ᵗ)`, `v̂ = v/(1 − β₂ᵗ)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Tree)]
+#[tree(static)]
 pub struct Adam {
     /// Learning rate η.
     pub lr: f64,
     /// Decay rates β₁ and β₂ of the two moments.
     pub betas: (f64, f64),
-    /// ε beside the root.
+    /// ε, which is added to the root of the second moment.
     pub epsilon: f64,
     /// Weight decay λ.
     pub weight_decay: f64,
-    /// Whether the decay shrinks the weights directly (AdamW; Loshchilov and Hutter, 2019) instead of being
-    /// added to the gradient.
+    /// True for decoupled weight decay, which shrinks the weights directly (AdamW; Loshchilov and Hutter, 2019) instead of
+    /// being added to the gradient.
     pub decoupled: bool,
 }
 
@@ -31,7 +32,7 @@ impl Adam {
             decoupled: false,
         }
     }
-    /// AdamW.
+    /// AdamW: Adam with decoupled weight decay λ.
     pub fn w(lr: f64, weight_decay: f64) -> Adam {
         Adam {
             weight_decay,
@@ -41,32 +42,19 @@ impl Adam {
     }
 }
 
-/// Moments and the number of steps.
-#[derive(Clone, Debug)]
+/// State of [`Adam`]: moments of the gradients, and the number of steps.
+#[derive(Clone, Debug, Tree)]
 pub struct AdamState<T> {
     /// First moments.
     pub m: T,
     /// Second moments.
     pub v: T,
-    /// Steps so far.
+    /// Number of finished steps.
+    #[tree(static)]
     pub steps: i32,
 }
 
-impl<T: Tree> Tree for AdamState<T> {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        self.m.collect_leaves(out);
-        self.v.collect_leaves(out);
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        AdamState {
-            m: self.m.rebuild(next),
-            v: self.v.rebuild(next),
-            steps: self.steps,
-        }
-    }
-}
-
-/// `√v`, with derivative 0 instead of infinity where `v` is 0: a weight that never had a gradient.
+/// `√v` whose derivative is 0 instead of infinity at `v = 0`, where the weight has had no gradient yet.
 fn safe_sqrt(v: &Tensor) -> Tensor {
     let positive = v.gt(&v.zeros_like());
     positive.where_(&positive.where_(v, &v.ones_like()).sqrt(), &v.zeros_like())
@@ -110,6 +98,10 @@ impl Optimizer for Adam {
         (next, AdamState { m, v, steps })
     }
 
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
     fn with_lr(&self, lr: f64) -> Adam {
         Adam { lr, ..*self }
     }
@@ -117,26 +109,35 @@ impl Optimizer for Adam {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use prospr_engine::{Device, Tensor, jit};
 
     use super::{Adam, Optimizer};
 
-    /// A count of steps beside the tensors is no part of a plan.
+    /// The step count is part of a plan's key: each step has a plan of its own, which is replayed for the same count.
     #[test]
-    fn jit_does_not_replay_what_depends_on_more_than_tensors() {
+    fn jit_compiles_once_for_each_step_count() {
         let adam = Adam::new(0.1);
         let w = Tensor::new(&[0.5, 2.0], &[2], &Device::cpu()).unwrap();
         let update = move |(w, state): &(Tensor, _)| adam.update(w, &w.square(), state);
-        let jitted = jit(update);
-        let (mut plain, mut fast) = ((w.clone(), adam.init(&w)), (w.clone(), adam.init(&w)));
-        for _ in 0..4 {
-            plain = update(&plain);
-            fast = jitted(&fast).unwrap();
+        let traced = AtomicUsize::new(0);
+        let jitted = jit(|input: &(Tensor, _)| {
+            traced.fetch_add(1, Ordering::Relaxed);
+            update(input)
+        });
+        for _ in 0..2 {
+            let (mut plain, mut fast) = ((w.clone(), adam.init(&w)), (w.clone(), adam.init(&w)));
+            for _ in 0..4 {
+                plain = update(&plain);
+                fast = jitted(&fast).unwrap();
+            }
+            assert_eq!(fast.1.steps, 4);
+            assert_eq!(
+                fast.0.to_vec::<f64>().unwrap(),
+                plain.0.to_vec::<f64>().unwrap()
+            );
         }
-        assert_eq!(fast.1.steps, 4);
-        assert_eq!(
-            fast.0.to_vec::<f64>().unwrap(),
-            plain.0.to_vec::<f64>().unwrap()
-        );
+        assert_eq!(traced.load(Ordering::Relaxed), 4);
     }
 }

@@ -1,5 +1,5 @@
-//! Optimisers as pure functions: `init` makes a state, `update` returns new parameters and a new state, and
-//! both can be differentiated through.
+//! Optimisers as pure functions: `init` makes a state, `update` returns new parameters and a new state. Both can be
+//! differentiated through.
 
 mod adam;
 mod rule;
@@ -13,9 +13,9 @@ pub use sgd::{Sgd, SgdState};
 
 use prospr_engine::Tree;
 
-/// An update rule.
-pub trait Optimizer {
-    /// What it carries from step to step.
+/// An update rule. Its settings are static fields of a [`Tree`], so that a compiled step depends on them.
+pub trait Optimizer: Tree {
+    /// State carried from step to step.
     type State<T: Tree>: Tree;
 
     /// The state before the first step.
@@ -24,6 +24,9 @@ pub trait Optimizer {
     /// One step: new parameters and state from gradients of the same structure.
     fn update<T: Tree>(&self, params: &T, grads: &T, state: &Self::State<T>)
     -> (T, Self::State<T>);
+
+    /// Learning rate η.
+    fn lr(&self) -> f64;
 
     /// The same rule with another learning rate.
     fn with_lr(&self, lr: f64) -> Self;

@@ -1,25 +1,15 @@
-//! An update rule that is chosen while the program runs.
+//! Update rules that are chosen at run time.
 
 use super::{Adam, AdamState, Optimizer, Sgd, SgdState};
-use prospr_engine::{Tensor, Tree};
+use prospr_engine::Tree;
 
 /// One of the update rules.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Tree)]
 pub enum UpdateRule {
     /// Gradient descent, with or without momentum.
     Sgd(Sgd),
     /// Adam or AdamW.
     Adam(Adam),
-}
-
-impl UpdateRule {
-    /// Learning rate η.
-    pub fn lr(&self) -> f64 {
-        match self {
-            UpdateRule::Sgd(rule) => rule.lr,
-            UpdateRule::Adam(rule) => rule.lr,
-        }
-    }
 }
 
 impl From<Sgd> for UpdateRule {
@@ -34,34 +24,13 @@ impl From<Adam> for UpdateRule {
     }
 }
 
-/// What an [`UpdateRule`] carries from step to step.
-#[derive(Clone, Debug)]
+/// State of an [`UpdateRule`].
+#[derive(Clone, Debug, Tree)]
 pub enum RuleState<T> {
-    /// That of gradient descent.
+    /// State of gradient descent.
     Sgd(SgdState<T>),
-    /// That of Adam.
+    /// State of Adam.
     Adam(AdamState<T>),
-}
-
-impl<T: Tree> Tree for RuleState<T> {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        match self {
-            RuleState::Sgd(state) => state.collect_leaves(out),
-            RuleState::Adam(state) => state.collect_leaves(out),
-        }
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        match self {
-            RuleState::Sgd(state) => RuleState::Sgd(state.rebuild(next)),
-            RuleState::Adam(state) => RuleState::Adam(state.rebuild(next)),
-        }
-    }
-    fn is_tensors_only(&self) -> bool {
-        match self {
-            RuleState::Sgd(state) => state.is_tensors_only(),
-            RuleState::Adam(state) => state.is_tensors_only(),
-        }
-    }
 }
 
 impl Optimizer for UpdateRule {
@@ -75,7 +44,7 @@ impl Optimizer for UpdateRule {
     }
 
     /// # Panics
-    /// If the state is another rule's.
+    /// If the state belongs to another rule.
     fn update<T: Tree>(&self, params: &T, grads: &T, state: &RuleState<T>) -> (T, RuleState<T>) {
         match (self, state) {
             (UpdateRule::Sgd(rule), RuleState::Sgd(state)) => {
@@ -87,6 +56,13 @@ impl Optimizer for UpdateRule {
                 (params, RuleState::Adam(state))
             }
             _ => panic!("update: {self:?} got the state of another rule; make it with its `init`"),
+        }
+    }
+
+    fn lr(&self) -> f64 {
+        match self {
+            UpdateRule::Sgd(rule) => rule.lr,
+            UpdateRule::Adam(rule) => rule.lr,
         }
     }
 

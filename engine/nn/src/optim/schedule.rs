@@ -1,36 +1,36 @@
 //! Learning-rate schedules.
 
-/// The learning rate as a factor of its base value, by step (or epoch) counted from 0.
+/// Learning-rate schedule: the factor of the base learning rate at a step (or epoch), counted from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// Always 1.
+    /// Factor 1.
     Constant,
     /// `gamma^⌊step/every⌋`
     Step {
-        /// Steps between drops.
+        /// Number of steps between drops.
         every: usize,
         /// Factor of each drop.
         gamma: f64,
     },
-    /// `gamma` to the number of milestones at or before the step.
+    /// `gammaⁿ` after `n` milestones.
     Milestones {
-        /// When it drops.
+        /// Steps from which the rate is lower.
         at: Vec<usize>,
         /// Factor of each drop.
         gamma: f64,
     },
     /// Half a cosine from 1 to `floor` over `total` steps (Loshchilov and Hutter, 2017, without restarts).
     Cosine {
-        /// Steps in all; afterwards it stays at `floor`.
+        /// Length of the half cosine in steps; after it the factor stays at `floor`.
         total: usize,
         /// The last factor.
         floor: f64,
     },
-    /// Linear from `1/steps` to 1 in `steps` steps, then the other schedule, which counts from its start.
+    /// Linear warm-up from `1/steps` to 1 in `steps` steps, then another schedule, which counts from there.
     WarmUp {
-        /// Length of the warm-up.
+        /// Length of the warm-up in steps.
         steps: usize,
-        /// What follows.
+        /// Schedule after the warm-up.
         then: Box<Schedule>,
     },
 }

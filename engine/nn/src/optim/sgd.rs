@@ -7,7 +7,8 @@ use prospr_engine::{Tensor, Tree};
 /// Nesterov's momentum `w ← w − η (d + μb)`.
 ///
 /// ```
-/// use prospr_engine::{DType, Device, Tensor, grad, optim::{Optimizer, Sgd}};
+/// use prospr_engine::{DType, Device, Tensor, grad};
+/// use prospr_nn::optim::{Optimizer, Sgd};
 /// let sgd = Sgd::new(0.1).momentum(0.9);
 /// let mut w = Tensor::scalar(1.0, DType::F64, &Device::cpu());
 /// let mut state = sgd.init(&w);
@@ -18,7 +19,8 @@ use prospr_engine::{Tensor, Tree};
 /// assert!((w.item()? - 0.46).abs() < 1e-12);
 /// # Ok::<(), prospr_engine::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Tree)]
+#[tree(static)]
 pub struct Sgd {
     /// Learning rate η.
     pub lr: f64,
@@ -28,10 +30,10 @@ pub struct Sgd {
     pub dampening: f64,
     /// Weight decay λ, added to the gradient.
     pub weight_decay: f64,
-    /// Whether the step looks ahead (Nesterov).
+    /// True for Nesterov's momentum.
     pub nesterov: bool,
-    /// Whether no derivative flows through the first momentum buffer. Exact meta-gradients have `false`; the
-    /// reference implementation of ProsPr behaves as `true`.
+    /// True if no derivative flows through the first momentum buffer. Exact meta-gradients need `false`; the
+    /// reference implementation of ProsPr behaves as with `true`.
     pub detach_first_buffer: bool,
 }
 
@@ -47,29 +49,29 @@ impl Sgd {
             detach_first_buffer: false,
         }
     }
-    /// With momentum μ.
+    /// Sets the momentum μ.
     pub fn momentum(self, momentum: f64) -> Sgd {
         Sgd { momentum, ..self }
     }
-    /// With dampening τ.
+    /// Sets the dampening τ.
     pub fn dampening(self, dampening: f64) -> Sgd {
         Sgd { dampening, ..self }
     }
-    /// With weight decay λ.
+    /// Sets the weight decay λ.
     pub fn weight_decay(self, weight_decay: f64) -> Sgd {
         Sgd {
             weight_decay,
             ..self
         }
     }
-    /// With Nesterov's look-ahead.
+    /// Turns on Nesterov's momentum.
     pub fn nesterov(self) -> Sgd {
         Sgd {
             nesterov: true,
             ..self
         }
     }
-    /// Without a derivative through the first momentum buffer.
+    /// Stops derivatives through the first momentum buffer.
     pub fn detach_first_buffer(self) -> Sgd {
         Sgd {
             detach_first_buffer: true,
@@ -78,25 +80,11 @@ impl Sgd {
     }
 }
 
-/// The momentum buffers; none before the first step, nor without momentum.
-#[derive(Clone, Debug)]
+/// State of [`Sgd`]: the momentum buffers, `None` before the first step and without momentum.
+#[derive(Clone, Debug, Tree)]
 pub struct SgdState<T> {
-    /// `b`, one for each parameter.
+    /// Buffers `b`, one for each parameter.
     pub buffers: Option<T>,
-}
-
-impl<T: Tree> Tree for SgdState<T> {
-    fn collect_leaves(&self, out: &mut Vec<Tensor>) {
-        self.buffers.collect_leaves(out);
-    }
-    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        SgdState {
-            buffers: self.buffers.rebuild(next),
-        }
-    }
-    fn is_tensors_only(&self) -> bool {
-        self.buffers.is_tensors_only()
-    }
 }
 
 impl Optimizer for Sgd {
@@ -133,6 +121,10 @@ impl Optimizer for Sgd {
                 buffers: Some(buffers),
             },
         )
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
     }
 
     fn with_lr(&self, lr: f64) -> Sgd {

@@ -1,22 +1,22 @@
-//! How well a network does: loss and accuracies over batches, in training and in evaluation mode.
+//! Metrics of a network: loss and accuracies over batches, in training and in evaluation mode.
 
 use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
 use prospr_engine::{Error, Explanation, Params, Result, Tensor, explain, jit};
 
-/// Sums over batches.
+/// Sums of metrics over batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Seen {
-    /// Batches.
+    /// Number of batches.
     pub batches: usize,
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// Labels: as many as images, or as pixels.
+    /// Number of labels: one for each image, or one for each pixel.
     pub labels: usize,
     /// Cross-entropy, summed over the labels.
     pub loss: f64,
-    /// Labels at which the largest logit is.
+    /// Number of labels whose logit is the largest.
     pub top1: usize,
-    /// Labels that are among the five largest logits.
+    /// Number of labels whose logit is among the five largest.
     pub top5: usize,
 }
 
@@ -31,7 +31,7 @@ impl Seen {
         self.top5 += below(5.0);
     }
 
-    /// Means over the labels; not a number where there were none.
+    /// Means over the labels. Without labels they are NaN.
     pub fn metrics(&self) -> Metrics {
         let n = self.labels as f64;
         Metrics {
@@ -42,21 +42,21 @@ impl Seen {
     }
 }
 
-/// How well a network does.
+/// Loss and accuracies of a network.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Metrics {
     /// Mean cross-entropy.
     pub loss: f64,
-    /// Share of images (or pixels, where these have labels) whose largest logit is at the label.
+    /// Top-1 accuracy: fraction of images (or pixels, if these have labels) whose largest logit is that of the label.
     pub top1: f64,
-    /// Share of images (or pixels) whose label is among the five largest logits.
+    /// Top-5 accuracy: fraction of images (or pixels) whose five largest logits include that of the label.
     pub top5: f64,
 }
 
 /// Parameters, running statistics, batch.
 type Forward = (Params, Params, Batch);
 
-/// Loss and ranks of the labels, in evaluation mode.
+/// A function that computes the loss and the ranks of the labels, in evaluation mode.
 fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
     let net = net.clone();
     move |(params, state, batch)| {
@@ -68,8 +68,8 @@ fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
     }
 }
 
-/// The plan of what [`evaluate`] does with a batch. Nothing is computed, and of the tensors only shapes, types and
-/// devices count.
+/// The plan by which [`evaluate`] computes a batch. Nothing is computed; only shapes, types and devices of the tensors
+/// matter.
 ///
 /// # Errors
 /// Those of [`explain`](prospr_engine::explain()).
@@ -88,7 +88,7 @@ pub fn explain_evaluation(
 /// Loss and accuracies of a network over all batches, in evaluation mode.
 ///
 /// # Errors
-/// [`Error::Device`]; what the batches fail with.
+/// [`Error::Device`], and errors of the batches.
 pub fn evaluate<E: From<Error>>(
     net: &Net,
     params: &Params,

@@ -1,4 +1,4 @@
-//! Training with a mask: pruned weights are zero before the first step and after every step.
+//! Training of a masked network: pruned weights are zero before the first step and after every step.
 
 mod evaluation;
 mod scale;
@@ -6,91 +6,87 @@ mod scale;
 pub(crate) mod tests;
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::nn::{Batch, Mode, Net, cross_entropy, label_ranks};
-use crate::optim::{Optimizer, Schedule, Sgd, SgdState};
+use crate::optim::{Optimizer, Schedule, Sgd};
 use prospr_engine::{
-    Compiled, DType, Error, Explanation, Key, Params, Precision, Result, Tensor, Tree, explain,
+    DType, Error, Explanation, JitCache, Key, Params, Precision, Result, Tensor, Tree, explain,
     value_and_grad_aux,
 };
 
 pub use evaluation::{Metrics, Seen, evaluate, explain_evaluation};
 pub use scale::LossScale;
 
-/// What training changes: all of it, so that a run which starts again from here goes on as if never stopped.
+/// State of a training run. It is complete: a run that starts again from here goes on as if it had never stopped.
 #[derive(Clone)]
-pub struct TrainState {
+pub struct TrainState<O: Optimizer = Sgd> {
     /// Parameters.
     pub params: Params,
     /// Running statistics.
     pub state: Params,
-    /// Momentum.
-    pub optimizer: SgdState<Params>,
-    /// Steps done.
+    /// State of the optimiser, such as momentum.
+    pub optimizer: O::State<Params>,
+    /// Number of finished steps.
     pub step: usize,
-    /// Epochs done.
+    /// Number of finished epochs.
     pub epoch: usize,
-    /// What the unfinished epoch has seen.
+    /// Sums over the batches of the unfinished epoch.
     pub seen: Seen,
-    /// Of mixed precision.
+    /// Loss scale of mixed precision.
     pub loss_scale: LossScale,
 }
 
-prospr_engine::impl_tree!(TrainState { params, state, optimizer; step, epoch, seen, loss_scale });
-
-/// Stochastic gradient descent on the cross-entropy of a network whose masked weights stay zero.
+/// Training on the cross-entropy of a network whose masked weights stay zero, by any optimiser.
 #[derive(Clone)]
-pub struct Trainer {
-    /// The network.
-    pub net: Net,
-    /// The update rule; its learning rate is the base of the schedule.
-    pub optimizer: Sgd,
-    /// The learning rate's factor by epoch.
+pub struct Trainer<O: Optimizer = Sgd> {
+    net: Net,
+    /// The optimiser; its learning rate is the base of the schedule.
+    pub optimizer: O,
+    /// Factor of the learning rate by epoch.
     pub schedule: Schedule,
     /// Zeros and ones by the names of pruned weights; empty for a dense network.
     pub mask: Params,
-    /// For dropout.
+    /// Random key of dropout.
     pub key: Key,
-    /// In what steps multiply. Tests are in f32.
+    /// Numeric precision of the convolutions and matrix products in training steps. Tests are in f32.
     pub precision: Precision,
-    /// Steps that were compiled, by what they depend on beside tensors; the last ones.
-    plans: Arc<Mutex<Vec<Plan>>>,
+    /// Compiled steps of this network.
+    compiled: Arc<JitCache<StepOutput<O>>>,
 }
 
-/// Parameters, running statistics, momentum, mask, batch, factor of the loss in mixed precision.
-type StepIn = (
-    Params,
-    Params,
-    SgdState<Params>,
-    Params,
-    Batch,
-    Option<Tensor>,
-);
-/// Parameters, running statistics, momentum, loss, ranks of the labels, whether scaled gradients are finite.
-type StepOut = (
-    Params,
-    Params,
-    SgdState<Params>,
-    Tensor,
-    Tensor,
-    Option<Tensor>,
-);
-
-/// A compiled step, and what it depends on beside tensors.
-struct Plan {
-    net: Net,
-    rule: Sgd,
-    precision: Precision,
-    step: Arc<Compiled<StepOut>>,
+/// Everything that a training step depends on, beside the network and the random key.
+#[derive(Clone, Tree)]
+struct StepInput<O: Optimizer> {
+    params: Params,
+    /// Running statistics.
+    state: Params,
+    optimizer: O::State<Params>,
+    mask: Params,
+    batch: Batch,
+    /// Factor of the loss in mixed precision.
+    factor: Option<Tensor>,
+    /// The optimiser at the learning rate of this step.
+    rule: O,
 }
 
-/// Compiled steps that a trainer keeps: for a few sizes of batches at one learning rate.
-const PLANS: usize = 4;
+/// Results of a training step.
+#[derive(Clone, Tree)]
+struct StepOutput<O: Optimizer> {
+    params: Params,
+    /// Running statistics.
+    state: Params,
+    optimizer: O::State<Params>,
+    loss: Tensor,
+    /// Ranks of the labels among the logits.
+    ranks: Tensor,
+    /// Nonzero if all scaled gradients are finite; in mixed precision only.
+    finite: Option<Tensor>,
+}
 
-impl Trainer {
-    /// A dense network at a constant learning rate.
-    pub fn new(net: &Net, optimizer: Sgd) -> Trainer {
+impl<O: Optimizer> Trainer<O> {
+    /// Training of a dense network at a constant learning rate.
+    pub fn new(net: &Net, optimizer: O) -> Trainer<O> {
         Trainer {
             net: net.clone(),
             optimizer,
@@ -98,41 +94,41 @@ impl Trainer {
             mask: Params::new(),
             key: Key::new(0),
             precision: Precision::F32,
-            plans: Arc::default(),
+            compiled: Arc::default(),
         }
     }
 
-    /// With these weights at zero.
-    pub fn mask(self, mask: Params) -> Trainer {
+    /// Sets the mask: weights that are kept at zero.
+    pub fn mask(self, mask: Params) -> Trainer<O> {
         Trainer { mask, ..self }
     }
 
-    /// With another learning rate by epoch.
-    pub fn schedule(self, schedule: Schedule) -> Trainer {
+    /// Sets the factor of the learning rate by epoch.
+    pub fn schedule(self, schedule: Schedule) -> Trainer<O> {
         Trainer { schedule, ..self }
     }
 
-    /// With other random numbers.
-    pub fn key(self, key: Key) -> Trainer {
+    /// Sets the random key of dropout.
+    pub fn key(self, key: Key) -> Trainer<O> {
         Trainer { key, ..self }
     }
 
-    /// In another precision.
-    pub fn precision(self, precision: Precision) -> Trainer {
+    /// Sets the numeric precision of training steps.
+    pub fn precision(self, precision: Precision) -> Trainer<O> {
         Trainer { precision, ..self }
     }
 
     /// The learning rate of an epoch, counted from 0.
     pub fn lr(&self, epoch: usize) -> f64 {
-        self.optimizer.lr * self.schedule.factor(epoch)
+        self.optimizer.lr() * self.schedule.factor(epoch)
     }
 
     /// The state before the first step: masked parameters, no momentum.
     ///
     /// # Panics
     /// If the mask names a parameter that the network lacks.
-    pub fn start(&self, params: &Params, state: &Params) -> TrainState {
-        let params = self.masked(params);
+    pub fn start(&self, params: &Params, state: &Params) -> TrainState<O> {
+        let params = masked(params, &self.mask);
         TrainState {
             optimizer: self.optimizer.init(&params),
             params,
@@ -144,26 +140,23 @@ impl Trainer {
         }
     }
 
-    fn masked(&self, params: &Params) -> Params {
-        masked(params, &self.mask)
-    }
-
-    /// What a step computes.
-    fn function(&self, rule: Sgd, key: Key) -> impl Fn(&StepIn) -> StepOut {
+    /// The function that a training step computes; `key` is for dropout.
+    fn function(&self, key: Key) -> impl Fn(&StepInput<O>) -> StepOutput<O> {
         let net = self.net.clone();
-        move |(params, state, momentum, mask, batch, factor)| {
+        move |input| {
             let loss = |params: &Params| {
-                let (logits, state) = net.apply(params, state, &batch.images, Mode::Train(key));
-                let loss = cross_entropy(&logits, &batch.labels);
-                let scaled = match factor {
+                let images = &input.batch.images;
+                let (logits, state) = net.apply(params, &input.state, images, Mode::Train(key));
+                let loss = cross_entropy(&logits, &input.batch.labels);
+                let scaled = match &input.factor {
                     Some(factor) => &loss * factor,
                     None => loss.clone(),
                 };
                 (scaled, (loss, state, logits))
             };
-            let ((_, (loss, state, logits)), mut grads) = value_and_grad_aux(loss)(params);
+            let ((_, (loss, state, logits)), mut grads) = value_and_grad_aux(loss)(&input.params);
             let mut finite = None;
-            if let Some(factor) = factor {
+            if let Some(factor) = &input.factor {
                 let all = grads
                     .leaves()
                     .iter()
@@ -172,14 +165,21 @@ impl Trainer {
                 finite = all;
                 grads = grads.map_leaves(|g| g / factor);
             }
-            let ranks = label_ranks(&logits, &batch.labels);
-            let (params, momentum) = rule.update(params, &grads, momentum);
-            (masked(&params, mask), state, momentum, loss, ranks, finite)
+            let ranks = label_ranks(&logits, &input.batch.labels);
+            let (params, optimizer) = input.rule.update(&input.params, &grads, &input.optimizer);
+            StepOutput {
+                params: masked(&params, &input.mask),
+                state,
+                optimizer,
+                loss,
+                ranks,
+                finite,
+            }
         }
     }
 
-    /// What a step depends on.
-    fn input(&self, now: &TrainState, batch: &Batch) -> (StepIn, Sgd, Key) {
+    /// The input of a training step, and its random key.
+    fn input(&self, now: &TrainState<O>, batch: &Batch) -> (StepInput<O>, Key) {
         let factor = || {
             Tensor::full(
                 now.loss_scale.factor,
@@ -188,43 +188,43 @@ impl Trainer {
                 batch.images.device(),
             )
         };
-        let input = (
-            now.params.clone(),
-            now.state.clone(),
-            now.optimizer.clone(),
-            self.mask.clone(),
-            batch.clone(),
-            (self.precision == Precision::Mixed).then(factor),
-        );
-        let rule = self.optimizer.with_lr(self.lr(now.epoch));
-        (input, rule, self.key.fold_in(now.step as u64))
+        let input = StepInput {
+            params: now.params.clone(),
+            state: now.state.clone(),
+            optimizer: now.optimizer.clone(),
+            mask: self.mask.clone(),
+            batch: batch.clone(),
+            factor: (self.precision == Precision::Mixed).then(factor),
+            rule: self.optimizer.with_lr(self.lr(now.epoch)),
+        };
+        (input, self.key.fold_in(now.step as u64))
     }
 
-    /// The plan of a [`step`](Trainer::step). Nothing is computed, and of the tensors only shapes, types and devices
-    /// count.
+    /// The plan of a [`step`](Trainer::step). Nothing is computed; only shapes, types and devices of the tensors matter.
     ///
     /// # Errors
     /// Those of [`explain`](prospr_engine::explain()).
-    pub fn explain(&self, now: &TrainState, batch: &Batch) -> Result<Explanation> {
-        let (input, rule, key) = self.input(now, batch);
-        explain(self.function(rule, key), &input)
+    pub fn explain(&self, now: &TrainState<O>, batch: &Batch) -> Result<Explanation> {
+        let (input, key) = self.input(now, batch);
+        explain(self.function(key), &input)
     }
 
-    /// One step, computed when this returns. Steps are compiled once for each size of a batch, if they draw no
-    /// random numbers.
+    /// One step, computed when this returns. Steps that draw no random numbers are compiled once for each batch size,
+    /// each learning rate and each value that the optimiser's state holds beside tensors.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if the loss before the step is not finite, or in mixed precision the gradients at no
-    /// [scale](LossScale); [`Error::Device`].
-    pub fn step(&self, now: &TrainState, batch: &Batch) -> Result<TrainState> {
-        let (input, rule, key) = self.input(now, batch);
-        let step = self.compiled(rule, key, &input)?;
-        let (params, state, optimizer, loss, ranks, finite) = step.call(&input.leaves())?;
+    /// [`Error::NonFinite`] if the loss before the step is not finite, or if in mixed precision the gradients are finite at
+    /// no [scale](LossScale); [`Error::Device`].
+    pub fn step(&self, now: &TrainState<O>, batch: &Batch) -> Result<TrainState<O>> {
+        let (input, key) = self.input(now, batch);
+        let output = self
+            .compiled
+            .call(self.precision, self.function(key), &input)?;
         let not_finite = |what: &str| Error::NonFinite {
             step: now.step,
             what: what.into(),
         };
-        let loss = loss.item()?;
+        let loss = output.loss.item()?;
         if !loss.is_finite() {
             return Err(not_finite("training loss"));
         }
@@ -233,60 +233,32 @@ impl Trainer {
             ..now.clone()
         };
         let mut good = true;
-        if let Some(finite) = finite {
+        if let Some(finite) = output.finite {
             good = finite.item()? != 0.0;
             let scale = now.loss_scale.after(good);
             next.loss_scale = scale.ok_or_else(|| not_finite("gradients in f16"))?;
         }
         if good {
-            (next.params, next.state, next.optimizer) = (params, state, optimizer);
+            next.params = output.params;
+            next.state = output.state;
+            next.optimizer = output.optimizer;
         }
-        next.seen.add(batch, loss, &ranks.to_f64s()?);
+        next.seen.add(batch, loss, &output.ranks.to_f64s()?);
         Ok(next)
     }
 
-    fn compiled(&self, rule: Sgd, key: Key, input: &StepIn) -> Result<Arc<Compiled<StepOut>>> {
-        let mut plans = self
-            .plans
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let leaves = input.leaves();
-        let fits = |plan: &&Plan| {
-            Arc::ptr_eq(&plan.net, &self.net)
-                && (plan.rule, plan.precision) == (rule, self.precision)
-                && plan.step.fits(&leaves)
-        };
-        if let Some(plan) = plans.iter().find(fits) {
-            return Ok(plan.step.clone());
-        }
-        let step = Compiled::new(self.function(rule, key), input, self.precision)?;
-        let step = Arc::new(step.expect("no transform is running"));
-        if !step.is_random() {
-            if plans.len() == PLANS {
-                plans.remove(0);
-            }
-            plans.push(Plan {
-                net: self.net.clone(),
-                rule,
-                precision: self.precision,
-                step: step.clone(),
-            });
-        }
-        Ok(step)
-    }
-
-    /// The rest of an epoch: steps on `batches`, which begin at number `now.seen.batches` of the epoch. `watch` sees the
-    /// state after every step and may break off. At the end of the batches the epoch counts as done, and its
-    /// training metrics come with the state; they are missing where `watch` broke off.
+    /// Trains for the rest of an epoch, on `batches` that begin at batch `now.seen.batches` of the epoch. `watch` gets the
+    /// state after every step and may stop the epoch. At the end of the batches the epoch counts as finished, and its
+    /// training metrics are returned with the state; they are `None` if `watch` stopped it.
     ///
     /// # Errors
-    /// Those of [`Trainer::step`]; what the batches fail with.
+    /// Those of [`Trainer::step`], and errors of the batches.
     pub fn epoch<E: From<Error>>(
         &self,
-        mut now: TrainState,
+        mut now: TrainState<O>,
         batches: impl IntoIterator<Item = Result<Batch, E>>,
-        mut watch: impl FnMut(&TrainState) -> ControlFlow<()>,
-    ) -> Result<(TrainState, Option<Metrics>), E> {
+        mut watch: impl FnMut(&TrainState<O>) -> ControlFlow<()>,
+    ) -> Result<(TrainState<O>, Option<Metrics>), E> {
         for batch in batches {
             now = self.step(&now, &batch?)?;
             if watch(&now).is_break() {
@@ -299,17 +271,17 @@ impl Trainer {
         Ok((now, Some(metrics)))
     }
 
-    /// Whole epochs from the first step on; `batches` gives those of an epoch, counted from 0.
+    /// Trains from the first step for some epochs; `batches` makes the batches of an epoch, counted from 0.
     ///
     /// # Errors
-    /// Those of [`Trainer::step`]; what the batches fail with.
+    /// Those of [`Trainer::step`], and errors of the batches.
     pub fn fit<E: From<Error>, I: IntoIterator<Item = Result<Batch, E>>>(
         &self,
         params: &Params,
         state: &Params,
         epochs: usize,
         mut batches: impl FnMut(usize) -> I,
-    ) -> Result<TrainState, E> {
+    ) -> Result<TrainState<O>, E> {
         let mut now = self.start(params, state);
         for epoch in 0..epochs {
             (now, _) = self.epoch(now, batches(epoch), |_| ControlFlow::Continue(()))?;
@@ -320,16 +292,17 @@ impl Trainer {
     /// Loss and accuracies over all batches, in evaluation mode.
     ///
     /// # Errors
-    /// [`Error::Device`]; what the batches fail with.
+    /// [`Error::Device`], and errors of the batches.
     pub fn evaluate<E: From<Error>>(
         &self,
-        at: &TrainState,
+        at: &TrainState<O>,
         batches: impl IntoIterator<Item = Result<Batch, E>>,
     ) -> Result<Metrics, E> {
         evaluate(&self.net, &at.params, &at.state, batches)
     }
 }
 
+/// The parameters, with those that the mask names multiplied by it.
 fn masked(params: &Params, mask: &Params) -> Params {
     let mut masked = params.clone();
     for (name, _, mask) in mask.iter() {

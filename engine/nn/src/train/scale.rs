@@ -1,18 +1,18 @@
 //! Dynamic loss scaling.
 
-/// What the loss of a step in mixed precision is multiplied by, and its gradients divided by, so that small gradients are
-/// numbers of f16 above zero. Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2. A step whose
-/// gradients are not finite changes nothing but the scale, which halves; after 2,000 others in a row it doubles.
+/// Loss scale of training in mixed precision: the loss is multiplied by it and the gradients are divided by it, so that
+/// small gradients do not become zero in f16 (Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2).
+/// A step whose gradients are not finite halves the scale and changes nothing else; 2,000 good steps in a row double it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LossScale {
     /// The factor, a power of two.
     pub factor: f64,
-    /// Steps since it last changed.
+    /// Number of steps since the last change.
     pub steps: usize,
 }
 
 impl Default for LossScale {
-    /// 65,536.
+    /// A factor of 65,536.
     fn default() -> Self {
         LossScale {
             factor: 65_536.0,
@@ -25,7 +25,7 @@ impl LossScale {
     const PATIENCE: usize = 2_000;
     const LARGEST: f64 = 16_777_216.0;
 
-    /// The scale after a step whose gradients were finite or not; none if it would be below 1.
+    /// The scale after a step, by whether its gradients were finite. It is `None` if it would fall below 1.
     pub(super) fn after(self, finite: bool) -> Option<LossScale> {
         let LossScale { factor, steps } = self;
         let changed = |factor| LossScale { factor, steps: 0 };

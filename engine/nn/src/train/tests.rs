@@ -1,13 +1,14 @@
-//! Mixed precision, where kernels compute in f32: its steps must be those of f32.
+//! Training steps in mixed precision, where kernels compute in f32, against those of f32; and other optimisers.
 
 use super::*;
 use crate::models::by_name;
-use prospr_engine::{DType, Device};
+use crate::optim::Adam;
+use prospr_engine::{DType, Device, grad};
 
-/// A small network, drawn, and a batch of noise.
+/// A small network with random parameters, and a batch of noise.
 pub(crate) fn subject(device: &Device) -> (Net, Params, Params, Batch) {
     let net = by_name("lenet-5", [1, 28, 28], 10).unwrap();
-    let (params, state) = net.init(Key::new(1), DType::F32, &Device::cpu());
+    let (params, state) = net.init(Key::new(1), &[1, 28, 28], DType::F32, &Device::cpu());
     let to = |params: &Params| params.map_leaves(|t| t.to_device(device).unwrap());
     let images = Key::new(2).normal(&[8, 1, 28, 28], DType::F32, &Device::cpu());
     let labels: Vec<i32> = (0..8).map(|i| i % 3).collect();
@@ -18,7 +19,7 @@ pub(crate) fn subject(device: &Device) -> (Net, Params, Params, Batch) {
     (net, to(&params), to(&state), batch)
 }
 
-/// The state after some steps on one batch, and the losses before each.
+/// The state after some steps on one batch, and the loss before each step.
 pub(crate) fn steps(count: usize, precision: Precision, device: &Device) -> (TrainState, Vec<f64>) {
     let (net, params, state, batch) = subject(device);
     let trainer = Trainer::new(&net, Sgd::new(0.005).momentum(0.9)).precision(precision);
@@ -62,7 +63,7 @@ fn a_step_that_overflows_changes_only_the_scale() {
     assert!(next.optimizer.buffers.is_none());
     assert_eq!(next.loss_scale.factor, 2f64.powi(126));
     assert_eq!((next.step, next.seen.batches), (1, 1));
-    // Gradients that are infinite at any scale.
+    // These parameters give infinite gradients at any scale.
     now.loss_scale.factor = 1.0;
     let huge = params.map_leaves(|p| p * 1e12);
     let error = trainer.step(
@@ -73,4 +74,35 @@ fn a_step_that_overflows_changes_only_the_scale() {
         &batch,
     );
     assert!(matches!(error, Err(Error::NonFinite { .. })));
+}
+
+/// A trainer takes any optimiser: Adam through it is Adam by hand, bit by bit.
+#[test]
+fn adam_trains() {
+    let (net, params, state, batch) = subject(&Device::cpu());
+    let adam = Adam::new(0.01);
+    let trainer = Trainer::new(&net, adam).schedule(Schedule::Step {
+        every: 1,
+        gamma: 0.5,
+    });
+    let mut now = trainer.start(&params, &state);
+    let (mut w, mut moments) = (params.clone(), adam.init(&params));
+    for epoch in 0..3 {
+        let batches = || [Ok(batch.clone()), Ok::<_, Error>(batch.clone())];
+        (now, _) = trainer
+            .epoch(now, batches(), |_| ControlFlow::Continue(()))
+            .unwrap();
+        for _ in 0..2 {
+            let loss = |w: &Params| {
+                let (logits, _) = net.apply(w, &state, &batch.images, Mode::Train(Key::new(0)));
+                cross_entropy(&logits, &batch.labels)
+            };
+            let rule = adam.with_lr(0.01 * 0.5f64.powi(epoch));
+            (w, moments) = rule.update(&w, &grad(loss)(&w), &moments);
+        }
+    }
+    assert_eq!((now.optimizer.steps, moments.steps), (6, 6));
+    for (a, b) in now.params.leaves().iter().zip(w.leaves()) {
+        assert_eq!(a.to_f64s().unwrap(), b.to_f64s().unwrap());
+    }
 }

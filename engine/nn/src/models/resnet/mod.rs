@@ -3,12 +3,11 @@
 
 mod text;
 
-use super::build::{Bias, Builder, layer};
-use crate::nn::init::Init;
-use crate::nn::{self, Mode, Network, batch_norm_layer};
-use prospr_engine::{ConvOptions, DType, Device, Key, Params, PoolOptions, Tensor};
+use crate::nn::init::{Bias, Init};
+use crate::nn::{Network, Scope};
+use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 
-/// What a block adds to its output where its input has another shape.
+/// The shortcut of a block that changes the shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
     /// Option A: every second pixel, and half of the new channels as zeros on each side; without parameters.
@@ -41,18 +40,16 @@ pub struct Stage {
 /// Names: `conv1`, `bn1`, `layer1.0.conv1`, …, `layer2.0.shortcut.0` or `layer2.0.downsample.0`, …, `linear` or `fc`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResNet {
-    /// Channels of the images.
-    pub channels: usize,
     /// Output channels of the first convolution.
     pub stem: usize,
     /// Whether the first convolution is 7×7 with stride 2 and a 3×3 max pool with stride 2 follows; else it is 3×3 with
     /// stride 1.
     pub large_images: bool,
-    /// What the blocks are made of.
+    /// The kind of the blocks.
     pub block: Block,
     /// The stages.
     pub stages: Vec<Stage>,
-    /// What stands beside blocks that change the shape.
+    /// The shortcut of blocks that change the shape.
     pub shortcut: Shortcut,
     /// Number of classes.
     pub classes: usize,
@@ -66,29 +63,11 @@ pub struct ResNet {
     pub linear_init: Init,
 }
 
-/// One block, by what its stage and place give it.
-struct Place {
-    name: String,
-    from: usize,
-    to: usize,
-    stride: usize,
-    convs: Vec<Conv>,
-}
-
-/// A convolution with batch norm: weight `[out, in, kernel, kernel]`.
-struct Conv {
-    name: String,
-    norm: String,
-    shape: [usize; 4],
-    stride: usize,
-}
-
 impl ResNet {
     /// ResNet-20 with option A: 269,722 parameters at ten classes. With option B it has 272,474. Kaiming normal weights,
     /// fan-in.
     pub fn resnet20(classes: usize) -> ResNet {
         ResNet {
-            channels: 3,
             stem: 16,
             large_images: false,
             block: Block::Basic,
@@ -140,143 +119,79 @@ impl ResNet {
         }
     }
 
-    fn first(&self) -> Conv {
-        let (kernel, stride) = if self.large_images { (7, 2) } else { (3, 1) };
-        Conv {
-            name: "conv1".into(),
-            norm: "bn1".into(),
-            shape: [self.stem, self.channels, kernel, kernel],
-            stride,
+    /// One block with convolutions of this width.
+    fn block(&self, s: &Scope, x: &Tensor, width: usize, stride: usize) -> Tensor {
+        let sizes = match self.block {
+            Block::Basic => vec![[width, 3, stride], [width, 3, 1]],
+            Block::Bottleneck => vec![[width, 1, 1], [width, 3, stride], [4 * width, 1, 1]],
+        };
+        let mut y = x.clone();
+        for (i, size) in (1..).zip(sizes) {
+            let input = if i == 1 { y } else { y.relu() };
+            y = conv(s, [&format!("conv{i}"), &format!("bn{i}")], &input, size);
         }
-    }
-
-    fn places(&self) -> Vec<Place> {
-        let (mut places, mut from) = (Vec::new(), self.stem);
-        for (s, stage) in self.stages.iter().enumerate() {
-            for b in 0..stage.blocks {
-                let (stride, w) = (if s > 0 && b == 0 { 2 } else { 1 }, stage.width);
-                // Outputs, inputs, kernel, stride.
-                let convs = match self.block {
-                    Block::Basic => vec![[w, from, 3, stride], [w, w, 3, 1]],
-                    Block::Bottleneck => {
-                        vec![[w, from, 1, 1], [w, w, 3, stride], [4 * w, w, 1, 1]]
-                    }
-                };
-                let name = format!("layer{}.{b}", s + 1);
-                let conv = |(i, &[to, from, k, stride]): (usize, &[usize; 4])| Conv {
-                    name: format!("{name}.conv{}", i + 1),
-                    norm: format!("{name}.bn{}", i + 1),
-                    shape: [to, from, k, k],
-                    stride,
-                };
-                let to = convs[convs.len() - 1][0];
-                places.push(Place {
-                    from,
-                    to,
-                    stride,
-                    convs: convs.iter().enumerate().map(conv).collect(),
-                    name,
-                });
-                from = to;
+        let (from, to) = (x.shape()[1], y.shape()[1]);
+        let shortcut = match self.shortcut {
+            _ if stride == 1 && from == to => x.clone(),
+            Shortcut::Project => conv(&s.at(&self.projection), ["0", "1"], x, [to, 1, stride]),
+            Shortcut::Pad => {
+                assert!(
+                    from <= to,
+                    "ResNet: option A adds channels, but {} goes from {from} to {to}",
+                    s.path()
+                );
+                let (h, w, new) = (x.shape()[2], x.shape()[3], to - from);
+                let around = [(0, 0), (new / 2, new - new / 2), (0, 0), (0, 0)];
+                x.slice(2, 0, h, stride)
+                    .slice(3, 0, w, stride)
+                    .pad(&around, 0.0)
             }
-        }
-        places
-    }
-
-    /// Option B's convolution, where the block has one.
-    fn projection(&self, place: &Place) -> Option<Conv> {
-        let name = format!("{}.{}", place.name, self.projection);
-        let has = self.shortcut == Shortcut::Project && place.changes_shape();
-        has.then(|| Conv {
-            name: format!("{name}.0"),
-            norm: format!("{name}.1"),
-            shape: [place.to, place.from, 1, 1],
-            stride: place.stride,
-        })
+        };
+        (y + shortcut).relu()
     }
 }
 
-impl Place {
-    fn changes_shape(&self) -> bool {
-        self.stride != 1 || self.from != self.to
-    }
-
-    /// Option A.
-    fn pad(&self, x: &Tensor) -> Tensor {
-        let (h, w) = (x.shape()[2], x.shape()[3]);
-        let new = self.to - self.from;
-        let around = [(0, 0), (new / 2, new - new / 2), (0, 0), (0, 0)];
-        x.slice(2, 0, h, self.stride)
-            .slice(3, 0, w, self.stride)
-            .pad(&around, 0.0)
-    }
+/// A convolution of these names and its batch norm. The image keeps its size, divided by the stride.
+fn conv(
+    s: &Scope,
+    [conv, norm]: [&str; 2],
+    x: &Tensor,
+    [out, kernel, stride]: [usize; 3],
+) -> Tensor {
+    let same = ConvOptions::default().padding(kernel / 2).stride(stride);
+    let y = s.at(conv).conv2d(x, out, kernel, same);
+    s.at(norm).batch_norm(&y)
 }
 
 impl Network for ResNet {
     /// # Panics
     /// If option A would have to remove channels.
-    fn init(&self, key: Key, dtype: DType, device: &Device) -> (Params, Params) {
-        let mut build = Builder::new(key, dtype, device);
-        let mut conv = |conv: &Conv| {
-            build.layer(&conv.name, &conv.shape, self.conv_init, Bias::None);
-            build.norm(&conv.norm, conv.shape[0]);
-        };
-        let mut last = self.stem;
-        conv(&self.first());
-        for place in self.places() {
-            let Place { name, from, to, .. } = &place;
-            assert!(
-                from <= to || self.shortcut == Shortcut::Project,
-                "ResNet: option A adds channels, but {name} goes from {from} to {to}"
-            );
-            place.convs.iter().for_each(&mut conv);
-            self.projection(&place).iter().for_each(&mut conv);
-            last = *to;
-        }
-        let shape = [self.classes, last];
-        build.layer(&self.linear, &shape, self.linear_init, Bias::PyTorch);
-        build.done()
-    }
-
-    fn apply(
-        &self,
-        params: &Params,
-        state: &Params,
-        images: &Tensor,
-        mode: Mode,
-    ) -> (Tensor, Params) {
-        let mut next = state.clone();
-        let mut conv = |conv: &Conv, x: &Tensor| {
-            let (weight, _) = layer(params, &conv.name);
-            let same = ConvOptions::default().padding(conv.shape[2] / 2);
-            let y = x.conv2d(weight, same.stride(conv.stride));
-            batch_norm_layer(params, state, &conv.norm, &y, mode, &mut next)
-        };
-        let mut x = conv(&self.first(), images).relu();
+    fn forward(&self, s: &Scope, images: &Tensor) -> Tensor {
+        let convs = s.with_weights(self.conv_init).with_bias(Bias::None);
+        let [kernel, stride] = if self.large_images { [7, 2] } else { [3, 1] };
+        let size = [self.stem, kernel, stride];
+        let mut x = conv(&convs, ["conv1", "bn1"], images, size).relu();
         if self.large_images {
             x = x.max_pool2d(PoolOptions::new(3).stride(2).padding(1));
         }
-        for place in self.places() {
-            let mut y = conv(&place.convs[0], &x);
-            for inner in &place.convs[1..] {
-                y = conv(inner, &y.relu());
+        for (i, stage) in (1..).zip(&self.stages) {
+            for block in 0..stage.blocks {
+                let stride = if i > 1 && block == 0 { 2 } else { 1 };
+                let s = convs.at(format_args!("layer{i}.{block}"));
+                x = self.block(&s, &x, stage.width, stride);
             }
-            let shortcut = match self.projection(&place) {
-                Some(projection) => conv(&projection, &x),
-                None if place.changes_shape() => place.pad(&x),
-                None => x,
-            };
-            x = (y + shortcut).relu();
         }
         let pooled = x.adaptive_avg_pool2d(1, 1).flatten_from(1);
-        let (weight, bias) = layer(params, &self.linear);
-        (nn::linear(&pooled, weight, bias), next)
+        let s = s.with_weights(self.linear_init);
+        s.at(&self.linear).linear(&pooled, self.classes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Mode;
+    use prospr_engine::{DType, Device, Key, Params};
 
     #[test]
     fn networks_have_a_text() {
@@ -292,7 +207,6 @@ mod tests {
         let images = Key::new(1).normal(&[2, 1, 7, 9], DType::F64, &device);
         for shortcut in [Shortcut::Pad, Shortcut::Project] {
             let net = ResNet {
-                channels: 1,
                 stem: 2,
                 stages: vec![
                     Stage {
@@ -307,7 +221,7 @@ mod tests {
                 shortcut,
                 ..ResNet::resnet20(5)
             };
-            let (params, state) = net.init(Key::new(0), DType::F64, &device);
+            let (params, state) = net.init(Key::new(0), &[1, 7, 9], DType::F64, &device);
             let (logits, next) = net.apply(&params, &state, &images, Mode::Train(Key::new(2)));
             assert_eq!(logits.shape(), [2, 5]);
             assert_eq!(next.len(), state.len());

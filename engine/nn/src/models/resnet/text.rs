@@ -1,4 +1,4 @@
-//! What a ResNet is called in messages.
+//! The name of a ResNet in messages.
 
 use std::fmt;
 

@@ -8,12 +8,11 @@ use std::fmt;
 
 pub use layer::VggLayer;
 
-use super::build::{self, Bias, Builder};
-use crate::nn::init::Init;
-use crate::nn::{self, Mode, Network, batch_norm_layer};
-use prospr_engine::{ConvOptions, DType, Device, Key, Params, PoolOptions, Tensor};
+use crate::nn::init::{Bias, Init};
+use crate::nn::{Network, Scope};
+use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 
-/// How pixels are pooled.
+/// The reduction over a pool's pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
     /// The largest.
@@ -22,16 +21,13 @@ pub enum PoolKind {
     Average,
 }
 
-/// What follows the feature extractor.
+/// The classifier after the feature extractor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Head {
     /// A linear layer on the mean of each channel.
     GlobalAverage,
     /// A linear layer on all pixels of all channels.
-    Flatten {
-        /// How many pixels are left after the last layer.
-        pixels: usize,
-    },
+    Flatten,
     /// torchvision's: adaptive average pooling to 7×7 pixels and three linear layers, with ReLU and dropout after each
     /// of the first two; `classifier.0`, `classifier.3` and `classifier.6`.
     Hidden {
@@ -48,23 +44,21 @@ pub enum Head {
 /// `features.0.weight`, `features.1.running_mean`, …, and `classifier.weight`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vgg {
-    /// Channels of the images.
-    pub channels: usize,
     /// The feature extractor.
     pub layers: Vec<VggLayer>,
-    /// Whether a batch norm follows each convolution.
+    /// True if a batch norm follows each convolution.
     pub batch_norm: bool,
-    /// Whether convolutions have biases.
+    /// True if convolutions have biases.
     pub conv_bias: bool,
-    /// Whether linear layers have one.
+    /// True if linear layers have biases.
     pub linear_bias: bool,
-    /// How the pools pool.
+    /// Max or average pooling.
     pub pool: PoolKind,
     /// The classifier.
     pub head: Head,
     /// Number of classes.
     pub classes: usize,
-    /// What stands before the index in the names of the layers.
+    /// Prefix of the index in the names of the layers, with its dot.
     pub prefix: String,
     /// Name of the classifier.
     pub classifier: String,
@@ -84,10 +78,9 @@ fn published(convs: [usize; 5]) -> Vec<VggLayer> {
 }
 
 impl Vgg {
-    /// For small colour images: batch norm, biases, max pools and global average pooling.
+    /// For small images: batch norm, biases, max pools and global average pooling.
     pub fn new(layers: Vec<VggLayer>, classes: usize) -> Vgg {
         Vgg {
-            channels: 3,
             layers,
             batch_norm: true,
             conv_bias: true,
@@ -119,110 +112,54 @@ impl Vgg {
         };
         Vgg { head, ..self }
     }
-
-    /// Each layer with the index of its first module.
-    fn indexed(&self) -> impl Iterator<Item = (usize, VggLayer)> {
-        let conv = 2 + usize::from(self.batch_norm);
-        self.layers.iter().scan(0, move |next, &layer| {
-            let at = *next;
-            *next += if layer == VggLayer::Pool { 1 } else { conv };
-            Some((at, layer))
-        })
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("{}{index}", self.prefix)
-    }
-
-    /// Names of the linear layers. ReLU and dropout have an index too.
-    fn linear_names(&self) -> Vec<String> {
-        let name = &self.classifier;
-        match self.head {
-            Head::Hidden { .. } => [0, 3, 6].map(|i| format!("{name}.{i}")).into(),
-            _ => vec![name.clone()],
-        }
-    }
 }
 
 impl Network for Vgg {
-    /// As torchvision: convolutions Kaiming normal with fan-out, linear weights normal with standard deviation 0.01,
-    /// biases zero.
-    fn init(&self, key: Key, dtype: DType, device: &Device) -> (Params, Params) {
-        let mut build = Builder::new(key, dtype, device);
+    /// Initial values are torchvision's: convolutions Kaiming normal with fan-out, linear weights normal with standard
+    /// deviation 0.01, biases zero.
+    fn forward(&self, s: &Scope, images: &Tensor) -> Tensor {
         let bias = |has| if has { Bias::Zero } else { Bias::None };
-        let mut channels = self.channels;
-        for (at, conv) in self.indexed() {
-            let VggLayer::Conv {
-                channels: out,
-                kernel,
-            } = conv
-            else {
-                continue;
-            };
-            let (shape, init) = (
-                [out, channels, kernel, kernel],
-                Init::KAIMING_NORMAL_FAN_OUT,
-            );
-            build.layer(&self.name(at), &shape, init, bias(self.conv_bias));
-            if self.batch_norm {
-                build.norm(&self.name(at + 1), out);
-            }
-            channels = out;
-        }
-        let linear = match self.head {
-            Head::GlobalAverage => vec![channels],
-            Head::Flatten { pixels } => vec![channels * pixels],
-            Head::Hidden { width, .. } => vec![channels * 7 * 7, width, width],
-        };
-        let outputs = linear.iter().skip(1).chain([&self.classes]);
-        for ((name, &from), &to) in self.linear_names().iter().zip(&linear).zip(outputs) {
-            let bias = bias(self.linear_bias);
-            build.layer(name, &[to, from], Init::Normal(0.01), bias);
-        }
-        build.done()
-    }
-
-    fn apply(
-        &self,
-        params: &Params,
-        state: &Params,
-        images: &Tensor,
-        mode: Mode,
-    ) -> (Tensor, Params) {
-        let (mut x, mut next) = (images.clone(), state.clone());
-        for (at, layer) in self.indexed() {
+        let convs = s
+            .with_weights(Init::KAIMING_NORMAL_FAN_OUT)
+            .with_bias(bias(self.conv_bias));
+        let module = |index: usize| convs.at(format_args!("{}{index}", self.prefix));
+        let (mut x, mut index) = (images.clone(), 0);
+        for &layer in &self.layers {
             x = match (layer, self.pool) {
                 (VggLayer::Pool, PoolKind::Max) => x.max_pool2d(PoolOptions::new(2)),
                 (VggLayer::Pool, PoolKind::Average) => x.avg_pool2d(PoolOptions::new(2)),
-                (VggLayer::Conv { kernel, .. }, _) => {
+                (VggLayer::Conv { channels, kernel }, _) => {
                     let same = ConvOptions::default().padding(kernel / 2);
-                    let (weight, bias) = build::layer(params, &self.name(at));
-                    let mut y = nn::conv2d(&x, weight, bias, same);
+                    let mut y = module(index).conv2d(&x, channels, kernel, same);
+                    index += 1;
                     if self.batch_norm {
-                        let name = self.name(at + 1);
-                        y = batch_norm_layer(params, state, &name, &y, mode, &mut next);
+                        y = module(index).batch_norm(&y);
+                        index += 1;
                     }
                     y.relu()
                 }
             };
+            // The pool or the ReLU.
+            index += 1;
         }
         x = match self.head {
             Head::GlobalAverage => x.adaptive_avg_pool2d(1, 1),
-            Head::Flatten { .. } => x,
+            Head::Flatten => x,
             Head::Hidden { .. } => x.adaptive_avg_pool2d(7, 7),
         };
         x = x.flatten_from(1);
-        for (i, name) in self.linear_names().iter().enumerate() {
-            if i > 0 {
-                x = x.relu();
-                if let (Head::Hidden { dropout, .. }, Mode::Train(key)) = (self.head, mode) {
-                    x = nn::dropout(&x, dropout, key.fold_in(i as u64));
-                }
-            }
-            let (weight, bias) = build::layer(params, name);
-            x = nn::linear(&x, weight, bias);
+        let linear = s
+            .with_weights(Init::Normal(0.01))
+            .with_bias(bias(self.linear_bias));
+        let classifier = linear.at(&self.classifier);
+        let Head::Hidden { width, dropout } = self.head else {
+            return classifier.linear(&x, self.classes);
+        };
+        for index in [0, 3] {
+            x = classifier.at(index).linear(&x, width).relu();
+            x = s.dropout(&x, dropout);
         }
-        (x, next)
+        classifier.at(6).linear(&x, self.classes)
     }
 }
 
@@ -237,7 +174,7 @@ impl fmt::Display for Vgg {
         };
         let head = match self.head {
             Head::GlobalAverage => "global average".into(),
-            Head::Flatten { .. } => "flatten".into(),
+            Head::Flatten => "flatten".into(),
             Head::Hidden { width, .. } => format!("two hidden layers of {width}"),
         };
         write!(
@@ -254,6 +191,8 @@ impl fmt::Display for Vgg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Mode;
+    use prospr_engine::{DType, Device, Key};
 
     fn layers(text: &str) -> Vec<VggLayer> {
         text.split(',').map(|l| l.parse().unwrap()).collect()
@@ -262,7 +201,7 @@ mod tests {
     #[test]
     fn names_and_shapes_are_torchvisions() {
         let net = Vgg::vgg16(1000).imagenet();
-        let (params, state) = net.init(Key::new(0), DType::F32, &Device::cpu());
+        let (params, state) = net.init(Key::new(0), &[3, 32, 32], DType::F32, &Device::cpu());
         assert_eq!(params["features.40.weight"].shape(), [512, 512, 3, 3]);
         assert_eq!(params["classifier.0.weight"].shape(), [4096, 25088]);
         assert_eq!(params["classifier.6.bias"].shape(), [1000]);
@@ -282,7 +221,7 @@ mod tests {
             ..Vgg::new(layers("4,M"), 5)
         };
         let images = Key::new(1).normal(&[2, 3, 8, 8], DType::F64, &device);
-        let (params, state) = net.init(Key::new(0), DType::F64, &device);
+        let (params, state) = net.init(Key::new(0), &[3, 8, 8], DType::F64, &device);
         let logits = |mode| {
             let (logits, _) = net.apply(&params, &state, &images, mode);
             logits.to_f64s().unwrap()
@@ -299,12 +238,12 @@ mod tests {
         let images = Key::new(1).normal(&[2, 3, 8, 8], DType::F64, &device);
         for (yes, pool, head) in [
             (true, PoolKind::Average, Head::GlobalAverage),
-            (false, PoolKind::Max, Head::Flatten { pixels: 16 }),
+            (false, PoolKind::Max, Head::Flatten),
         ] {
             let mut net = Vgg::new(layers("4k5,M,6"), 5);
             (net.batch_norm, net.conv_bias, net.linear_bias) = (yes, !yes, yes);
             (net.pool, net.head) = (pool, head);
-            let (params, state) = net.init(Key::new(0), DType::F64, &device);
+            let (params, state) = net.init(Key::new(0), &[3, 8, 8], DType::F64, &device);
             for mode in [Mode::Train(Key::new(2)), Mode::Eval] {
                 let (logits, next) = net.apply(&params, &state, &images, mode);
                 assert_eq!(logits.shape(), [2, 5], "{net}");

@@ -1,30 +1,30 @@
-//! What all commands that run something share: where settings come from, where results go, how much is said.
+//! Arguments and output that several commands share: settings, folder, device, verbosity.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
-use clap::ArgMatches;
 use crate::Device;
 use crate::config::{Layered, Settings, to_toml};
 use crate::run_folder::RunFolder;
+use anyhow::Context;
+use clap::ArgMatches;
 use serde::Serialize;
 
 #[derive(clap::Args)]
-pub struct Call {
-    /// Settings from a TOML or JSON file; flags win.
+pub struct CommonArgs {
+    /// Read settings from a TOML or JSON file; flags take precedence.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print all settings as TOML and stop.
+    /// Print all settings as TOML and exit.
     #[arg(long)]
     pub print_config: bool,
-    /// The folder for everything that comes out; without it, a new one under runs/.
+    /// Folder for all results; a new one under runs/ by default.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with what the folder holds.
+    /// Continue the interrupted work in the folder.
     #[arg(long)]
     pub resume: bool,
-    /// Say nothing but errors and results.
+    /// Print nothing but errors and results.
     #[arg(long, short)]
     pub quiet: bool,
     /// Print results as JSON.
@@ -32,15 +32,15 @@ pub struct Call {
     pub json: bool,
 }
 
-/// Settings with a device and a folder.
-pub struct Place<T> {
+/// Settings with their device and their run folder.
+pub struct Prepared<T> {
     pub config: T,
     pub device: Device,
     pub folder: RunFolder,
 }
 
-impl Call {
-    /// Settings from flags and file; nothing if they were only to be printed.
+impl CommonArgs {
+    /// Merges flags and file; `None` if `--print-config` has printed them.
     pub fn settings<T: Settings>(
         &self,
         matches: &ArgMatches,
@@ -53,14 +53,14 @@ impl Call {
         Ok(Some(layered))
     }
 
-    /// The folder, new or to be gone on with, and the device. `name` is for a folder that is not named; `wish` is the
-    /// device of the settings.
-    pub fn place<T: Settings>(
+    /// Opens the run folder, a new one or with `--resume` an existing one, and selects the device. `name` names a new
+    /// folder without `--out`; `choice` reads the device from the settings.
+    pub fn prepare<T: Settings>(
         &self,
         layered: Layered<T>,
         name: &str,
-        wish: fn(&T) -> &str,
-    ) -> anyhow::Result<Place<T>> {
+        choice: fn(&T) -> &str,
+    ) -> anyhow::Result<Prepared<T>> {
         let root = self.root(name);
         if self.resume && root.join("config.toml").exists() {
             let folder = RunFolder::open(&root)?;
@@ -73,8 +73,8 @@ impl Call {
                     )
                 })?;
             layered.check_read(&config)?;
-            let device = self.device(wish(&config))?;
-            return Ok(Place {
+            let device = self.device(choice(&config))?;
+            return Ok(Prepared {
                 config,
                 device,
                 folder,
@@ -82,10 +82,10 @@ impl Call {
         }
         layered.check_read(&layered.config)?;
         let config = layered.config;
-        let device = self.device(wish(&config))?;
+        let device = self.device(choice(&config))?;
         let text = to_toml(&config, Some(&device.to_string()))?;
         let folder = RunFolder::create(&root, &text)?;
-        Ok(Place {
+        Ok(Prepared {
             config,
             device,
             folder,
@@ -112,24 +112,24 @@ impl Call {
         }
     }
 
-    /// The device of a wish, with a line about the choice.
-    pub fn device(&self, wish: &str) -> anyhow::Result<Device> {
-        if wish != "auto" {
-            return Ok(Device::select(wish)?);
+    /// Selects a device; for `auto` it prints which one and why.
+    pub fn device(&self, choice: &str) -> anyhow::Result<Device> {
+        if choice != "auto" {
+            return Ok(Device::select(choice)?);
         }
         let selection = Device::auto_explained()?;
         self.say(&selection.reason);
         Ok(selection.device)
     }
 
-    /// A line for people.
+    /// Prints a line on the standard error output, unless `--quiet`.
     pub fn say(&self, line: &str) {
         if !self.quiet {
             eprintln!("{line}");
         }
     }
 
-    /// Results: JSON, or a text.
+    /// Prints results as JSON with `--json`, otherwise as text.
     pub fn show(
         &self,
         value: &impl Serialize,
@@ -146,7 +146,7 @@ impl Call {
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C (or a termination signal) asks for a stop, and a second one ends the program at once.
+/// Makes Ctrl-C (or a termination signal) request a stop; a second one ends the program at once.
 pub fn catch_stops() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
@@ -157,7 +157,7 @@ pub fn catch_stops() -> anyhow::Result<()> {
     .context("the handler of Ctrl-C cannot be set")
 }
 
-/// Whether a stop was asked for.
-pub fn stop_asked() -> bool {
+/// Returns true if a stop was requested.
+pub fn stop_requested() -> bool {
     STOP.load(Ordering::SeqCst)
 }

@@ -27,7 +27,7 @@ const BALANCED_SNIP: Method = Method {
     // The settings that are asked for here are those that the method accepts; `iterations` for example is refused.
     pruner: |settings| {
         Ok(Box::new(BalancedSnip(Snip {
-            batches: settings.get_or("prune_batches", 1)?,
+            batches: settings.batches(1)?,
             mode: settings.get("prune_norm")?,
             ..Snip::default()
         })))

@@ -46,7 +46,7 @@ impl Force {
         Ok(Force {
             rounds: settings.rounds(60)?,
             come_back: true,
-            batches: settings.get_or("prune_batches", 1)?,
+            batches: settings.batches(1)?,
             mode: settings.get("prune_norm")?,
             loss: settings.get("prune_loss")?,
         })

@@ -55,7 +55,7 @@ pub(crate) const METHODS: &[Method] = &[
 impl Grasp {
     fn configured(settings: &Settings<'_>, batches: usize) -> Result<Grasp> {
         Ok(Grasp {
-            batches: settings.get_or("prune_batches", batches)?,
+            batches: settings.batches(batches)?,
             mode: settings.get("prune_norm")?,
             ..Grasp::default()
         })

@@ -186,6 +186,25 @@ impl<'a> Settings<'a> {
         })
     }
 
+    /// Marks the settings of image batches as read: their size, or the images of each class. The task's batches have it
+    /// already.
+    ///
+    /// # Errors
+    /// As [`Settings::get`].
+    pub fn images(&self) -> Result<()> {
+        self.get::<usize>("prune_batch_size")?;
+        self.get::<Option<usize>>("prune_per_class").map(drop)
+    }
+
+    /// Number of image batches, as many as `prune_batches` says or else `default`; reads [`Settings::images`] too.
+    ///
+    /// # Errors
+    /// As [`Settings::get`].
+    pub fn batches(&self, default: usize) -> Result<usize> {
+        self.images()?;
+        self.get_or("prune_batches", default)
+    }
+
     /// Rounds of an iterative method, as many as `iterations` says or else `default`.
     ///
     /// # Errors

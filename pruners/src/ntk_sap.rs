@@ -95,7 +95,7 @@ pub(crate) const METHODS: &[Method] = &[Method {
         Ok(Box::new(NtkSap {
             rounds: settings.rounds(100)?,
             perturbation: settings.get("perturbation")?,
-            batches: settings.get_or("prune_batches", 1)?,
+            batches: settings.batches(1)?,
             mode: settings.get("prune_norm")?,
         }))
     },

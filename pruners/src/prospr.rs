@@ -255,6 +255,7 @@ impl ProsPr {
 
     /// ProsPr with the settings that both variants read.
     fn first_steps(settings: &Settings<'_>) -> Result<ProsPr> {
+        settings.images()?;
         let steps = settings.get("steps")?;
         Ok(ProsPr {
             inner_decay: settings.get("inner_decay")?,

@@ -58,7 +58,7 @@ pub(crate) const METHODS: &[Method] = &[
 impl Snip {
     fn configured(settings: &Settings<'_>, batches: usize, per_batch: bool) -> Result<Snip> {
         Ok(Snip {
-            batches: settings.get_or("prune_batches", batches)?,
+            batches: settings.batches(batches)?,
             per_batch,
             mode: settings.get("prune_norm")?,
         })

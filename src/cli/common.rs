@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Device;
-use crate::config::{Layered, Settings, to_toml};
-use crate::run_folder::RunFolder;
 use anyhow::Context;
 use clap::ArgMatches;
 use serde::Serialize;
+
+use crate::Device;
+use crate::config::{Layered, Settings, to_toml};
+use crate::run_folder::RunFolder;
 
 #[derive(clap::Args)]
 pub struct CommonArgs {

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::comparison::{Collapse, Comparison};
-use crate::config::{CompareConfig, RunConfig, to_toml};
-use crate::experiment::{Experiment, Outcome, Watch};
-use crate::report::{ComparedRun, ComparisonReport, Table, report_run};
-use crate::run_folder::RunFolder;
 use clap::ArgMatches;
 
 use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;
 use super::run::{report_line, tell_stopped};
+use crate::comparison::{Collapse, Comparison};
+use crate::config::{CompareConfig, RunConfig, to_toml};
+use crate::experiment::{Experiment, Outcome, Watch};
+use crate::report::{ComparedRun, ComparisonReport, Table, report_run};
+use crate::run_folder::RunFolder;
 
 #[derive(clap::Args)]
 pub struct Args {

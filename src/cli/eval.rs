@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+
+use super::common::CommonArgs;
 use crate::TensorFile;
 use crate::config::RunConfig;
 use crate::experiment::{Experiment, Initial};
 use crate::run_folder::RunFolder;
-use clap::ArgMatches;
-
-use super::common::CommonArgs;
 
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]

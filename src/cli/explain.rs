@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use crate::forecast::Forecast;
 use crate::models::{Model, by_name};
 use crate::optim::Sgd;
 use crate::pruners::ProsPr;
 use crate::{Device, Explanation, Policy};
-use serde::Serialize;
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use serde::Serialize;
+
 use crate::Device;
 use crate::models::{MODELS, Model, by_name};
 use crate::nn::{Layer, Summary};
-use anyhow::Context;
-use serde::Serialize;
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::ProbeConfig;
-use crate::experiment::{Experiment, Probe, ProbeRow};
 use clap::ArgMatches;
 
 use super::common::CommonArgs;
+use crate::config::ProbeConfig;
+use crate::experiment::{Experiment, Probe, ProbeRow};
 
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]

@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::experiment::{Pruned, Watch};
-use crate::results::EpochRow;
-use crate::train::TrainState;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::common::stop_requested;
+use crate::experiment::{Pruned, Watch};
+use crate::results::EpochRow;
+use crate::train::TrainState;
 
 pub struct Progress {
     label: String,

@@ -3,16 +3,16 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+
+use super::common::{CommonArgs, Prepared, catch_stops};
+use super::progress::Progress;
 use crate::config::{Layered, RunConfig};
 use crate::experiment::{Experiment, Outcome, Watch};
 use crate::pruners::Method;
 use crate::report::report_run;
 use crate::results::{LayerResult, Results};
 use crate::run_folder::{RunFolder, state_dict};
-use clap::ArgMatches;
-
-use super::common::{CommonArgs, Prepared, catch_stops};
-use super::progress::Progress;
 
 #[derive(clap::Args)]
 pub struct Args {

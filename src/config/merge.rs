@@ -237,7 +237,7 @@ mod tests {
         let toml = "pruner = 'random'\nlr = 1\nepochs = 7\nflip = true\nmilestones = [3]\n";
         let json = r#"{"pruner": "random", "lr": 1, "epochs": 7, "flip": true, "milestones": [3]}"#;
         for (name, text) in [("a.toml", toml), ("a.json", json)] {
-            let Layered { config, given } = load(&["--epochs", "3"], name, text).unwrap();
+            let Layered { config, given, .. } = load(&["--epochs", "3"], name, text).unwrap();
             assert_eq!(
                 (config.pruner, config.sparsity),
                 (Method::named("random").unwrap(), 0.98)
@@ -290,9 +290,13 @@ mod tests {
             "{erk}"
         );
         assert!(message(&["--pruner", "dense", "--steps", "2"], "").contains("pruner is dense"));
-        // With a mask no method runs; these are nobody's.
-        let free = ["--pruner", "random", "--prune-batch-size", "5", "--lr", "1"];
-        assert!(check(&free, "").is_ok());
+        let images = message(&["--pruner", "random", "--prune-batch-size", "5"], "");
+        assert!(
+            images.contains("setting of prospr, ") && !images.contains("synflow"),
+            "{images}"
+        );
+        assert!(check(&["--pruner", "random", "--lr", "1"], "").is_ok());
+        // With a mask no method runs.
         assert!(check(&["--mask", "m", "--perturbation", "3"], "").is_ok());
     }
 

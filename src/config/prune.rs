@@ -25,10 +25,10 @@ pub struct PruneSettings {
     #[arg(long)]
     pub prune_batches: Option<usize>,
     /// Statistics that batch norm normalises with while weights are scored.
-    #[arg(long, default_value = "train", value_parser = choice(NORMS))]
+    #[arg(long, default_value = "train", value_parser = choice::<NormMode>(NORMS))]
     pub prune_norm: NormMode,
     /// Loss whose gradient makes the scores.
-    #[arg(long, default_value = "cross-entropy", value_parser = choice(LOSSES))]
+    #[arg(long, default_value = "cross-entropy", value_parser = choice::<Loss>(LOSSES))]
     pub prune_loss: Loss,
     /// Rounds of scoring and removing; the default depends on the method.
     #[arg(long)]
@@ -67,7 +67,7 @@ pub struct PruneSettings {
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub host_offload: bool,
     /// Rule that shares out the kept weights among the layers.
-    #[arg(long, default_value = "global", value_parser = choice(ALLOCATIONS))]
+    #[arg(long, default_value = "global", value_parser = choice::<Allocation>(ALLOCATIONS))]
     pub allocation: Allocation,
     /// Minimum number of weights that each layer keeps; with 0, a layer that would empty is an error.
     #[arg(long, default_value_t = 0)]

@@ -13,7 +13,7 @@ use prospr::pruners::{
 };
 use prospr::verify::Agreement;
 
-use crate::place::{Place, SMALL};
+use crate::place::{Place, SMALL_BLIND};
 use crate::support::{alone, gpu, relative_l2};
 
 /// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
@@ -212,7 +212,7 @@ fn a_comparison_holds_all_shares() {
     let methods = "random,random-uniform,random-erk,magnitude";
     place.good(&format!(
         "compare {} --epochs 1 --pruners {methods} --sparsities 0.9 --min-per-layer 1 --out c",
-        SMALL.replace("--sparsity 0.9", "")
+        SMALL_BLIND.replace("--sparsity 0.9", "")
     ));
     let densities = |method: &str| -> Vec<f64> {
         let text = place.bytes(&format!("c/{method}-0.9-s0/pruning.json"));

@@ -149,13 +149,17 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Makes Ctrl-C (or a termination signal) request a stop; a second one ends the program at once.
 pub fn catch_stops() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
+    let set = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
         eprintln!("\nstopping after this step; once more to stop at once");
-    })
-    .context("the handler of Ctrl-C cannot be set")
+    });
+    match set {
+        // An earlier command of this process has set it.
+        Err(ctrlc::Error::MultipleHandlers) => Ok(()),
+        other => other.context("the handler of Ctrl-C cannot be set"),
+    }
 }
 
 /// Returns true if a stop was requested.

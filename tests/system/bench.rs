@@ -1,4 +1,4 @@
-//! `prospr bench`: that everything is measured, not how fast it is.
+//! `prospr bench`: every row is measured; the speeds themselves are not tested.
 
 use serde_json::Value;
 

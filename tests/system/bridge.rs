@@ -20,7 +20,7 @@ fn read<B: Backend>(t: FloatTensor<B>) -> Vec<f64> {
 }
 
 /// `y = Σ (H(x)·w)` with `H` the Hessian of `Σ x⁴`, inside the Burn program `loss = (2x) · y`-like chain:
-/// what surrounds the operation is Burn's, the operation's gradient is ours.
+/// Burn differentiates the surrounding operations, the engine differentiates this one.
 fn hessian_vector_products<B: Shared>(device: &B::Device) {
     type AD<B> = Autodiff<B>;
     let leaf = |values: [f32; 3]| {

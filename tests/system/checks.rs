@@ -12,7 +12,7 @@ fn compare(place: &Place, args: &str) -> String {
     place.good(&format!("compare {small} --epochs 1 {args}")).0
 }
 
-/// Which weights each layer of a mask keeps.
+/// The kept weights of each layer of a mask, as bits.
 fn mask(place: &Place, run: &str) -> Vec<(String, Vec<f64>)> {
     let file = TensorFile::read(&place.path(&format!("{run}/mask.safetensors"))).unwrap();
     let layer = |name: &str| (name.to_string(), file.array(name).unwrap().1);

@@ -1,4 +1,4 @@
-//! The binary, as a user runs it.
+//! The `prospr` binary, started as a user starts it.
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,4 @@
-//! Contract of pruning methods: tests that every registered method must pass.
+//! Requirements that every pruning method must meet.
 
 use prospr::config::{RunConfig, Settings};
 use prospr::datasets::{Augment, Loader, mnist5k};
@@ -11,7 +11,7 @@ use prospr::run_folder::RunFolder;
 
 use crate::support::gpu;
 
-/// Small, with batch norm.
+/// A small network with batch norm.
 const NETWORK: &str = "vgg:8,M,16";
 const IMAGE: [usize; 3] = [1, 28, 28];
 
@@ -151,7 +151,7 @@ fn sparsity_has_its_ends() {
     }
 }
 
-/// NaN weights give NaN scores, which are an error.
+/// A NaN weight gives NaN scores, and masks of NaN scores are an error.
 #[test]
 fn scores_that_are_no_numbers_are_refused() {
     let net = net();
@@ -213,7 +213,7 @@ fn methods_of_the_command_line_take_what_data_they_need() {
     }
 }
 
-/// Iterative methods never restore a removed weight; only FORCE does.
+/// Iterative methods keep removed weights removed; only FORCE restores some.
 #[test]
 fn rounds_remove_for_good_or_for_now() {
     let zeros = |method| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, Command};
 use prospr::config::{PruneSettings, RunConfig, Settings};
-use prospr::pruners::methods;
+use prospr::pruners::{ReadSetting, methods};
 
 /// All files below a folder, without build outputs and hidden folders.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -123,20 +123,28 @@ fn setting_table() -> String {
         .into_iter()
         .map(|method| (method.name, setup(method).unwrap().settings))
         .collect();
-    let mut table = String::from("| setting | default | | read by |\n|---|---|---|---|\n");
+    let mut table = String::from(
+        "| setting | default | meaning | read by (own default) |\n|---|---|---|---|\n",
+    );
     let command = PruneSettings::augment_args(Command::new("prospr"));
     for arg in command.get_arguments() {
-        let mut readers = Vec::new();
+        let (mut readers, mut others) = (Vec::new(), Vec::new());
         for (method, settings) in &read {
-            let setting = settings.iter().find(|setting| arg.get_id() == setting.name);
-            readers.extend(setting.map(|setting| match &setting.default {
-                Some(default) => format!("`{method}` ({default})"),
-                None => format!("`{method}`"),
-            }));
+            match settings.iter().find(|setting| arg.get_id() == setting.name) {
+                None => others.push(format!("`{method}`")),
+                Some(ReadSetting { default: None, .. }) => readers.push(format!("`{method}`")),
+                Some(ReadSetting {
+                    default: Some(default),
+                    ..
+                }) => {
+                    readers.push(format!("`{method}` ({default})"));
+                }
+            }
         }
-        let readers = match readers.len() == read.len() {
-            true => "all".into(),
-            false => readers.join(", "),
+        let readers = match others.len() {
+            0 => "all".into(),
+            n if n < 6 => format!("all but {}", others.join(", ")),
+            _ => readers.join(", "),
         };
         table += &format!("{} {readers} |\n", setting_cells(arg));
     }
@@ -145,16 +153,19 @@ fn setting_table() -> String {
 
 /// Flag, default and help of a setting.
 fn setting_cells(arg: &Arg) -> String {
-    let flag = arg.get_long().unwrap();
-    let default = arg.get_default_values().iter();
-    let default = default.map(|value| format!("`{}`", value.display()));
-    let mut help = arg.get_help().unwrap().to_string();
-    for value in arg.get_possible_values() {
+    let is_switch = arg.get_num_args().is_some_and(|n| n.min_values() == 0);
+    let values = arg.get_possible_values();
+    let (mut names, mut help) = (Vec::new(), format!("{}.", arg.get_help().unwrap()));
+    for value in values.iter().filter(|_| !is_switch) {
+        names.push(value.get_name());
         if let Some(meaning) = value.get_help() {
             help += &format!(" `{}`: {meaning}.", value.get_name());
         }
     }
-    format!("| `--{flag}` | {} | {help} |", default.collect::<String>())
+    let flag = format!("--{} {}", arg.get_long().unwrap(), names.join("\\|"));
+    let default = arg.get_default_values().iter().filter(|_| !is_switch);
+    let default: String = default.map(|v| v.to_string_lossy()).collect();
+    format!("| `{}` | {default} | {help} |", flag.trim_end())
 }
 
 /// With `PROSPR_WRITE_DOCS=1`, the test writes the tables.

@@ -1,11 +1,11 @@
-//! `prospr data fetch`, as a user runs it. What servers may do wrong is tested beside the download itself.
+//! `prospr data fetch`, started as a user starts it. Faults of servers are tested beside the download code.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
 use crate::place::{Place, has};
 
-/// The address of a server that answers everything alike.
+/// The address of a server that gives the same answer to every request.
 fn server(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ fn what_cannot_be_fetched_is_named() {
     );
 }
 
-/// Files that the user put there stay as they are; no server is asked.
+/// Files that the user has put there stay as they are, and no server is contacted.
 #[test]
 fn what_lies_there_is_not_overwritten() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! `prospr inspect`, as a user runs it.
+//! `prospr inspect`, started as a user starts it.
 
 use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
 

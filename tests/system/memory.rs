@@ -1,4 +1,4 @@
-//! Memory: what is predicted is what is used, and what does not fit is an error that loses nothing.
+//! Memory: predictions equal the use, and a plan that does not fit is an error that loses no data.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What single pruning methods promise: derivatives, ranges, memory.
+//! Properties of single pruning methods: derivatives, ranges, memory.
 
 use std::sync::Arc;
 
@@ -150,7 +150,7 @@ fn synflow_ranks_resnet_50_the_same_in_f32() {
     }
 }
 
-/// Bytes that a method takes at once on a device, of batches that are made as they are asked for.
+/// Peak bytes of a method on a device; batches are made on request.
 fn peak(pruner: &dyn Pruner, device: &Device, count: usize) -> u64 {
     let net = by_name("mlp:32", [1, 28, 28], 10).unwrap();
     let (params, state) = net.init(Key::new(3), &[1, 28, 28], DType::F32, device);
@@ -174,7 +174,7 @@ fn peak(pruner: &dyn Pruner, device: &Device, count: usize) -> u64 {
     peak
 }
 
-/// First-order steps and sums over batches take what one step and one batch take.
+/// First-order steps and sums over batches need the memory of one step and one batch.
 #[test]
 fn memory_does_not_grow_with_steps_or_batches() {
     alone(
@@ -205,7 +205,7 @@ fn memory_does_not_grow_with_steps_or_batches() {
     );
 }
 
-/// One comparison holds random masks of all three kinds.
+/// One comparison contains random masks of all three kinds.
 #[test]
 fn a_comparison_holds_all_shares() {
     let place = Place::new();
@@ -372,7 +372,7 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
     );
 }
 
-/// Of a linear layer the expected score of NTK-SAP is `2 ε²` times the number of images: `‖m ⊙ ε Δθ z‖²` has the derivative
+/// For a linear layer, the expected score of NTK-SAP is `2 ε²` times the number of images: `‖m ⊙ ε Δθ z‖²` has the derivative
 /// `2 ε² Δθₖⱼ zⱼ Σₗ mₖₗ Δθₖₗ zₗ`, and `Δθ` and `z` are standard normal. 1,000 draws of 64 images leave a deviation of 5 %.
 #[test]
 fn ntk_sap_of_a_linear_layer_is_its_expectation() {

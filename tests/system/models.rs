@@ -1,7 +1,7 @@
 //! Networks by name against PyTorch and torchvision with the same weights; `prospr models`.
 //!
-//! tests/fixtures/networks.py says what the fixtures hold, and how it keeps activations away from kinks, so that f32
-//! can be held to PyTorch's f64 as well (docs/decisions/0003-f32-near-kinks.md has what happens near them).
+//! tests/fixtures/networks.py describes the fixtures and keeps activations away from kinks, so that f32
+//! can be compared with PyTorch's f64 as well (docs/decisions/0003-f32-near-kinks.md describes results near kinks).
 
 use std::process::Command;
 
@@ -73,7 +73,7 @@ fn sketch(name: &str, value: &Tensor) -> [f64; 3] {
     [square.sqrt(), product("a"), product("b")]
 }
 
-/// What one device computes, against the fixture: relative errors of outputs, of new statistics, and of gradients.
+/// Relative errors of one device against the fixture: of outputs, of new statistics, and of gradients.
 struct Errors {
     outputs: f64,
     statistics: f64,

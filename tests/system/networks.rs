@@ -6,7 +6,7 @@ use prospr::prelude::*;
 /// Logits of a network in training mode.
 pub type Network = fn(&Params, &Tensor, Kinks) -> Tensor;
 
-/// Whether the network has its ReLUs and max pools, or softplus and average pools in their places.
+/// The kind of the network: with ReLUs and max pools, or with softplus and average pools in their places.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kinks {
     Kept,

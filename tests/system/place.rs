@@ -1,4 +1,4 @@
-//! A folder in which the binary runs, as a user runs it.
+//! A folder in which tests start the binary as a user does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -39,7 +39,7 @@ impl Place {
         self.command(args).output().unwrap()
     }
 
-    /// What a command that must fail says, with a variable of the environment set.
+    /// The message of a command that must fail, with an environment variable set.
     pub fn run_with(&self, variable: &str, value: &str, args: &str) -> String {
         let output = self.command(args).env(variable, value).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args}");

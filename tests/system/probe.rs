@@ -1,4 +1,4 @@
-//! `prospr probe`, as a user runs it.
+//! `prospr probe`, started as a user starts it.
 
 use prospr::TensorFile;
 

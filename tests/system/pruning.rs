@@ -183,7 +183,7 @@ fn snip_is_prospr_without_steps() {
     assert_eq!(flat(&snip), flat(&found));
 }
 
-/// What an iteration of SynFlow removed has score 0, and the mask at the final sparsity keeps exactly the rest's best.
+/// Weights removed by SynFlow's iterations have score 0, and the mask at the final sparsity keeps the best of the others.
 #[test]
 fn synflow_removes_as_it_goes() {
     let device = Device::cpu();
@@ -206,8 +206,8 @@ fn synflow_removes_as_it_goes() {
     assert_eq!(twice, run(2, Some([1, 28, 28]), Vec::new()));
 }
 
-/// Weights of 2⁴⁰ times their size in all four layers: the scores would be 2¹⁶⁰ times as large, which f32 does not hold.
-/// Rescaled they are those of the weights as they are, times one power of two, to the last bit.
+/// Weights 2⁴⁰ times as large in all four layers make scores 2¹⁶⁰ times as large, which exceeds f32.
+/// With rescaling they equal the scores of the original weights times one power of two, bit for bit.
 #[test]
 fn synflow_beyond_the_range_is_rescaled() {
     each_device(|device, dtype| {

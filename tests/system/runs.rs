@@ -1,11 +1,11 @@
-//! Run folders: resuming, stopping, and everything that can go wrong with files.
+//! Run folders: resuming, stopping, and faults of files.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
 
-/// Metrics without the columns that tell time.
+/// Metrics without the columns of times.
 fn metrics(csv: &[u8]) -> Vec<String> {
     let text = text(csv);
     let untimed = |line: &str| line.split(',').take(7).collect::<Vec<_>>().join(",");
@@ -24,7 +24,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[cfg(unix)]
-/// Interrupts, as Ctrl-C does.
+/// Interrupts the process, as Ctrl-C does.
 fn interrupt(child: &Child) {
     let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
@@ -33,8 +33,8 @@ fn interrupt(child: &Child) {
 }
 
 #[cfg(unix)]
-/// Killed without warning in one place, interrupted in the middle of an epoch in another: the result is the same, bit
-/// for bit, as that of a run that was left alone.
+/// A run that is killed in one place and interrupted in the middle of an epoch in another has the same result, bit
+/// for bit, as an undisturbed run.
 #[test]
 fn a_resumed_run_is_bit_identical() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! What masks leave of networks, with masks whose paths can be counted by hand.
+//! Statistics of masked networks, with masks whose paths can be counted by hand.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Subject {
         }
     }
 
-    /// The mask that keeps what `keep` says of a layer's name and an element's indices.
+    /// The mask of the elements for which `keep` returns true, given the layer's name and the element's indices.
     fn mask(&self, keep: impl Fn(&str, &[usize]) -> bool) -> Mask {
         let layer = |(name, _, weight): (&str, _, &Tensor)| {
             let shape = weight.shape().to_vec();
@@ -198,7 +198,7 @@ fn groups_are_apart_and_functions_are_networks() {
     assert_eq!(counts(&subject.effective(cut)), [4, 4, 4]);
 }
 
-/// Without what lies on no path, a network computes the same.
+/// Removing the weights that lie on no path does not change the network's outputs.
 #[test]
 fn ineffective_weights_do_nothing() {
     for (model, image, sparsity) in [

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub fn each_device(mut test: impl FnMut(&Device, DType)) {
     }
 }
 
-/// Runs a test of this name in a process of its own, where no other test's tensors are on the account of memory.
+/// Runs the test of this name in a process of its own, where no other test's tensors count as used memory.
 pub fn alone(name: &str, test: impl FnOnce()) {
     const INSIDE: &str = "PROSPR_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
@@ -64,7 +64,7 @@ impl Archive {
     }
 }
 
-/// A file that a PyTorch program made: a network, batches, scores, and the case that they are of.
+/// A file made by a PyTorch program: a network, batches, scores, and the description of the case.
 pub struct Fixture {
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
     pub case: serde_json::Value,

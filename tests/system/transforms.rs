@@ -13,7 +13,7 @@ fn item(t: &Tensor) -> f64 {
     t.item().unwrap()
 }
 
-/// d/dx [x · d/dy (x + y)] = 1: an implementation that confuses the two perturbations says 2 (Siskind and
+/// d/dx [x · d/dy (x + y)] = 1: an implementation that confuses the two perturbations gives 2 (Siskind and
 /// Pearlmutter, 2005).
 #[test]
 fn perturbations_are_not_confused() {
@@ -149,7 +149,7 @@ fn stop_gradient_stops() {
     });
 }
 
-/// A closure may look at values on the way; the derivative must survive that.
+/// A closure may read values of intermediate tensors; its derivative must stay right.
 #[test]
 fn evaluation_inside_a_closure_keeps_the_history() {
     each_device(|device, dtype| {
@@ -202,7 +202,7 @@ fn checkpoint_computes_the_same() {
     });
 }
 
-/// A chain of checkpointed functions holds one intermediate value for each, not all.
+/// A chain of checkpointed functions keeps one intermediate value per function, not all of them.
 #[test]
 fn checkpoint_saves_memory() {
     alone("transforms::checkpoint_saves_memory", || {

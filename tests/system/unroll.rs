@@ -1,4 +1,4 @@
-//! `unroll`: all policies agree, memory follows the law, time is linear.
+//! `unroll`: all policies agree, memory grows as documented, time is linear.
 
 use std::time::Instant;
 
@@ -131,7 +131,7 @@ fn the_meta_gradient_is_the_derivative() {
     );
 }
 
-/// A meta-gradient with respect to what the step captures, and a derivative of that in its turn.
+/// A meta-gradient with respect to a tensor captured by the step, and its derivative.
 #[test]
 fn captured_hyperparameters_and_higher_orders() {
     each_device(|device, dtype| {
@@ -269,7 +269,7 @@ fn a_thousand_steps_kept_do_not_overflow_the_stack() {
     assert!(relative_l2(&segments, &keep) < 1e-3);
 }
 
-/// Without a derivative, one step is traced for each shape of the state, and the others replay it.
+/// Without a derivative, one step per shape of the state is traced, and the other steps replay it.
 #[test]
 fn steps_without_derivatives_are_replayed() {
     use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `prospr verify`: files of PyTorch, and files that are wrong.
+//! `prospr verify`: files made by PyTorch, and faulty files.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -18,7 +18,7 @@ pub fn run(path: impl AsRef<Path>, device: Device) -> Result<Report, prospr::pru
     verify(path, &Options { device, tolerance })
 }
 
-/// The report of a file of PyTorch that is reproduced.
+/// The report on a PyTorch file that is reproduced.
 fn reproduces(name: &str, network: &str, device: Device) -> Report {
     let report = run(path(name), device).unwrap();
     println!("{report}\n");
@@ -50,7 +50,7 @@ fn files_of_pytorch_are_reproduced() {
     }
 }
 
-/// The note says that the CPU reproduces the file in f64, so there is no run of its own for that.
+/// The report's note also covers the CPU in f64, so that needs no run of its own.
 #[test]
 fn ill_conditioned_files_are_told_from_wrong_ones() {
     let resnet = "resnet20 (stem 16, blocks 3×16 3×32 3×64, option A shortcuts, 10 classes)";
@@ -76,7 +76,7 @@ fn scale(archive: &mut Archive, name: &str, factor: f64) {
     values.iter_mut().for_each(|v| *v *= factor);
 }
 
-/// All values in f64, so that what is written is what is read.
+/// All values in f64, so that reading gives exactly what was written.
 pub fn save(archive: &Archive) -> tempfile::TempPath {
     let bytes: Vec<(&String, &[usize], Vec<u8>)> = archive
         .tensors

@@ -1,5 +1,5 @@
-//! Networks that `prospr verify` reads off files which this test writes; and that the library's networks are
-//! the fixtures'.
+//! Networks that `prospr verify` infers from files written by this test; and the equality of the library's networks with
+//! the fixtures' networks.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn insert(archive: &mut Archive, prefix: &str, params: &Params) {
     }
 }
 
-/// Writes what a pruner makes of a network, and verifies the file.
+/// Writes the scores of a pruner on a network, and verifies the file.
 fn round_trip(
     net: impl Network + std::fmt::Display + Clone + 'static,
     image: [usize; 3],
@@ -96,7 +96,7 @@ fn layers(text: &str) -> Vec<VggLayer> {
         .collect()
 }
 
-/// No trailing pool, average pools, no batch norm, no biases, and everything flattened; other names.
+/// A network without trailing pool, batch norm or biases, with average pools, a flattening classifier, and other names.
 fn plain_vgg() -> Vgg {
     Vgg {
         batch_norm: false,

@@ -1,4 +1,4 @@
-//! Burn's own kernels on the engine's tensors, and a bare copy: what benchmarks compare with.
+//! Baselines of the benchmarks: Burn's own kernels on the engine's tensors, and a plain copy.
 //!
 //! The engine computes some operations with kernels of its own; these are always Burn's.
 
@@ -15,7 +15,7 @@ impl Baseline {
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     ///
     /// # Panics
-    /// If the tensors are not what the operation takes.
+    /// If number, shapes or types of the tensors do not fit the operation.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let device = inputs[0].device();
         let values = inputs.iter().map(Tensor::value).collect::<Result<_>>()?;

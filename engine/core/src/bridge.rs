@@ -1,7 +1,7 @@
 //! Burn's primitive tensors in and out without a copy, and engine functions as operations of Burn programs.
 //!
-//! `burn-autodiff` has first derivatives only. [`apply`] makes any engine function — one that uses
-//! [`hvp`](crate::hvp), [`unroll`](crate::unroll) or nested [`grad`](crate::grad)s, say — a single operation of
+//! `burn-autodiff` has first derivatives only. [`apply`] makes any engine function, for example one that uses
+//! [`hvp`](crate::hvp), [`unroll`](crate::unroll) or nested [`grad`](crate::grad)s, a single operation of
 //! an `Autodiff<B>` graph, whose gradient is the engine's.
 
 use std::fmt;
@@ -34,7 +34,7 @@ pub trait Shared: Backend {
     /// [`Error::Device`](crate::Error::Device) if computing it fails.
     ///
     /// # Panics
-    /// If the tensor is no float or lives on another backend's device.
+    /// If the tensor's type is no float or it is on another backend's device.
     fn export(tensor: &Tensor) -> Result<FloatTensor<Self>>;
 }
 
@@ -112,7 +112,7 @@ fn export<B: Backed>(tensor: &Tensor) -> Result<FloatTensor<B>> {
 /// [`Error::Device`](crate::Error::Device) if the device fails.
 ///
 /// # Panics
-/// If `f` returns no float tensor, or the device fails in the backward pass.
+/// If `f` returns a tensor that is not of a float type, or the device fails in the backward pass.
 pub fn apply<B: Shared, const N: usize>(
     f: impl Fn(&[Tensor; N]) -> Tensor,
     inputs: [FloatTensor<Autodiff<B>>; N],

@@ -4,19 +4,19 @@ use std::fmt::Write;
 
 use crate::{DType, Key, Tensor, Tree, jvp, tree_dot, vjp};
 
-/// How far [`check_grads`] may be off, and how it probes.
+/// Tolerances and step size of [`check_grads`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerance {
     /// Half the distance of the two points of a central difference.
     pub step: f64,
     /// Allowed error relative to the size of the derivative.
     pub relative: f64,
-    /// Allowed error beside that.
+    /// Allowed absolute error in addition.
     pub absolute: f64,
 }
 
 impl Tolerance {
-    /// What central differences can resolve in the type.
+    /// The tolerance that central differences reach in a type.
     pub fn of(dtype: DType) -> Tolerance {
         match dtype {
             DType::F64 => Tolerance {
@@ -45,7 +45,7 @@ impl Tolerance {
 /// ```
 ///
 /// # Errors
-/// A report of which order and which comparison failed, with the numbers.
+/// A report with the order, the comparison that failed, and both numbers.
 pub fn check_grads<X: Tree, Y: Tree>(
     f: &dyn Fn(&X) -> Y,
     x: &X,

@@ -1,4 +1,4 @@
-//! What a function's plan does, before it runs.
+//! Descriptions of plans: kernels, bytes, FLOPs and peak memory, without running them.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use crate::graph::Kernel;
 use crate::tensor::Traced;
 use crate::{Precision, Result, Tensor, Tree};
 
-/// Values that an explanation names.
+/// Number of live values that an explanation names.
 const LARGEST: usize = 5;
 
-/// A function's plan.
+/// The description of a function's plan.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
-    /// Operations that the function recorded.
+    /// Number of operations recorded by the function.
     pub recorded: usize,
-    /// Bytes that these would read and write one by one, views not counted.
+    /// Bytes that the operations would read and write one by one, without views.
     pub recorded_bytes: u64,
-    /// The kernels that compute the same, in order.
+    /// The kernels of the plan, in order.
     pub kernels: Vec<Kernel>,
-    /// Launches; some sums take two.
+    /// Number of launches; some sums take two.
     pub launches: usize,
-    /// Bytes of the inputs and of what the function captured, which stay alive.
+    /// Bytes of the inputs and captured tensors, which stay allocated.
     pub input_bytes: u64,
-    /// The most bytes of values alive at once, inputs included; kernels' scratch memory is not in it.
+    /// Peak bytes of live values, inputs included, without the kernels' scratch memory.
     pub peak_bytes: u64,
-    /// The kernel at which that is, counted from 0.
+    /// Index of the kernel at the peak, from 0.
     pub peak_at: usize,
-    /// The largest values alive then: what makes them, and their bytes.
+    /// The largest live values at the peak: their operation and bytes.
     pub largest: Vec<(String, u64)>,
 }
 
@@ -49,7 +49,7 @@ pub fn explain<X: Tree, Y: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Expla
     let traced = Traced::new(&arguments, &y.leaves(), Precision::F32)?;
     let plan = &traced.plan;
     let input_bytes = plan.leaves.iter().map(|&leaf| plan.bytes[leaf]).sum();
-    // A plan is on one device, unless the function is several that have nothing to do with each other.
+    // A plan is on one device, unless the function consists of independent parts.
     let peaks = plan.devices.iter().map(|d| (d, plan.peak(d, |_| 0)));
     let (grown, at, mut largest) = match peaks.max_by_key(|(_, peak)| peak.grown) {
         Some((device, peak)) => (peak.grown, peak.at, plan.alive(device, peak.at)),
@@ -70,7 +70,7 @@ pub fn explain<X: Tree, Y: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Expla
 }
 
 impl fmt::Display for Explanation {
-    /// A line for each kernel, then the totals.
+    /// One line per kernel, then the totals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mega = |bytes: u64| bytes as f64 / 1e6;
         for (index, kernel) in self.kernels.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Batches of images from bytes: moved, mirrored and normalised where the network runs.
+//! Batches of images from bytes, shifted, mirrored and normalised on the device of the network.
 
 use rayon::prelude::*;
 
@@ -7,8 +7,8 @@ use crate::runtime;
 use crate::{DType, Device, Error, Result, Tensor};
 
 impl Batch<'_> {
-    /// The images as an F32 tensor `[images, channels, height, width]`: the same bits on every device. To a GPU go the
-    /// bytes.
+    /// The images as an F32 tensor `[images, channels, height, width]` with the same bits on every device. A GPU receives
+    /// bytes and converts them itself.
     ///
     /// ```
     /// use prospr_engine::Device;

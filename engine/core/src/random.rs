@@ -2,13 +2,13 @@
 //!
 //! The generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
 //! easy as 1, 2, 3", SC 2011), the one that JAX uses by default. Element `i` of a draw is word `i mod 2` of
-//! block `i / 2`, so any part can be computed alone. It is no cryptographic generator.
+//! block `i / 2`, so any part can be computed alone. It is not a cryptographic generator.
 
 use crate::ir::Op;
 use crate::ir::random::{Draw, FOLD, Law, SPLIT, VALUES, threefry, values};
 use crate::{DType, Device, Tensor};
 
-/// The state of the generator, used once: split it for more.
+/// A key, the state of the generator. Each key is used once; [`Key::split`] makes more.
 ///
 /// ```
 /// use prospr_engine::{Device, DType, Key};
@@ -26,12 +26,12 @@ impl Key {
         Key([(seed >> 32) as u32, seed as u32])
     }
 
-    /// Independent keys, to be used in this one's place.
+    /// Independent keys, which replace this one.
     pub fn split<const N: usize>(self) -> [Key; N] {
         std::array::from_fn(|i| Key(threefry(self.0, [i as u32, SPLIT])))
     }
 
-    /// The key for one of many: a step, a layer, a sample.
+    /// The key of one item of many, such as a step, a layer or a sample.
     pub fn fold_in(self, index: u64) -> Key {
         let low = threefry(self.0, [index as u32, FOLD]);
         Key(threefry(low, [(index >> 32) as u32, FOLD]))
@@ -47,7 +47,7 @@ impl Key {
         Tensor::record(op, Vec::new(), shape, dtype, device.clone(), None)
     }
 
-    /// Uniform on `[0, 1)`: multiples of 2⁻²⁴ in either float type.
+    /// Uniform numbers in `[0, 1)`: multiples of 2⁻²⁴ in both float types.
     pub fn uniform(self, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         self.draw(Law::Uniform, shape, dtype, device)
     }
@@ -63,12 +63,12 @@ impl Key {
         )
     }
 
-    /// Standard normal, by Box and Muller's transform, rounded to f32 in either float type.
+    /// Standard normal numbers by the Box–Muller transform, rounded to f32 in both float types.
     pub fn normal(self, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         self.draw(Law::Normal, shape, dtype, device)
     }
 
-    /// True with probability `p`.
+    /// Bool values that are true with probability `p`.
     pub fn bernoulli(self, p: f64, shape: &[usize], device: &Device) -> Tensor {
         let uniform = self.uniform(shape, DType::F32, device);
         uniform.lt(&uniform.full_like(p))

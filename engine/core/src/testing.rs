@@ -3,7 +3,7 @@
 use crate::check::{Tolerance, check_grads};
 use crate::{DType, Device, Key, Tensor};
 
-/// Runs a test on the CPU in both precisions and on the GPU. There must be one; lavapipe will do.
+/// Runs a test on the CPU in both precisions and on the GPU. A GPU must exist; lavapipe counts as one.
 pub fn each_device(mut test: impl FnMut(&Device, DType)) {
     let gpu = Device::gpu()
         .unwrap_or_else(|e| panic!("the tests need a GPU, which may be lavapipe: {e}"));

@@ -5,8 +5,8 @@ use crate::{DType, Device, Result, Tensor};
 
 /// For each tensor a Bool tensor of its shape that is true at the `k` largest of all elements together, exactly.
 ///
-/// Equal elements rank by place: earlier tensors, then earlier elements in row-major order. −0 is less than +0, and NaN
-/// is less than every number. The result does not depend on the device. It is computed at once.
+/// Equal elements rank by position: earlier tensors, then earlier elements in row-major order. −0 is less than +0, and NaN
+/// is less than every number. The result does not depend on the device. It is computed immediately, not lazily.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, top_k_masks};
@@ -52,7 +52,7 @@ pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     }
 }
 
-/// The masks, computed where the scores are.
+/// The masks, computed on the device of the scores.
 fn on_device(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     crate::eval(scores)?;
     let device = scores[0].device();
@@ -64,8 +64,8 @@ fn on_device(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     Ok(masks.into_iter().zip(scores).map(tensor).collect())
 }
 
-/// On the host, for rasterizers that are the host: they take ten times as long for a kernel's atomics and barriers as for
-/// a copy.
+/// The masks, computed on the host for software rasterizers, which need ten times as long for a kernel's atomics and
+/// barriers as for a copy.
 fn by_host(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     let copy = |score: &Tensor| score.to_device(&Device::cpu());
     let copies: Vec<Tensor> = scores.iter().map(copy).collect::<Result<_>>()?;

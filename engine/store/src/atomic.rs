@@ -5,11 +5,11 @@ use std::path::Path;
 
 use prospr_engine::{Error, Result};
 
-/// Writes a file so that it is there as a whole or not at all: what stood there before stays until the new contents
-/// are on the disk.
+/// Writes a file atomically: a previous file of that name stays until the new contents are on the disk, and a partial
+/// file never appears.
 ///
 /// # Errors
-/// [`Error::File`] with the system's words: a full disk, a missing permission.
+/// [`Error::File`] with the system's message, such as a full disk or a missing permission.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let wrong = |e: std::io::Error| Error::File {
         path: path.display().to_string(),

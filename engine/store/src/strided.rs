@@ -1,7 +1,7 @@
-//! Arrays that lie in memory with gaps, turned, or repeated, as other programs store them.
+//! Strided arrays, which other programs store with gaps, transposed or repeated elements.
 
-/// The elements in row-major order of an array whose element `i` lies at `offset + Σ i·strides`, counted in elements
-/// of `width` bytes. None if an element lies outside of `bytes`, the result has more than `limit` bytes, or there are
+/// Copies a strided array to row-major order. Its element `i` is at `offset + Σ i·strides`, counted in elements of
+/// `width` bytes. None if an element lies outside of `bytes`, the result has more than `limit` bytes, or there are
 /// more than 64 axes.
 ///
 /// # Panics
@@ -34,7 +34,7 @@ pub fn row_major(
     if last.checked_add(1)?.checked_mul(width)? > bytes.len() {
         return None;
     }
-    // The last axes that lie without gaps are copied as a whole.
+    // The last axes without gaps are copied as a whole.
     let mut dense = shape.len();
     let mut run = 1;
     while dense > 0 && (strides[dense - 1] == run || shape[dense - 1] == 1) {

@@ -1,4 +1,4 @@
-//! Tensors in safetensors files, with the names and layouts that PyTorch uses; and read from PyTorch's own files.
+//! Files of named tensors with PyTorch's names and layouts: safetensors, and PyTorch's own files for reading.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,10 +11,10 @@ use prospr_engine::{DType, Device, Error, Params, Result, Tensor};
 use crate::values::{self, StoredTensor};
 use crate::{torch, write_atomically};
 
-/// The metadata key of our own text.
+/// The metadata key of [`TensorFile::text`].
 const KEY: &str = "prospr";
 
-/// Named tensors in host memory, on their way to or from a file.
+/// Named tensors in host memory, to be written to a file or read from one.
 ///
 /// ```
 /// use prospr_engine::{DType, Device, Tensor};
@@ -31,14 +31,14 @@ const KEY: &str = "prospr";
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct TensorFile {
-    /// Texts beside the tensors, by their keys. With more than one, their order in a written file is open.
+    /// Metadata texts by key. If there are several, their order in a written file is not fixed.
     pub metadata: BTreeMap<String, String>,
     entries: BTreeMap<String, StoredTensor>,
     path: String,
 }
 
 impl TensorFile {
-    /// No tensors yet, and a text.
+    /// A file without tensors, with a metadata text.
     pub fn new(text: impl Into<String>) -> TensorFile {
         TensorFile {
             metadata: BTreeMap::from([(KEY.into(), text.into())]),
@@ -46,12 +46,12 @@ impl TensorFile {
         }
     }
 
-    /// The text that [`TensorFile::new`] was given; empty in a file of other makers.
+    /// The text given to [`TensorFile::new`]; empty for files of other programs.
     pub fn text(&self) -> &str {
         self.metadata.get(KEY).map_or("", String::as_str)
     }
 
-    /// Adds a tensor. Truth values are stored as bytes 0 and 1.
+    /// Adds a tensor. Bool values are stored as bytes 0 and 1.
     ///
     /// # Errors
     /// [`Error::Device`] if its values cannot be computed.
@@ -71,7 +71,7 @@ impl TensorFile {
         Ok(())
     }
 
-    /// Adds every parameter under `prefix` and its name.
+    /// Adds every parameter, under its name after `prefix`.
     ///
     /// # Errors
     /// [`Error::Device`] if a value cannot be computed.
@@ -81,7 +81,7 @@ impl TensorFile {
             .try_for_each(|(name, _, tensor)| self.insert(format!("{prefix}{name}"), tensor))
     }
 
-    /// Adds a 64-bit integer without axes, as PyTorch's `num_batches_tracked`.
+    /// Adds a 64-bit integer scalar, such as PyTorch's `num_batches_tracked`.
     pub fn insert_i64(&mut self, name: impl Into<String>, value: i64) {
         let entry = StoredTensor {
             dtype: Dtype::I64,
@@ -91,12 +91,12 @@ impl TensorFile {
         self.entries.insert(name.into(), entry);
     }
 
-    /// The names, sorted.
+    /// Names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// The shape of a tensor, if there is one of this name.
+    /// The shape of the tensor with a name, if it exists.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| &entry.shape[..])
     }
@@ -119,7 +119,7 @@ impl TensorFile {
     /// Shape and values of one tensor of any type.
     ///
     /// # Errors
-    /// [`Error::File`] if it is missing or of a type beside F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL.
+    /// [`Error::File`] if it is missing or its type is none of F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL.
     pub fn array(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
         let entry = self.entry(name)?;
         let values = values::to_f64s(entry.dtype, &entry.bytes).ok_or_else(|| {
@@ -206,14 +206,14 @@ impl TensorFile {
         write_atomically(path, &bytes)
     }
 
-    /// Reads a file: safetensors, or a state dictionary that `torch.save` of PyTorch 1.6 and on wrote (`.pt`, `.pth`).
-    /// Its contents tell which.
+    /// Reads a file: safetensors, or a state dictionary written by `torch.save` of PyTorch 1.6 or later (`.pt`, `.pth`).
+    /// The format is recognised by the contents.
     ///
     /// A checkpoint's state dictionary is taken from under `state_dict`, `model_state_dict` or `model`, and a `module.`
     /// before every name is left out. Nothing in the file is executed.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read, is damaged or cut short, or holds more than tensors.
+    /// [`Error::File`] if it cannot be read, is damaged or truncated, or contains anything but tensors.
     pub fn read(path: &Path) -> Result<TensorFile> {
         let wrong = |reason: String| Error::File {
             path: path.display().to_string(),

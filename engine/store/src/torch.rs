@@ -1,8 +1,8 @@
-//! State dictionaries in the files of `torch.save`, PyTorch 1.6 and on.
+//! State dictionaries in files of `torch.save`, PyTorch 1.6 or later.
 //!
 //! A file is a zip archive: `NAME/data.pkl` is a pickle whose tensors name storages, `NAME/data/KEY` are their values,
-//! `NAME/byteorder` is how they lie. The pickle is read as data ([`crate::pickle`]); it may name what tensors are made
-//! of and nothing else. Views, shared storages and expanded tensors become arrays of their own.
+//! `NAME/byteorder` is their byte order. The pickle is read as data ([`crate::pickle`]) and may name only the classes
+//! and functions that tensors need. Views, shared storages and expanded tensors become arrays of their own.
 //!
 //! Not read: files of PyTorch before 1.6, quantized, sparse and complex tensors, whole modules.
 //!
@@ -21,25 +21,25 @@ use crate::values::StoredTensor;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// How a file of `torch.save` begins, as every zip archive.
+/// First bytes of a file of `torch.save`, as of every zip archive.
 pub const MAGIC: &[u8] = b"PK\x03\x04";
 
-/// How one of PyTorch before 1.6 begins: a pickle of protocol 2 with a certain number.
+/// First bytes of a file of PyTorch before 1.6: a pickle of protocol 2 with a magic number.
 pub const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19";
 
-/// What to do with a file that holds more than tensors.
+/// Advice for a file that contains more than tensors.
 const ADVICE: &str = "in Python, save the tensors alone: `torch.save(model.state_dict(), FILE)`";
 
-/// The most bytes that the pickle may have; it holds no values.
+/// Largest size of the pickle in bytes; it contains no values.
 const TEXT_LIMIT: u64 = 64 << 20;
 
-/// PyTorch's own limit of axes.
+/// PyTorch's limit on the number of axes.
 const AXES: usize = 64;
 
-/// The keys under which checkpoints have their state dictionary.
+/// Usual keys of the state dictionary in a checkpoint.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
-/// The tensors of a file, by their names.
+/// Reads the tensors of a file, by name.
 ///
 /// # Errors
 /// What was expected, what was found, and what to do.
@@ -69,9 +69,9 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, StoredTensor>> {
 
 struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
-    /// What the names in it begin with.
+    /// Common prefix of the entries' names.
     folder: String,
-    /// Bytes that values may still take.
+    /// Remaining budget for values, in bytes.
     budget: u64,
     storages: HashMap<String, Vec<u8>>,
 }
@@ -95,7 +95,7 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// What describes the values; none if it is not there.
+    /// The text of a small entry that describes the values; none if it is missing.
     fn text(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let name = format!("{}{name}", self.folder);
         let there = self.zip.index_for_name(&name).is_some();
@@ -130,7 +130,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// A file of the archive, whose length is taken off the budget.
+/// Reads an entry of the archive and subtracts its length from the budget.
 fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, budget: &mut u64) -> Result<Vec<u8>> {
     let damaged = |e: &dyn std::fmt::Display| format!("`{name}` in it cannot be read: {e}");
     let file = zip.by_name(name).map_err(|e| damaged(&e))?;
@@ -143,7 +143,7 @@ fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, budget: &mut u64) -> R
     Ok(bytes)
 }
 
-/// A pickle may name what tensors are made of, and nothing else.
+/// Checks that a pickle names only the classes and functions that tensors need.
 fn refuse_foreign(pickle: &Pickle) -> Result<()> {
     for value in pickle.values() {
         let Value::Global { module, name } = *value else {
@@ -164,7 +164,7 @@ fn refuse_foreign(pickle: &Pickle) -> Result<()> {
     Ok(())
 }
 
-/// Names and tensors: all of the file, or what a checkpoint has under a usual key.
+/// Names and tensors of the state dictionary: the whole file, or a checkpoint's entry with a usual key.
 fn state_dict<'p>(pickle: &'p Pickle) -> Result<&'p [(Node, Node)]> {
     let root = pickle.root();
     let nested = NESTED.iter().filter_map(|key| pickle.get(root, key));
@@ -188,7 +188,7 @@ fn state_dict<'p>(pickle: &'p Pickle) -> Result<&'p [(Node, Node)]> {
     })
 }
 
-/// Where a tensor's values lie.
+/// Storage, offset, shape and strides of a tensor's values.
 struct View<'p> {
     key: &'p str,
     dtype: Dtype,
@@ -229,7 +229,7 @@ fn view<'p>(pickle: &Pickle<'p>, mut node: Node) -> Option<View<'p>> {
     })
 }
 
-/// The type of a storage's numbers.
+/// Element type of a storage.
 fn dtype(class: &str) -> Option<Dtype> {
     Some(match class {
         "DoubleStorage" => Dtype::F64,
@@ -246,7 +246,7 @@ fn dtype(class: &str) -> Option<Dtype> {
     })
 }
 
-/// Without the `module.` that `DataParallel` puts before every name.
+/// Removes the prefix `module.` that `DataParallel` adds to every name.
 fn without_module(entries: BTreeMap<String, StoredTensor>) -> BTreeMap<String, StoredTensor> {
     if !entries.keys().all(|name| name.starts_with("module.")) {
         return entries;

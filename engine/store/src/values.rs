@@ -1,4 +1,4 @@
-//! Tensors as files store them, in types that the engine may lack.
+//! Tensors as stored in files, also in types that the engine does not have.
 
 use safetensors::Dtype;
 
@@ -10,7 +10,7 @@ pub(crate) struct StoredTensor {
     pub bytes: Vec<u8>,
 }
 
-/// Little-endian values of a type as f64; none for types that are not read.
+/// Converts little-endian values of a type to f64; none for unsupported types.
 pub fn to_f64s(dtype: Dtype, data: &[u8]) -> Option<Vec<f64>> {
     fn each<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
         let (items, _) = data.as_chunks::<N>();

@@ -6,25 +6,25 @@ use super::{LeNet5, Mlp, ResNet, Shortcut, UNet, Vgg, VggLayer};
 use crate::nn::Net;
 use prospr_engine::{Error, Result};
 
-/// A network, or a family of networks, that has a name.
+/// A named network, or a named family of networks.
 #[derive(Debug)]
 pub struct Model {
-    /// The name, or what stands before the colon of a family.
+    /// The name; for a family, the part before the colon.
     pub name: &'static str,
     /// The arguments after the name, for messages; optional ones in brackets.
     pub arguments: &'static str,
-    /// One network of the family, by its name in full.
+    /// An example: the full name of one network of the family.
     pub example: &'static str,
     /// A short description.
     pub about: &'static str,
-    /// The images that it is usually for.
+    /// Shape `[c, h, w]` of the usual images.
     pub image: [usize; 3],
     /// The number of classes of those images.
     pub classes: usize,
     build: Build,
 }
 
-/// Makes the network of these arguments for images `[c, h, w]` and this number of classes; the error gives the reason.
+/// Builds the network from its arguments, for images `[c, h, w]` and a number of classes; the error is the reason.
 type Build = fn(&str, [usize; 3], usize) -> Result<Net, String>;
 
 /// Every network.
@@ -106,7 +106,7 @@ pub const MODELS: &[Model] = &[
 ];
 
 const CIFAR: [usize; 3] = [3, 32, 32];
-/// ProsPr changes networks for images up to this side: CIFAR's and Tiny ImageNet's.
+/// Largest side of images for which ProsPr's variants of networks are used: CIFAR's and Tiny ImageNet's.
 const SMALL: usize = 64;
 const SIZED_STEM: &str = "3×3 stem for images up to 64 pixels, torchvision's above";
 const SIZED_HEAD: &str =
@@ -131,10 +131,10 @@ const fn large(name: &'static str, about: &'static str, build: Build) -> Model {
     }
 }
 
-/// The network of a name for images `[c, h, w]`: a name of [`MODELS`], with a colon and arguments for a family.
+/// Returns the network with a name, for images `[c, h, w]`: a name of [`MODELS`], with a colon and arguments for a family.
 ///
 /// # Errors
-/// [`Error::Model`] if there is no such network, or it does not take such images.
+/// [`Error::Model`] if there is no such network, or it does not accept images of this shape.
 ///
 /// ```
 /// use prospr_nn::models;
@@ -189,12 +189,12 @@ fn text([c, h, w]: [usize; 3]) -> String {
     format!("{c} × {h} × {w}")
 }
 
-/// The network for small images, or the one for large images made of it.
+/// The variant for small images or, made from it, the one for large images.
 fn sized<N>(net: N, large: fn(N) -> N, [_, h, w]: [usize; 3]) -> N {
     if h.max(w) <= SMALL { net } else { large(net) }
 }
 
-/// Numbers above zero.
+/// Parses positive numbers.
 fn sizes(text: &str) -> Result<Vec<usize>, String> {
     let size = |part: &str| match part.parse() {
         Ok(size) if size > 0 => Ok(size),

@@ -1,11 +1,11 @@
-//! LeNet-5 as Caffe has it (20 and 50 feature maps, 500 hidden units), the variant of the pruning literature:
+//! LeNet-5 in Caffe's variant (20 and 50 feature maps, 500 hidden units), which the pruning literature uses:
 //! LeCun et al., "Gradient-based learning applied to document recognition", 1998, with ReLU and max pooling.
 
 use crate::nn::init::Init;
 use crate::nn::{Network, Scope};
 use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 
-/// Two 5×5 convolutions with pooling, two linear layers (`conv1`, `conv2`, `fc1`, `fc2`); for 28×28 images of one
+/// LeNet-5: two 5×5 convolutions with pooling, two linear layers (`conv1`, `conv2`, `fc1`, `fc2`); for 28×28 images of one
 /// channel. 431,080 parameters at ten classes.
 #[derive(Clone, Copy, Debug)]
 pub struct LeNet5 {

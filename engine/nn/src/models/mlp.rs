@@ -5,7 +5,7 @@ use crate::nn::init::Init;
 use crate::nn::{Network, Scope};
 use prospr_engine::Tensor;
 
-/// Linear layers with ReLU between them (`fc1`, `fc2`, …), on all pixels of all channels.
+/// A multilayer perceptron: linear layers with ReLU between them (`fc1`, `fc2`, …), on all pixels of all channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mlp {
     /// Sizes of the hidden layers.

@@ -1,11 +1,11 @@
 //! U-Net: Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI
-//! 2015. As is usual now, and other than in the paper, convolutions keep the image's size, and batch norm follows each.
+//! 2015. As is usual now, but unlike in the paper, convolutions keep the image's size and are followed by batch norm.
 
 use crate::nn::init::Bias;
 use crate::nn::{Network, Scope};
 use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 
-/// Pairs of 3×3 convolutions on the way down, with twice the channels after each 2×2 max pool; on the way up a
+/// U-Net: pairs of 3×3 convolutions on the way down, with twice the channels after each 2×2 max pool; on the way up a
 /// 2×2 transposed convolution with stride 2, the pixels from the way down before its channels, and a pair again.
 /// A 1×1 convolution gives each pixel's logits: `[n, c, h, w]` to `[n, classes, h, w]`.
 ///
@@ -17,7 +17,7 @@ use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 pub struct UNet {
     /// Channels of the first pair; 64 in the paper.
     pub base: usize,
-    /// How many times the image is halved; 4 in the paper. Its sides are to be multiples of `2^depth`.
+    /// Number of times that the image is halved; 4 in the paper. Its sides must be multiples of `2^depth`.
     pub depth: usize,
     /// Number of classes of a pixel.
     pub classes: usize,
@@ -27,7 +27,7 @@ impl Network for UNet {
     /// Initial values are PyTorch's.
     ///
     /// # Panics
-    /// If a side of the images is no multiple of `2^depth`.
+    /// If a side of the images is not a multiple of `2^depth`.
     fn forward(&self, s: &Scope, images: &Tensor) -> Tensor {
         let mut x = pair(&s.at("inc.double_conv"), images, self.base);
         let mut levels = Vec::new();

@@ -2,7 +2,7 @@
 
 use prospr_engine::{Key, Tensor};
 
-/// `ln Σ`-normalised values along an axis: `xᵢ − ln Σⱼ eˣʲ`, computed without overflow.
+/// Log-softmax along an axis: `xᵢ − ln Σⱼ eˣʲ`, computed without overflow.
 #[track_caller]
 pub fn log_softmax(x: &Tensor, axis: isize) -> Tensor {
     // The shift cancels exactly, so no derivative flows through it.
@@ -10,18 +10,18 @@ pub fn log_softmax(x: &Tensor, axis: isize) -> Tensor {
     &shifted - shifted.exp().sum_axes(&[axis], true).log()
 }
 
-/// `eˣⁱ / Σⱼ eˣʲ` along an axis.
+/// Softmax along an axis: `eˣⁱ / Σⱼ eˣʲ`.
 #[track_caller]
 pub fn softmax(x: &Tensor, axis: isize) -> Tensor {
     log_softmax(x, axis).exp()
 }
 
-/// `x Φ(x)`, with the exact normal distribution function.
+/// GELU: `x Φ(x)`, with the exact normal distribution function.
 pub fn gelu(x: &Tensor) -> Tensor {
     x * 0.5 * ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
 }
 
-/// Zeroes each element with probability `p` and divides the others by `1 − p`.
+/// Dropout: sets each element to zero with probability `p` and divides the others by `1 − p`.
 ///
 /// # Panics
 /// If `p` is not in `[0, 1)`.

@@ -1,19 +1,19 @@
-//! Initial weights, by the names that PyTorch gives them.
+//! Initialisation of weights, with PyTorch's names.
 //!
 //! For a weight `[out, in, ..]`, fan-in is `in · Π kernel`, fan-out `out · Π kernel`.
 
 use prospr_engine::{DType, Device, Key, Tensor};
 
-/// Which count of connections sets the variance.
+/// The number of connections that determines the variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
-    /// Connections into an output: keeps the size of activations.
+    /// Fan-in, the connections into an output: preserves the variance of activations.
     In,
-    /// Connections out of an input: keeps the size of gradients.
+    /// Fan-out, the connections out of an input: preserves the variance of gradients.
     Out,
 }
 
-/// The shape of the distribution.
+/// The distribution of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Law {
     /// Normal.
@@ -27,34 +27,34 @@ pub enum Law {
 pub enum Init {
     /// Standard deviation `gain/√fan` (He et al., 2015); the gain is `√2` for ReLU.
     Kaiming {
-        /// Which fan.
+        /// Fan-in or fan-out.
         fan: Fan,
-        /// Which distribution.
+        /// The distribution.
         law: Law,
         /// The nonlinearity's gain.
         gain: f64,
     },
     /// Standard deviation `gain·√(2/(fan_in + fan_out))` (Glorot and Bengio, 2010).
     Xavier {
-        /// Which distribution.
+        /// The distribution.
         law: Law,
         /// The nonlinearity's gain.
         gain: f64,
     },
-    /// What PyTorch gives convolution and linear weights: uniform within `±1/√fan_in`.
+    /// PyTorch's default for convolution and linear weights: uniform within `±1/√fan_in`.
     PyTorchDefault,
     /// Normal with this standard deviation.
     Normal(f64),
     /// Uniform within ± this bound.
     Uniform(f64),
-    /// All the same.
+    /// One value for all elements.
     Constant(f64),
 }
 
 /// The bias of a convolution or linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bias {
-    /// None, as is usual before a batch norm.
+    /// No bias, as is usual before batch norm.
     None,
     /// Zeros.
     Zero,

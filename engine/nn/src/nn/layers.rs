@@ -4,7 +4,7 @@ use super::Scope;
 use super::init::{Bias, Init};
 use prospr_engine::{ConvOptions, Role, Tensor};
 
-/// `x Wᵀ + b` for `x: [.., in]`, `weight: [out, in]` and `bias: [out]`.
+/// Linear layer: `x Wᵀ + b` for `x: [.., in]`, `weight: [out, in]` and `bias: [out]`.
 #[track_caller]
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let y = x.matmul(&weight.transpose(0, 1));

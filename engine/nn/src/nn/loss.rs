@@ -1,4 +1,4 @@
-//! Losses, as scalars over a batch.
+//! Loss functions: scalars, averaged over a batch.
 
 use super::activation::log_softmax;
 use prospr_engine::{DType, Tensor};
@@ -9,24 +9,24 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     CrossEntropy::default().loss(logits, labels)
 }
 
-/// Options of the cross-entropy; PyTorch's meaning.
+/// Options of the cross-entropy, with PyTorch's meaning.
 #[derive(Clone, Debug, Default)]
 pub struct CrossEntropy {
     /// The share ε of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// A weight for each class, `[classes]`; the mean is then weighted.
+    /// Weights of the classes, `[classes]`; the mean over the batch is then weighted.
     pub class_weights: Option<Tensor>,
 }
 
 impl CrossEntropy {
-    /// `−Σ t ln softmax(z)` averaged over the batch, with `t = (1 − ε)·onehot + ε/classes`.
+    /// Cross-entropy: `−Σ t ln softmax(z)` averaged over the batch, with `t = (1 − ε)·onehot + ε/classes`.
     ///
     /// # Shapes
     /// `logits: [n, classes]` with I32 labels `[n]`, or `[n, classes, ..]` with labels `[n, ..]` for one label
     /// a pixel. Labels must lie in `0..classes`.
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match.
     #[track_caller]
     pub fn loss(&self, logits: &Tensor, labels: &Tensor) -> Tensor {
         let (logits, column) = rows("cross_entropy", logits, labels);
@@ -52,7 +52,7 @@ impl CrossEntropy {
     }
 }
 
-/// `−z_y` averaged over the batch: minus the logit of the right class, PyTorch's `nll_loss` of raw logits.
+/// Negative logit of the label's class, `−z_y`, averaged over the batch: PyTorch's `nll_loss` of raw logits.
 ///
 /// # Shapes
 /// As [`cross_entropy`].
@@ -62,7 +62,7 @@ pub fn negative_logit(logits: &Tensor, labels: &Tensor) -> Tensor {
     -logits.gather(1, &column).mean()
 }
 
-/// Logits with a row for each label, `[m, classes]`, and the labels as a column, `[m, 1]`.
+/// Logits as one row per label, `[m, classes]`, and labels as a column, `[m, 1]`.
 #[track_caller]
 fn rows(op: &str, logits: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
     let fits = logits.rank() >= 2
@@ -76,7 +76,7 @@ fn rows(op: &str, logits: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
         labels.dtype(),
         labels.shape()
     );
-    // Classes last.
+    // The axis of classes becomes the last one.
     let mut order: Vec<usize> = (0..logits.rank()).filter(|&a| a != 1).collect();
     order.push(1);
     let shape = [labels.numel(), logits.shape()[1]];
@@ -109,12 +109,12 @@ pub fn dice_loss(probabilities: &Tensor, targets: &Tensor, smooth: f64) -> Tenso
     1.0 - (overlap / (sum(&p) + sum(&t) + smooth)).mean()
 }
 
-/// How many logits rank before each label's: those that are larger, and those that are equal and stand before it. The
-/// prediction is among the `k` best where this is below `k`. Where a logit is NaN, it ranks before the label.
+/// Rank of each label's logit: the number of logits that are larger, or equal with a smaller class number. The
+/// label is among the `k` best classes where the rank is below `k`. NaN logits rank before the label.
 ///
 /// # Shapes
-/// `logits: [n, classes]` with I32 labels `[n]`, or `[n, classes, ..]` with labels `[n, ..]` for one label a pixel; an F32
-/// list with an element for each label comes out.
+/// `logits: [n, classes]` with I32 labels `[n]`, or `[n, classes, ..]` with labels `[n, ..]` for one label a pixel; the
+/// result is an F32 vector with one element per label.
 #[track_caller]
 pub fn label_ranks(logits: &Tensor, labels: &Tensor) -> Tensor {
     let (logits, column) = rows("label_ranks", logits, labels);
@@ -122,12 +122,12 @@ pub fn label_ranks(logits: &Tensor, labels: &Tensor) -> Tensor {
     let own = logits.gather(1, &column);
     let place = Tensor::arange(classes, logits.device()).reshape(&[1, classes]);
     let earlier = logits.eq(&own).and(&place.lt(&column));
-    // Not a number is neither less nor equal.
+    // NaN is neither less nor equal.
     let before = logits.le(&own).not().or(&earlier);
     before.to_dtype(DType::F32).sum_axes(&[1], false)
 }
 
-/// The share of rows whose largest logit is at the label, as an F32 scalar.
+/// Top-1 accuracy: the fraction of rows whose largest logit is the label's, as an F32 scalar.
 #[track_caller]
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
     let ranks = label_ranks(logits, labels);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Mode, Scope};
 use prospr_engine::{DType, Device, Key, Params, Tensor, Tree};
 
-/// Images and their labels.
+/// A batch of images and their labels.
 #[derive(Clone, Debug, Tree)]
 pub struct Batch {
-    /// `[n, c, h, w]`
+    /// Images, `[n, c, h, w]`.
     pub images: Tensor,
     /// Class numbers (I32): `[n]`, or `[n, h, w]` with a label per pixel.
     pub labels: Tensor,
@@ -41,7 +41,7 @@ pub trait Network: Send + Sync {
     /// function runs on one image, and what it records is dropped.
     ///
     /// # Panics
-    /// If the network does not take such images.
+    /// If the network does not accept images of this shape.
     #[track_caller]
     fn init(&self, key: Key, image: &[usize], dtype: DType, device: &Device) -> (Params, Params) {
         let scope = Scope::drawn(key, dtype, device);

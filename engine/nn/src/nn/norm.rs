@@ -1,4 +1,4 @@
-//! Batch normalisation (Ioffe and Szegedy, 2015), as a composite: exact to any order.
+//! Batch normalisation (Ioffe and Szegedy, 2015), composed of tensor functions, so that derivatives of any order are exact.
 
 use super::init::Init;
 use super::{Mode, Scope};
@@ -6,17 +6,17 @@ use prospr_engine::{Role, Tensor, Tree};
 
 /// PyTorch's ε, which keeps the variance from zero.
 const EPSILON: f64 = 1e-5;
-/// PyTorch's share of a batch in the running statistics.
+/// PyTorch's momentum: the weight of a batch in the running statistics.
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
-/// The statistics of one batch.
+/// Mean and variance of one batch, by channel.
 #[derive(Clone, Debug, Tree)]
 pub struct BatchStats {
     /// Mean of each channel, `[c]`.
     pub mean: Tensor,
-    /// Variance of each channel, over the population, `[c]`.
+    /// Biased (population) variance of each channel, `[c]`.
     pub var: Tensor,
-    /// How many values each channel had.
+    /// Number of values of each channel.
     #[tree(static)]
     pub count: usize,
 }
@@ -41,7 +41,7 @@ impl BatchStats {
     }
 }
 
-/// `γ (x − mean)/√(var + ε) + β` with each channel's statistics over this batch, for `x: [n, c, ..]`.
+/// Batch norm with the statistics of this batch: `γ (x − mean)/√(var + ε) + β` per channel, for `x: [n, c, ..]`.
 ///
 /// # Panics
 /// If a channel has fewer than two values: its variance would be zero.
@@ -69,7 +69,7 @@ pub fn batch_norm_train(
     (y, BatchStats { mean, var, count })
 }
 
-/// `γ (x − mean)/√(var + ε) + β` with given statistics, for `x: [n, c, ..]`.
+/// Batch norm with given statistics: `γ (x − mean)/√(var + ε) + β` per channel, for `x: [n, c, ..]`.
 #[track_caller]
 pub fn batch_norm(
     x: &Tensor,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::init::{Bias, Init};
 use prospr_engine::{DType, Device, Key, Params, Role, Tensor};
 
-/// The use of the network: training normalises with the batch's statistics and drops values.
+/// Training or evaluation: in training, batch norm uses the batch's statistics and dropout is active.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
     /// Training; the key is for dropout.
@@ -16,7 +16,7 @@ pub enum Mode {
     Eval,
 }
 
-/// The place of a layer in a network, such as `layer1.0.conv1`, where it finds its parameters.
+/// The path of a layer in a network, such as `layer1.0.conv1`, with access to the layer's parameters.
 ///
 /// The same function of a network draws its parameters, in [`Network::init`](super::Network::init), and reads them, in
 /// [`Network::apply`](super::Network::apply): a layer asks its scope and need not know which it is. Clones share the
@@ -38,8 +38,8 @@ struct Variables {
     dropouts: u64,
 }
 
-/// Keys and type of new variables. A weight is drawn with the first half of the key of its number among the weights; what
-/// follows it, such as its bias, with the second half.
+/// Keys, type and device of new variables. Weight number `n` is drawn with the first half of `key.fold_in(n).split()`;
+/// the parameters after it, such as its bias, are drawn with the second half.
 struct Draw {
     key: Key,
     weights: u64,

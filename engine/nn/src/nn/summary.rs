@@ -1,19 +1,19 @@
-//! Size and cost of networks, read off their recorded graphs; nothing is computed.
+//! Size and cost of networks, counted in their recorded graphs without computing anything.
 
 use super::{Mode, Network};
 use prospr_engine::{
     DType, Device, Key, Params, Role, Tensor, Tree, flops, flops_by_weight, value_and_grad,
 };
 
-/// A layer with weights that can be pruned.
+/// Size and cost of one layer with prunable weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The weight's name, without `.weight`.
     pub name: String,
     /// The weight's shape.
     pub shape: Vec<usize>,
-    /// Floating-point operations of one image in evaluation that multiply this weight's elements, each as often as
-    /// the others: a layer of which a share is left costs that share of them.
+    /// Floating-point operations of one image in evaluation that multiply this weight's elements. Each element has the
+    /// same share: a layer that keeps a tenth of its weights needs a tenth of them.
     pub flops: u64,
 }
 
@@ -22,25 +22,25 @@ pub struct Layer {
 pub struct Summary {
     /// Shape of the logits of one image.
     pub output: Vec<usize>,
-    /// Scalars among the parameters; running statistics do not count.
+    /// Number of parameters, without running statistics.
     pub parameters: usize,
-    /// Weights that can be pruned: those with [`Role::Weight`].
+    /// Number of prunable weights: those with [`Role::Weight`].
     pub weights: usize,
-    /// The layers that they are in.
+    /// The layers with prunable weights.
     pub layers: Vec<Layer>,
     /// Floating-point operations of one image in evaluation, as [`flops`] counts: `2 Σ MACs` of convolutions and
     /// linear layers.
     pub flops: u64,
-    /// The same of one image in a training step: forward, gradients of activations, gradients of weights. That is
-    /// three times as much, less the gradient of the images, which nobody asks for.
+    /// Floating-point operations of one image in a training step: forward pass, gradients of activations, gradients of
+    /// weights. This is three times [`Summary::flops`], less the gradient of the images, which is not computed.
     pub step_flops: u64,
 }
 
 impl Summary {
-    /// Of a network for images `[c, h, w]`.
+    /// The summary of a network for images `[c, h, w]`.
     ///
     /// # Panics
-    /// If the network does not take such images.
+    /// If the network does not accept images of this shape.
     ///
     /// ```
     /// use prospr_engine::Device;
@@ -55,7 +55,7 @@ impl Summary {
         let (params, state) = net.init(key, &image, DType::F32, device);
         let images = |n| Tensor::zeros(&[n, image[0], image[1], image[2]], DType::F32, device);
         let (logits, _) = net.apply(&params, &state, &images(1), Mode::Eval);
-        // Batch norm needs more than one value of each channel, and so perhaps more than one image.
+        // Batch norm needs more than one value per channel, which one image may not have.
         let pair = images(2);
         let loss = |params: &Params| net.apply(params, &state, &pair, Mode::Train(key)).0.sum();
         let (loss, gradients) = value_and_grad(loss)(&params);

@@ -76,7 +76,7 @@ fn a_step_that_overflows_changes_only_the_scale() {
     assert!(matches!(error, Err(Error::NonFinite { .. })));
 }
 
-/// A trainer takes any optimiser: Adam through it is Adam by hand, bit by bit.
+/// A trainer accepts any optimiser: Adam in it equals Adam by hand, bit for bit.
 #[test]
 fn adam_trains() {
     let (net, params, state, batch) = subject(&Device::cpu());

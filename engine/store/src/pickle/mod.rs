@@ -1,5 +1,5 @@
-//! Python's pickles as plain data. Nothing is executed: where Python would call a function, the call itself is the
-//! value.
+//! Python's pickles as plain data. Nothing is executed: where Python would call a function, the value is a record of
+//! the call.
 //!
 //! Read are the data opcodes of protocols 2 to 5, those of Python 2 included, whose strings are bytes. Values lie in
 //! one list and refer to each other by [`Node`], so that neither reading, nor dropping, nor a pickle that contains
@@ -25,26 +25,26 @@ mod read;
 
 use std::ops::Index;
 
-/// The most operations that a pickle may have; more are an error. Four million bound the memory to some 400 MB.
+/// Largest number of operations in a pickle; more are an error. Four million limit the memory to about 400 MB.
 pub const LIMIT: usize = 1 << 22;
 
-/// A pickle that was read.
+/// The values of a pickle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pickle<'a> {
     values: Vec<Value<'a>>,
     root: Node,
 }
 
-/// The place of a value in its [`Pickle`]; `pickle[node]` is the value.
+/// The index of a value in its [`Pickle`]; `pickle[node]` is the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node(u32);
 
-/// A value, which refers to those that it contains.
+/// A value, which refers to the values in it by [`Node`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// `None`.
     None,
-    /// A truth value.
+    /// A Boolean.
     Bool(bool),
     /// An integer of up to 128 bits.
     Int(i128),
@@ -58,7 +58,7 @@ pub enum Value<'a> {
     List(Vec<Node>),
     /// A tuple.
     Tuple(Vec<Node>),
-    /// Keys and values in the order in which they were put in.
+    /// A dictionary: keys and values in the order of insertion.
     Dict(Vec<(Node, Node)>),
     /// The name of a class or a function.
     Global {
@@ -67,41 +67,41 @@ pub enum Value<'a> {
         /// Its name there.
         name: &'a str,
     },
-    /// What calling a function would give; the function was not called.
+    /// The result of a function call that was not made.
     Object {
-        /// Usually a [`Value::Global`].
+        /// The function, usually a [`Value::Global`].
         function: Node,
-        /// A tuple, usually.
+        /// The arguments, usually a tuple.
         args: Node,
-        /// What would be put into the object as into a dictionary.
+        /// Items that Python would insert into the object as into a dictionary.
         items: Vec<(Node, Node)>,
-        /// What its `__setstate__` would be given.
+        /// The argument of the object's `__setstate__`.
         state: Option<Node>,
     },
-    /// The name of something that lies outside of the pickle.
+    /// The identifier of an object outside the pickle.
     Persistent(Node),
 }
 
-/// Why a pickle cannot be read.
+/// The error of a pickle that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("byte {at} of the pickle: {reason}")]
 pub struct PickleError {
-    /// Where, in bytes from the start.
+    /// Position of the fault, in bytes from the start.
     pub at: usize,
-    /// What was expected and what stands there.
+    /// The expected and the found bytes.
     pub reason: String,
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle; what follows its end is ignored.
+    /// Reads a pickle; bytes after its end are ignored.
     ///
     /// # Errors
-    /// [`PickleError`] if it is cut short or damaged, has opcodes that are not read, or more than [`LIMIT`].
+    /// [`PickleError`] if it is truncated or damaged, has unsupported opcodes, or more than [`LIMIT`] of them.
     pub fn read(bytes: &'a [u8]) -> Result<Pickle<'a>, PickleError> {
         read::Machine::new(bytes).run()
     }
 
-    /// The value that was pickled.
+    /// The pickled value, which contains all others.
     pub fn root(&self) -> Node {
         self.root
     }
@@ -111,7 +111,7 @@ impl<'a> Pickle<'a> {
         self.values.iter()
     }
 
-    /// A text, or a string of Python 2 that is UTF-8.
+    /// The text of a string value, which may be a UTF-8 string of Python 2.
     pub fn text(&self, node: Node) -> Option<&'a str> {
         match self[node] {
             Value::Text(text) => Some(text),
@@ -120,7 +120,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// An integer that is a size.
+    /// The value of a non-negative integer.
     pub fn size(&self, node: Node) -> Option<usize> {
         match self[node] {
             Value::Int(value) => value.try_into().ok(),

@@ -6,7 +6,7 @@ use super::{Node, Pickle, Value};
 use crate::strided::row_major;
 
 impl<'a> Pickle<'a> {
-    /// Shape and row-major values of a pickled NumPy array of bytes (`uint8`); none for anything else.
+    /// Shape and row-major values of a pickled NumPy array of bytes (`uint8`); `None` for any other value.
     ///
     /// NumPy pickles `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype, fortran, data)`: in protocol 2
     /// of Python 2, and in protocols 3 and 4.
@@ -40,7 +40,7 @@ impl<'a> Pickle<'a> {
         if !fortran {
             return Some((shape, Cow::Borrowed(data)));
         }
-        // The first axis lies densest.
+        // Fortran order: the first axis is contiguous.
         let mut strides = Vec::new();
         let mut stride = 1;
         for size in &shape {

@@ -1,4 +1,4 @@
-//! The machine that reads a pickle: a stack, marks on it, and a memo.
+//! The stack machine that reads a pickle: a stack, marks and a memo.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ pub struct Machine<'a> {
     at: usize,
     values: Vec<Value<'a>>,
     stack: Vec<Node>,
-    /// Heights of the stack; what lies below the last is out of reach.
+    /// Heights of the stack at the marks; values below the last mark cannot be popped.
     marks: Vec<usize>,
     memo: HashMap<u32, Node>,
 }
@@ -52,7 +52,7 @@ impl<'a> Machine<'a> {
 
     fn step(&mut self, code: u8) -> Result<()> {
         match code {
-            // The frame of protocol 4 and on: a length that only those who read ahead need.
+            // A frame of protocol 4 and later: a length that is only needed for reading ahead.
             0x95 => drop(self.array::<8>()?),
             0x80 => match self.array()? {
                 [2..=5] => (),
@@ -152,7 +152,7 @@ impl<'a> Machine<'a> {
         self.stack.push(Node(node));
     }
 
-    /// The top of the stack, if it lies above the last mark.
+    /// The top of the stack, if it is above the last mark.
     fn top(&self) -> Result<Node> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack[floor..].last() {
@@ -174,7 +174,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Two by two.
+    /// Groups values into pairs of key and value.
     fn pairs(&self, nodes: &[Node]) -> Result<Vec<(Node, Node)>> {
         let (pairs, []) = nodes.as_chunks() else {
             return self.wrong("expected pairs of keys and values, found an odd number");
@@ -236,7 +236,7 @@ impl<'a> Machine<'a> {
             .or_else(|_| self.wrong(format!("a length of {length}")))
     }
 
-    /// Bytes after their length.
+    /// Reads a length and then so many bytes.
     fn sized(&mut self, code: u8) -> Result<&'a [u8]> {
         let length = match code {
             b'U' | b'C' | 0x8c => usize::from(u8::from_le_bytes(self.array()?)),

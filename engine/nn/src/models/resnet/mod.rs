@@ -28,22 +28,22 @@ pub enum Block {
 /// One stage: several blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Output channels of its convolutions, but for a bottleneck's last.
+    /// Output channels of its convolutions, except a bottleneck's last.
     pub width: usize,
-    /// How many blocks. The first of every stage but the first has stride 2.
+    /// Number of blocks. Except in the first stage, the first block has stride 2.
     pub blocks: usize,
 }
 
-/// A convolution, stages of blocks, global average pooling, one linear layer; batch norm after each convolution, ReLU
-/// after each sum.
+/// A residual network: a convolution, stages of blocks, global average pooling and one linear layer, with batch norm
+/// after each convolution and ReLU after each sum.
 ///
 /// Names: `conv1`, `bn1`, `layer1.0.conv1`, …, `layer2.0.shortcut.0` or `layer2.0.downsample.0`, …, `linear` or `fc`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResNet {
     /// Output channels of the first convolution.
     pub stem: usize,
-    /// Whether the first convolution is 7×7 with stride 2 and a 3×3 max pool with stride 2 follows; else it is 3×3 with
-    /// stride 1.
+    /// True for the stem of large images: a 7×7 convolution with stride 2 and a 3×3 max pool with stride 2. The stem of
+    /// small images is a 3×3 convolution with stride 1.
     pub large_images: bool,
     /// The kind of the blocks.
     pub block: Block,

@@ -15,9 +15,9 @@ use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 /// The reduction over a pool's pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
-    /// The largest.
+    /// Max pooling.
     Max,
-    /// The mean.
+    /// Average pooling.
     Average,
 }
 
@@ -38,7 +38,7 @@ pub enum Head {
     },
 }
 
-/// Convolutions and pools in a row, then a classifier.
+/// A VGG network: a sequence of convolutions and pools, then a classifier.
 ///
 /// Names are those of a PyTorch `Sequential` in which each convolution, batch norm, ReLU and pool takes an index:
 /// `features.0.weight`, `features.1.running_mean`, …, and `classifier.weight`.
@@ -64,7 +64,7 @@ pub struct Vgg {
     pub classifier: String,
 }
 
-/// The layers of VGG-16 and VGG-19: how many convolutions stand before each of the five pools.
+/// The layers of VGG-16 and VGG-19, from the numbers of convolutions before each of the five pools.
 fn published(convs: [usize; 5]) -> Vec<VggLayer> {
     let stage = |(convs, channels)| {
         let conv = VggLayer::Conv {

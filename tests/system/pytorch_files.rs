@@ -1,4 +1,4 @@
-//! The doors to PyTorch: its files, and ours in it.
+//! Exchange with PyTorch: reading its files, and reading ours there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -115,7 +115,7 @@ fn what_is_no_state_dict_is_refused_by_name() {
     }
 }
 
-/// What `examples/pytorch_mask.py` relies on always; the example itself, and the way back, where there is PyTorch.
+/// The assumptions of `examples/pytorch_mask.py`; where PyTorch is installed, also the example itself and the way back.
 #[test]
 fn a_run_opens_in_pytorch() {
     let place = Place::new();

@@ -1,5 +1,6 @@
-//! A pruning method of your own, which the command line then knows by name:
+//! A pruning method of another crate, registered so that the command line knows it by name:
 //! `cargo run --release --example own_pruner -- run --pruner balanced-snip --prune-batches 4`
+
 use prospr::prelude::*;
 use prospr::pruners::{Method, Pruner, Result, Snip, Task, register};
 
@@ -24,7 +25,7 @@ const BALANCED_SNIP: Method = Method {
     summary: "SNIP with the same mean score in each layer",
     score: "`s / mean(s)` with the scores `s` of `snip`",
     allocation: None,
-    // The settings that are asked for here are those that the method accepts; `iterations` for example is refused.
+    // The settings that are read here are those that the method accepts: `--iterations 5` is an error.
     pruner: |settings| {
         Ok(Box::new(BalancedSnip(Snip {
             batches: settings.batches(1)?,
@@ -34,12 +35,12 @@ const BALANCED_SNIP: Method = Method {
     },
 };
 
-/// Makes the method known. A program does it before anything else.
+/// Registers the method, which a program does before anything else.
 pub fn register_methods() -> Result<()> {
     register(BALANCED_SNIP)
 }
 
 fn main() -> std::process::ExitCode {
-    register_methods().expect("no method of this name was there");
+    register_methods().expect("no other method has this name");
     prospr::cli::main()
 }

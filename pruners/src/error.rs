@@ -70,15 +70,15 @@ pub enum Error {
         /// How many there were.
         found: usize,
     },
-    /// A setting whose value a method cannot use, or that does not exist.
+    /// Invalid value or unknown name of a setting.
     #[error("`{name}` {reason}")]
     Setting {
         /// Its name in settings files.
         name: &'static str,
-        /// What is wrong, and what to write instead.
+        /// Problem and remedy, in words.
         reason: String,
     },
-    /// A method is to be registered under a name that another one has.
+    /// Registration under a name that another method has.
     #[error("there is a pruning method `{name}` already; register yours under another name")]
     NameTaken {
         /// The name.

@@ -61,7 +61,7 @@ impl Force {
     }
 }
 
-/// FORCE and Iter-SNIP by name.
+/// FORCE and Iter-SNIP in the registry.
 pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "force",

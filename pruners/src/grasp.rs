@@ -34,7 +34,7 @@ impl Default for Grasp {
     }
 }
 
-/// GraSP by name.
+/// GraSP in the registry.
 pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "grasp",

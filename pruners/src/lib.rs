@@ -18,7 +18,7 @@ pub use rounds::Rounds;
 pub use scores::{Loss, NormMode, Pruner, Task, prunable};
 pub use statistics::{LayerOverlap, LayerStatistics, Statistics, connected, overlap};
 
-// The algorithms. A new one gets its two lines here, and a line in `METHODS`.
+// Algorithms. A new one has its two lines here and a line in `METHODS`.
 mod force;
 pub use force::Force;
 mod grasp;
@@ -36,7 +36,7 @@ pub use snip::Snip;
 mod synflow;
 pub use synflow::SynFlow;
 
-/// Methods of this crate, in the order of lists.
+/// Methods of this crate, in the order in which they are listed.
 const METHODS: &[&[Method]] = &[
     prospr::METHODS,
     snip::METHODS,

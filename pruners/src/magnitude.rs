@@ -10,10 +10,10 @@ use crate::{Method, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Magnitude;
 
-/// Magnitude pruning by name.
+/// Magnitude pruning in the registry.
 pub(crate) const METHODS: &[Method] = &[Method {
     name: "magnitude",
-    summary: "The largest initial weights (Frankle et al., 2021)",
+    summary: "Magnitudes of the initial weights (Frankle et al., 2021)",
     score: "`|w|`",
     allocation: None,
     pruner: |_| Ok(Box::new(Magnitude)),

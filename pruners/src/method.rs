@@ -1,4 +1,4 @@
-//! Pruning methods by name, the settings that they read, and the registry that a command line chooses from.
+//! Registry of the pruning methods, by name, with the settings that they read.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,10 +19,10 @@ pub struct Method {
     pub summary: &'static str,
     /// Formula of the scores, in Markdown.
     pub score: &'static str,
-    /// Allocation that belongs to the method. With none, the user's setting counts.
+    /// Allocation that belongs to the method; without one, the setting `allocation` counts.
     pub allocation: Option<Allocation>,
-    /// Makes the pruner from settings. It asks for every setting that it reads, each time: what it asks for is what
-    /// [`Setup::settings`] lists, and any other setting is refused.
+    /// Constructor of the pruner. It must read every setting of the method on each call, also those that other settings make
+    /// pointless: command lines refuse settings that it does not read.
     pub pruner: fn(&Settings<'_>) -> Result<Box<dyn Pruner>>,
 }
 
@@ -47,8 +47,8 @@ impl Method {
         all.into_iter().find(|method| method.name == name)
     }
 
-    /// Pruner and mask options for these settings. `values` holds every setting by its name, `null` where an optional one
-    /// is unset.
+    /// Builds the pruner and its mask options. `values` holds all settings by name, with `null` for optional ones that are not
+    /// set.
     ///
     /// # Errors
     /// [`Error::Setting`] if the method reads a setting that does not exist or that has the wrong type.
@@ -96,26 +96,26 @@ impl<'de> Deserialize<'de> for Method {
     }
 }
 
-/// A method that is ready to score.
+/// A pruner with its settings applied.
 pub struct Setup {
     /// The pruner.
     pub pruner: Box<dyn Pruner>,
-    /// Options for the mask that is made of the scores.
+    /// Options for turning its scores into a mask.
     pub mask: MaskOptions,
-    /// Settings that the method has read, in the order in which it asked for them.
+    /// Settings that the method reads, in reading order.
     pub settings: Vec<ReadSetting>,
 }
 
 /// A setting that a method reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadSetting {
-    /// Its name in settings files; flags have `-` in the place of `_`.
+    /// Name in settings files; flags have `-` for `_`.
     pub name: &'static str,
-    /// The method's own default for an optional setting.
+    /// Default of the method, for an optional setting.
     pub default: Option<String>,
 }
 
-/// Settings by name, as a method reads them.
+/// Settings by name. Records which of them are read.
 pub struct Settings<'a> {
     values: &'a Map<String, Value>,
     sparsity: Sparsity,
@@ -142,7 +142,7 @@ impl<'a> Settings<'a> {
         self.value(name, None)
     }
 
-    /// Value of an optional setting, or the method's own default.
+    /// Value of an optional setting, or the default of the method.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -170,7 +170,7 @@ impl<'a> Settings<'a> {
         self.sparsity
     }
 
-    /// Options for masks.
+    /// Mask options.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -186,8 +186,8 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// Marks the settings of image batches as read: their size, or the images of each class. The task's batches have it
-    /// already.
+    /// Declares that the method reads images, and with that the settings of their batches. Nothing is returned: the batches of
+    /// a [`Task`](crate::Task) have them applied.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -196,7 +196,7 @@ impl<'a> Settings<'a> {
         self.get::<Option<usize>>("prune_per_class").map(drop)
     }
 
-    /// Number of image batches, as many as `prune_batches` says or else `default`; reads [`Settings::images`] too.
+    /// Number of image batches: `prune_batches`, or else `default`. Includes [`Settings::images`].
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -205,7 +205,7 @@ impl<'a> Settings<'a> {
         self.get_or("prune_batches", default)
     }
 
-    /// Rounds of an iterative method, as many as `iterations` says or else `default`.
+    /// Rounds of an iterative method: `iterations` of them, or else `default`.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -220,7 +220,7 @@ impl<'a> Settings<'a> {
 
 static REGISTERED: RwLock<Vec<Method>> = RwLock::new(Vec::new());
 
-/// Makes a method of another crate known by its name, in this process. Register before settings are read or a command line
+/// Registers a method of another crate in this process, under its name. Call it before settings are read or a command line
 /// is parsed.
 ///
 /// # Errors
@@ -234,7 +234,7 @@ pub fn register(method: Method) -> Result<()> {
     Ok(())
 }
 
-/// All methods that prune: those of this crate, then the registered ones in their order.
+/// All methods except [`Method::DENSE`]: those of this crate, then the registered ones in order of registration.
 pub fn methods() -> Vec<Method> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
     let own = crate::METHODS.iter().copied().flatten();

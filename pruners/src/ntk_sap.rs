@@ -85,7 +85,7 @@ impl NtkSap {
     }
 }
 
-/// NTK-SAP by name.
+/// NTK-SAP in the registry.
 pub(crate) const METHODS: &[Method] = &[Method {
     name: "ntk-sap",
     summary: "Weights that keep the neural tangent kernel's trace, on noise, in many iterations (Wang et al., 2023)",

@@ -217,7 +217,7 @@ pub(crate) struct StepInput {
     pub lr: Option<f64>,
 }
 
-/// ProsPr by name.
+/// ProsPr in the registry.
 pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "prospr",

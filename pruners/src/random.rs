@@ -9,7 +9,7 @@ use crate::{Allocation, Error, Method, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Random;
 
-/// Random pruning by name.
+/// Random pruning in the registry.
 pub(crate) const METHODS: &[Method] = &[
     RANDOM,
     Method {

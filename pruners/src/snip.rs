@@ -37,11 +37,11 @@ impl Default for Snip {
     }
 }
 
-/// SNIP by name.
+/// SNIP in the registry.
 pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "snip",
-        summary: "The gradient's effect on each weight (Lee et al., 2019): ProsPr without inner steps",
+        summary: "Effect of each weight on the loss, by the gradient (Lee et al., 2019): ProsPr without inner steps",
         score: "`|w ⊙ Σ g|` over batches",
         allocation: None,
         pruner: |settings| Ok(Box::new(Snip::configured(settings, 1, false)?)),

@@ -34,7 +34,7 @@ impl SynFlow {
     }
 }
 
-/// SynFlow by name.
+/// SynFlow in the registry.
 pub(crate) const METHODS: &[Method] = &[Method {
     name: "synflow",
     summary: "Synaptic flow, without data, in many iterations (Tanaka et al., 2020)",

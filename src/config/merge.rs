@@ -13,21 +13,21 @@ use serde_json::{Map, Value};
 use super::RunConfig;
 use crate::pruners::{Method, methods};
 
-/// What a run folder's `config.toml` tells beside the settings.
+/// Keys of a run folder's `config.toml` that are no settings.
 const FACTS: [&str; 2] = ["version", "device_name"];
 
-/// A flat list of settings that clap reads from flags and serde from files, under the same names.
+/// Flat list of settings, which clap reads from flags and serde from files under the same names.
 pub trait Settings: Args + Serialize + DeserializeOwned {
-    /// Writes what is implied in full.
+    /// Fills in implied values: default milestones, absolute paths.
     ///
     /// # Errors
-    /// If the current folder is gone, which paths are relative to.
+    /// If a path is relative and the current folder no longer exists.
     fn complete(&mut self) -> std::io::Result<()>;
 
     /// Pruning methods that these settings choose.
     fn methods(&self) -> Vec<Method>;
 
-    /// What holds where nothing is given.
+    /// Default settings.
     fn defaults() -> Self {
         let matches = command::<Self>().get_matches_from(["prospr"]);
         Self::from_arg_matches(&matches).expect("every setting has a default")
@@ -38,20 +38,20 @@ fn command<T: Args>() -> Command {
     T::augment_args(Command::new("prospr"))
 }
 
-/// Settings with the names of those that the user gave.
+/// Settings, and the names of those that the user gave.
 #[derive(Clone, Debug)]
 pub struct Layered<T> {
     /// All settings.
     pub config: T,
     /// Names of settings from the command line or the file.
     pub given: BTreeSet<String>,
-    /// Names of settings from the command line, and of those that the file sets to something else than the default. A file
-    /// that `--print-config` or a run wrote holds every setting.
+    /// Names of settings from the command line, and of settings that the file changes from their default: files written by
+    /// `--print-config` or a run hold all settings.
     pub deliberate: BTreeSet<String>,
 }
 
 impl<T: Settings> Layered<T> {
-    /// Flags, over the file, over the defaults.
+    /// Merges flags, a file and the defaults; flags win over the file.
     ///
     /// # Errors
     /// If the file cannot be read, has an unknown setting (the message names the nearest known one) or a value of
@@ -83,12 +83,11 @@ impl<T: Settings> Layered<T> {
         })
     }
 
-    /// Checks that the methods of `config`, which are these or those of a folder that is gone on with, read the pruning
-    /// settings that the user gave: one method at least reads each of them. Settings that no method at all reads belong to
-    /// something else and pass.
+    /// Checks that each pruning setting that the user gave is read by at least one method of `config`. With `--resume`,
+    /// `config` is that of the existing folder.
     ///
     /// # Errors
-    /// If none of the methods reads one of them; the message names the methods that do.
+    /// If none of the methods reads the setting; the message names the methods that do.
     pub fn check_read(&self, config: &T) -> anyhow::Result<()> {
         let chosen = config.methods();
         if chosen.is_empty() || self.deliberate.is_empty() {
@@ -122,10 +121,10 @@ impl<T: Settings> Layered<T> {
         Ok(())
     }
 
-    /// These settings, where those that were not given are a finished folder's.
+    /// Settings of an existing folder, after a check that the given ones agree with them.
     ///
     /// # Errors
-    /// If one that was given differs; the message lists all that do.
+    /// If a given setting differs and is not in `ignore`; the message lists all that differ.
     pub fn agree_with(&self, there: &T, ignore: &[&str]) -> anyhow::Result<T> {
         let (here, mut merged) = (object(&self.config)?, object(there)?);
         let mut differing = Vec::new();
@@ -150,13 +149,13 @@ impl<T: Settings> Layered<T> {
     }
 }
 
-/// Settings from a file alone, over the defaults.
+/// Reads settings from a file; missing ones have their default.
 pub(crate) fn from_file<T: Settings>(file: &Path) -> anyhow::Result<T> {
     let matches = command::<T>().get_matches_from(["prospr"]);
     Ok(Layered::load(&matches, Some(file))?.config)
 }
 
-/// The settings as TOML, with the version of the program and, if it is known, the device.
+/// Formats settings as TOML, with the version of the program and, if known, the device.
 ///
 /// # Errors
 /// If a value has no TOML form.
@@ -183,7 +182,7 @@ fn known<T: Settings>() -> Vec<String> {
     ids.collect()
 }
 
-/// The settings of a TOML or JSON file, each of a known name and the right type.
+/// Reads the settings of a TOML or JSON file, and checks their names and types.
 fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let at = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(at)?;

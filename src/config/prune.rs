@@ -21,7 +21,7 @@ pub struct PruneSettings {
     /// Images of each class per batch in pruning, drawn by the seed, instead of `--prune-batch-size` images at random.
     #[arg(long, value_name = "K")]
     pub prune_per_class: Option<usize>,
-    /// Batches that scores are summed over, in each round of iterative methods; the default depends on the method.
+    /// Batches over which scores are summed, in each round of iterative methods [default: the method's].
     #[arg(long)]
     pub prune_batches: Option<usize>,
     /// Statistics that batch norm normalises with while weights are scored.
@@ -30,7 +30,7 @@ pub struct PruneSettings {
     /// Loss whose gradient makes the scores.
     #[arg(long, default_value = "cross-entropy", value_parser = choice::<Loss>(LOSSES))]
     pub prune_loss: Loss,
-    /// Rounds of scoring and removing; the default depends on the method.
+    /// Rounds of scoring and removing [default: the method's].
     #[arg(long)]
     pub iterations: Option<usize>,
     /// Standard deviation of NTK-SAP's perturbations of the weights.
@@ -42,10 +42,10 @@ pub struct PruneSettings {
     /// Learning rate of ProsPr's inner steps.
     #[arg(long, default_value_t = 0.1)]
     pub inner_lr: f64,
-    /// Factor of the inner learning rate from step to step.
+    /// Factor of the inner learning rate after each step.
     #[arg(long, default_value_t = 1.0)]
     pub inner_decay: f64,
-    /// Norm of all gradients together to which those of an inner step are clipped.
+    /// Maximum norm of all gradients of an inner step together; larger ones are scaled down to it.
     #[arg(long, value_name = "NORM")]
     pub inner_clip: Option<f64>,
     /// Momentum of ProsPr's inner steps.
@@ -72,10 +72,10 @@ pub struct PruneSettings {
     /// Minimum number of weights that each layer keeps; with 0, a layer that would empty is an error.
     #[arg(long, default_value_t = 0)]
     pub min_per_layer: usize,
-    /// Layers that stay whole: first, last, or names such as conv1.
+    /// Layers that are not pruned: first, last, or names such as conv1.
     #[arg(long, value_delimiter = ',', value_name = "LAYER")]
     pub keep: Vec<String>,
-    /// Count the sparsity over the layers that `keep` does not name.
+    /// Leave the layers of `keep` out of the sparsity's count.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub keep_uncounted: bool,
 }
@@ -86,7 +86,10 @@ const NORMS: &[(&str, &str)] = &[
 ];
 
 const LOSSES: &[(&str, &str)] = &[
-    ("cross-entropy", "Cross-entropy"),
+    (
+        "cross-entropy",
+        "Minus the log-probability of the right class",
+    ),
     (
         "raw-logit",
         "Minus the logit of the right class, as in the published code of FORCE",
@@ -103,7 +106,7 @@ impl PruneSettings {
     /// Pruner and mask options of a method with these settings.
     ///
     /// # Errors
-    /// If the sparsity is out of range, or a setting that the method reads has no such value.
+    /// If the sparsity is out of range, or a setting that the method reads has an invalid value.
     pub fn setup(&self, method: Method, sparsity: f64) -> anyhow::Result<Setup> {
         Ok(method.setup(&object(self)?, Sparsity::new(sparsity)?)?)
     }
@@ -111,7 +114,7 @@ impl PruneSettings {
     /// ProsPr with these settings.
     ///
     /// # Errors
-    /// If one that it reads has no such value.
+    /// If a setting that it reads has an invalid value.
     pub fn prospr(&self) -> anyhow::Result<ProsPr> {
         let values = object(self)?;
         let settings = pruners::Settings::new(&values, Sparsity::new(0.0)?);

@@ -1,11 +1,11 @@
-//! Values of flags that are one of a few names.
+//! Parsers for flags whose value is one of a few names.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
 use crate::pruners::{Method, methods};
 
-/// Parser for a value with one of these names, which settings files have too; beside each name is its help.
+/// Parser for one of these names, given with their help. Settings files have the same names.
 pub(super) fn choice<T: DeserializeOwned + Clone + Send + Sync + 'static>(
     names: &[(&'static str, &'static str)],
 ) -> impl TypedValueParser<Value = T> {

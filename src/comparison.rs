@@ -1,4 +1,4 @@
-//! What comes out of several runs: `results.json` of a comparison, and its numbers over seeds.
+//! The results of several runs: `results.json` of a comparison, and statistics over seeds.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,38 +6,38 @@ use crate::config::{Check, RunConfig};
 use crate::pruners;
 use crate::results::Results;
 
-/// `results.json` of a comparison.
+/// Contents of `results.json` of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Version of the program.
+    /// Version of prospr.
     pub version: String,
-    /// One for each pruner, sparsity, check and seed.
+    /// One result for each pruner, sparsity, check and seed.
     pub runs: Vec<Results>,
-    /// Those that have no result.
+    /// The runs without a result.
     #[serde(default)]
     pub collapsed: Vec<Collapse>,
 }
 
-/// A run that ended in pruning, because a layer would have kept nothing: `collapsed.json` of its folder.
+/// A run that stopped at pruning because a layer would have kept no weight: contents of `collapsed.json` in its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Collapse {
-    /// The method's name.
+    /// Name of the pruning method.
     pub pruner: String,
-    /// What was changed about it.
+    /// The sanity check that the run was, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
-    /// The fraction that was to be removed.
+    /// Requested fraction of prunable weights to remove.
     pub sparsity_requested: f64,
-    /// The seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The layer that would have kept nothing.
+    /// Name of the layer that would have kept no weight.
     pub layer: String,
-    /// How many weights it has.
+    /// Number of weights of that layer.
     pub weights: usize,
 }
 
 impl Collapse {
-    /// What an error tells about a run, if it is this.
+    /// The collapse of a run, if that is what the error is about.
     pub fn of(error: &anyhow::Error, run: &RunConfig) -> Option<Collapse> {
         match error.downcast_ref()? {
             pruners::Error::EmptyLayer { layer, weights, .. } => Some(Collapse {
@@ -53,17 +53,17 @@ impl Collapse {
     }
 }
 
-/// A mean over seeds.
+/// Mean and standard deviation over seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
-    /// The mean.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// The sample standard deviation (n − 1), if there are two values or more.
+    /// Sample standard deviation (divisor n − 1), if there are at least two values.
     pub deviation: Option<f64>,
 }
 
 impl Mean {
-    /// The mean of at least one value.
+    /// Mean and deviation of at least one value.
     pub fn of(values: &[f64]) -> Mean {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -73,39 +73,39 @@ impl Mean {
     }
 }
 
-/// The seeds of one pruner at one sparsity, with one check or none.
+/// Outcomes over the seeds of one pruner at one sparsity, with one check or none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Test accuracies after the last epoch.
+    /// Test accuracies after the last epoch, one for each seed with a result.
     pub test_top1: Vec<f64>,
-    /// The layers that the other seeds would have emptied.
+    /// For each other seed, the name of the layer that would have kept no weight.
     pub collapsed: Vec<String>,
 }
 
 /// One pruner at one sparsity: a row of a comparison's table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary<'a> {
-    /// The method's name.
+    /// Name of the pruning method.
     pub pruner: &'a str,
-    /// The fraction that was to be removed.
+    /// Requested fraction of prunable weights to remove.
     pub sparsity_requested: f64,
-    /// The runs as they are; empty if all collapsed.
+    /// The results of the runs without checks; empty if all of them collapsed.
     pub runs: Vec<&'a Results>,
-    /// Their accuracies.
+    /// Outcomes of the runs without checks.
     pub tally: Tally,
-    /// The same for each check of [`Comparison::checks`].
+    /// Outcomes of each check, in the order of [`Comparison::checks`].
     pub checks: Vec<Tally>,
 }
 
 impl Summary<'_> {
-    /// A number of each run that has it.
+    /// One number of each run; runs without it are left out.
     pub fn values(&self, value: impl Fn(&Results) -> Option<f64>) -> Vec<f64> {
         self.runs.iter().filter_map(|run| value(run)).collect()
     }
 }
 
 impl Comparison {
-    /// The checks that there are, in the order of their first runs.
+    /// All sanity checks of the comparison, in the order of their first runs.
     pub fn checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
         let runs = self.runs.iter().map(|run| run.check);
@@ -120,7 +120,7 @@ impl Comparison {
         checks
     }
 
-    /// A row for each pruner and sparsity: pruners in the order of their first runs, sparsities rising.
+    /// One summary for each pruner and sparsity: pruners in the order of their first runs, sparsities ascending.
     pub fn summaries(&self) -> Vec<Summary<'_>> {
         let runs = self.runs.iter();
         let runs = runs.map(|run| (&run.pruner[..], run.sparsity_requested));

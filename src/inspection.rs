@@ -1,4 +1,4 @@
-//! What mask files say about the networks that they leave: [`inspect`].
+//! Statistics of mask files: the sizes of the pruned networks and the overlap of masks. See [`inspect`].
 
 use std::path::{Path, PathBuf};
 
@@ -10,94 +10,95 @@ use crate::pruners::{LayerOverlap, Mask, Statistics, overlap, prunable};
 use crate::report::{LayerValues, write_shares};
 use crate::{DType, Device, Key, TensorFile};
 
-/// The network that masks are of. What is left out is what a mask's file tells, or else what is usual for the network.
+/// The network that masks belong to. Fields without a value are read from the mask's file, or else take the
+/// network's defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// Its name.
+    /// Name of the network.
     pub model: Option<String>,
-    /// Channels, height and width of its images.
+    /// Channels, height and width of the input images.
     pub image: Option<[usize; 3]>,
-    /// How many classes they have.
+    /// Number of classes.
     pub classes: Option<usize>,
 }
 
-/// Several masks and what they share.
+/// Statistics of several masks and of each pair.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// One a file.
+    /// One entry for each file.
     pub masks: Vec<InspectedMask>,
-    /// One for any two.
+    /// One entry for each pair of masks.
     pub overlaps: Vec<Overlap>,
 }
 
-/// One mask. Fractions are between 0 and 1; FLOPs are of one image in evaluation.
+/// Statistics of one mask. Fractions are between 0 and 1; FLOPs are those of evaluating one image.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedMask {
-    /// Where it is.
+    /// Path of the mask's file.
     pub file: PathBuf,
-    /// The network.
+    /// Name of the network.
     pub model: String,
-    /// What the file tells of its making.
+    /// Origin of the mask, if the file states it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Prunable weights.
+    /// Number of prunable weights.
     pub weights: usize,
-    /// Those that stay.
+    /// Number of weights kept.
     pub kept: usize,
-    /// Those of them that lie on a path from the input to the output.
+    /// Number of kept weights that lie on a path from the input to the output.
     pub effective: usize,
-    /// The fraction removed.
+    /// Fraction of weights removed.
     pub sparsity: f64,
-    /// The fraction removed or on no path.
+    /// Fraction of weights removed or on no path.
     pub effective_sparsity: f64,
-    /// Of the whole network.
+    /// FLOPs of the prunable layers without a mask.
     pub flops: u64,
-    /// The share that the weights that stay take.
+    /// Fraction of these FLOPs that the kept weights need.
     pub flops_kept: f64,
-    /// The share that those on paths take.
+    /// Fraction of these FLOPs that the kept weights on paths need.
     pub flops_effective: f64,
-    /// Layers that no path passes.
+    /// Names of the layers that no path passes through.
     pub collapsed: Vec<String>,
-    /// Layer by layer.
+    /// The layers, first layer first.
     pub layers: Vec<InspectedLayer>,
 }
 
-/// One layer of a mask.
+/// Statistics of one layer of a mask.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedLayer {
-    /// The weight's name.
+    /// Name of the weight tensor.
     pub name: String,
-    /// How many weights there are.
+    /// Number of weights.
     pub weights: usize,
-    /// How many stay.
+    /// Number of weights kept.
     pub kept: usize,
-    /// How many of those lie on a path.
+    /// Number of kept weights that lie on a path.
     pub effective: usize,
-    /// The fraction that stays.
+    /// Fraction of weights kept.
     pub density: f64,
-    /// The fraction that stays and lies on a path.
+    /// Fraction of weights that are kept and lie on a path.
     pub effective_density: f64,
-    /// Floating-point operations without a mask.
+    /// FLOPs of the layer without a mask.
     pub flops: u64,
 }
 
-/// What two masks share.
+/// Overlap of two masks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Overlap {
-    /// One of them.
+    /// Path of the first mask.
     pub a: PathBuf,
-    /// The other.
+    /// Path of the second mask.
     pub b: PathBuf,
-    /// Intersection over union of the weights that they keep.
+    /// Intersection over union of the kept weights of all layers.
     pub iou: f64,
-    /// The same of each layer.
+    /// Name of each layer and the intersection over union of its kept weights.
     pub layers: Vec<(String, f64)>,
 }
 
-/// Reads masks and looks at what they leave.
+/// Reads mask files and computes their statistics and overlaps.
 ///
 /// # Errors
-/// If a file cannot be read, its network is unknown, or two masks are of different networks.
+/// If a file cannot be read, its network is unknown, or two masks belong to different networks.
 pub fn inspect(files: &[PathBuf], subject: &Subject) -> anyhow::Result<Inspection> {
     let read: Vec<(Mask, InspectedMask)> = files
         .iter()
@@ -167,11 +168,11 @@ fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)>
 }
 
 impl Inspection {
-    /// Writes a picture of what is left of each layer as an SVG or a PNG file: of one mask kept and effective weights,
-    /// of several those that they keep.
+    /// Draws the fraction of weights that is left of each layer into an SVG or a PNG file: for one mask the kept weights
+    /// and those on a path, for several masks the kept weights of each.
     ///
     /// # Errors
-    /// If the file's name ends otherwise, or it cannot be written.
+    /// If the file has another extension, or it cannot be written.
     pub fn picture(&self, file: &Path) -> anyhow::Result<()> {
         let shares = |label: String, mask: &InspectedMask, of: fn(&InspectedLayer) -> f64| {
             let values = mask.layers.iter().map(of).collect();

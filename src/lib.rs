@@ -13,6 +13,7 @@ pub mod inspection;
 pub mod report;
 pub mod results;
 pub mod run_folder;
+pub mod run_report;
 pub mod verify;
 
 pub use prospr_datasets as datasets;
@@ -26,9 +27,9 @@ pub use prospr_store::{TensorFile, pickle, write_atomically};
 /// The items that most programs need.
 pub mod prelude {
     pub use crate::{
-        ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Role, Tensor, Tree,
-        checkpoint, custom_vjp, grad, hvp, jvp, try_value_and_grad, unroll, value_and_grad,
-        value_and_grad_aux, vjp,
+        ConvOptions, DType, Device, Error, Key, Params, Policy, PoolOptions, Result, Role, Tensor,
+        Tree, checkpoint, custom_vjp, grad, hvp, jit, jvp, nn, optim, try_value_and_grad, unroll,
+        value_and_grad, value_and_grad_aux, vjp,
     };
 }
 

@@ -1,4 +1,4 @@
-//! What a run leaves behind as numbers: `results.json` and `metrics.csv`.
+//! The numbers that a run writes: `results.json` and the rows of `metrics.csv`.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,94 +7,94 @@ use crate::config::Check;
 /// One epoch of training: a row of `metrics.csv`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
-    /// Counted from 1.
+    /// Number of the epoch, counted from 1.
     pub epoch: usize,
-    /// Learning rate of its steps.
+    /// Learning rate of the epoch's steps.
     pub lr: f64,
-    /// Mean cross-entropy over the epoch's training batches, each before its update.
+    /// Mean cross-entropy over the epoch's training batches, each computed before its update.
     pub train_loss: f64,
-    /// Share of those images that were classified rightly.
+    /// Fraction of those images that were classified correctly.
     pub train_top1: f64,
     /// Mean cross-entropy on the test data, after the epoch.
     pub test_loss: f64,
-    /// Share of test images whose largest logit is at the label.
+    /// Fraction of test images whose largest logit is at the label.
     pub test_top1: f64,
-    /// Share of test images whose label is among the five largest logits.
+    /// Fraction of test images whose label is among the five largest logits.
     pub test_top5: f64,
-    /// Training images a second, waiting for data included, testing not.
+    /// Training images per second; the time includes waiting for data but not testing.
     pub images_per_second: f64,
-    /// Share of the training's time that went by waiting for data.
+    /// Fraction of the training time that was spent waiting for data.
     #[serde(default)]
     pub data_wait: f64,
-    /// Seconds of training and testing since the first epoch began, over all sessions of the run.
+    /// Seconds of training and testing from the beginning of the first epoch, summed over all sessions of the run.
     pub seconds: f64,
 }
 
-/// One prunable layer.
+/// Numbers of one prunable layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerResult {
-    /// The weight's name.
+    /// Name of the weight tensor.
     pub name: String,
-    /// Its size.
+    /// Number of weights.
     pub weights: usize,
-    /// How many stayed.
+    /// Number of weights kept.
     pub kept: usize,
-    /// The fraction that was removed.
+    /// Fraction of weights removed.
     pub sparsity: f64,
 }
 
-/// `results.json` of one run. Fractions are between 0 and 1.
+/// Contents of `results.json` of one run. Fractions are between 0 and 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// Version of the program.
+    /// Version of prospr.
     pub version: String,
-    /// The method's name on the command line.
+    /// Name of the pruning method on the command line.
     pub pruner: String,
-    /// What was changed about it, if it is a sanity check.
+    /// The sanity check that the run was, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
-    /// The network's name.
+    /// Name of the network.
     pub model: String,
-    /// The data set's name.
+    /// Name of the data set.
     pub data: String,
-    /// The fraction of prunable weights that was to be removed.
+    /// Requested fraction of prunable weights to remove.
     pub sparsity_requested: f64,
-    /// The fraction of prunable weights that was removed.
+    /// Fraction of prunable weights that was removed.
     pub sparsity: f64,
-    /// After the last epoch, on the test data.
+    /// Top-1 accuracy on the test data after the last epoch.
     pub test_top1: f64,
-    /// After the last epoch, on the test data.
+    /// Top-5 accuracy on the test data after the last epoch.
     pub test_top5: f64,
-    /// After the last epoch, on the test data.
+    /// Mean cross-entropy on the test data after the last epoch.
     pub test_loss: f64,
-    /// The highest top-1 of all epochs, which `checkpoints/best.safetensors` has.
+    /// Highest top-1 test accuracy of all epochs; `checkpoints/best.safetensors` holds its weights.
     pub best_test_top1: f64,
-    /// Its epoch, counted from 1.
+    /// Epoch with that accuracy, counted from 1.
     pub best_epoch: usize,
-    /// Epochs trained.
+    /// Number of epochs trained.
     pub epochs: usize,
-    /// All parameters of the network.
+    /// Number of parameters of the network.
     pub params: usize,
-    /// Those that were not removed.
+    /// Number of parameters that were not removed.
     pub params_kept: usize,
-    /// Prunable weights.
+    /// Number of prunable weights.
     pub weights: usize,
-    /// Those that were not removed.
+    /// Number of prunable weights that were not removed.
     pub weights_kept: usize,
-    /// The fraction of prunable weights that was removed or lies on no path from the input to the output.
+    /// Effective sparsity: fraction of prunable weights that was removed or lies on no path from the input to the output.
     #[serde(default)]
     pub effective_sparsity: Option<f64>,
-    /// The share of the FLOPs of the prunable layers that is left.
+    /// Fraction of the FLOPs of the prunable layers that is left.
     #[serde(default)]
     pub flops_kept: Option<f64>,
-    /// Layer by layer.
+    /// The prunable layers, first layer first.
     pub layers: Vec<LayerResult>,
-    /// Seconds for scores and mask.
+    /// Seconds spent on scores and mask.
     pub prune_seconds: f64,
-    /// Seconds for training and testing.
+    /// Seconds spent on training and testing.
     pub train_seconds: f64,
-    /// Where it ran.
+    /// Device on which it ran.
     pub device: String,
-    /// The seed of the initial weights, the pruning batches and the order of training.
+    /// Seed of the initial weights, the pruning batches and the order of training.
     pub seed: u64,
 }

@@ -1,17 +1,17 @@
-//! The folder of a run: what is in it, and how it survives crashes. Every file is written whole or not at all.
+//! The folder of a run. Every file is written atomically, so a crash never leaves half a file.
 //!
 //! ```text
 //! config.toml                     all settings, the version and the device
-//! scores.safetensors              saliency of every prunable weight
-//! mask.safetensors                1 where a weight stays
+//! scores.safetensors              saliency score of every prunable weight
+//! mask.safetensors                1 where a weight is kept, 0 where it is removed
 //! pruning.json                    the mask's origin, and kept weights by layer
-//! metrics.csv                     a row an epoch
-//! checkpoints/last.safetensors    where training stands; previous.safetensors is the one before
+//! metrics.csv                     one row per epoch
+//! checkpoints/last.safetensors    the state of training; previous.safetensors is the checkpoint before
 //! checkpoints/best.safetensors    the weights with the highest test accuracy so far
-//! model.safetensors               the weights after training, as PyTorch's load_state_dict wants them
-//! results.json                    what came out
-//! collapsed.json                  in a comparison: the layer that would have kept nothing, instead of all after pruning
-//! report.html                     the same, to look at
+//! model.safetensors               the weights after training, with the names that PyTorch's load_state_dict expects
+//! results.json                    the results
+//! collapsed.json                  in a comparison, instead of all files after pruning: the layer that would have kept no weight
+//! report.html                     the report on the results
 //! ```
 
 use std::fmt::Write;
@@ -33,30 +33,30 @@ pub struct RunFolder {
     root: PathBuf,
 }
 
-/// All that a run needs to go on as if it had never stopped.
+/// The state of a run that resumes with the same bits as if it had never stopped.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// Weights, statistics, momentum and counters.
+    /// Weights, running statistics, momentum and counters.
     pub train: TrainState,
-    /// What does not fit into tensors.
+    /// Times and metrics of the run so far.
     pub log: Log,
 }
 
-/// What a checkpoint tells beside its tensors.
+/// Times and metrics in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Log {
-    /// Seconds up to the last whole epoch.
+    /// Seconds up to the end of the last complete epoch.
     pub seconds: f64,
-    /// Seconds of training in the epoch that is not over.
+    /// Seconds of training in the unfinished epoch.
     pub epoch_seconds: f64,
-    /// Seconds of them that went by waiting for data.
+    /// Seconds of the unfinished epoch that were spent waiting for data.
     #[serde(default)]
     pub epoch_waited: f64,
-    /// The epochs that are over.
+    /// The complete epochs.
     pub history: Vec<EpochRow>,
 }
 
-/// The metadata of a checkpoint's file.
+/// The metadata of a checkpoint file, as TOML.
 #[derive(Serialize, Deserialize)]
 struct Header {
     step: usize,
@@ -68,10 +68,10 @@ struct Header {
 }
 
 impl RunFolder {
-    /// A new folder with its `config.toml`.
+    /// Creates a folder with its `config.toml`.
     ///
     /// # Errors
-    /// If it holds a run, or cannot be created and written to.
+    /// If it already holds a run, or cannot be created or written to.
     pub fn create(root: &Path, config_toml: &str) -> anyhow::Result<RunFolder> {
         let folder = RunFolder { root: root.into() };
         if folder.holds_a_run() {
@@ -89,10 +89,10 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// The folder of a run that was begun.
+    /// Opens the folder of a run that was started.
     ///
     /// # Errors
-    /// If there is none.
+    /// If the folder holds no run.
     pub fn open(root: &Path) -> anyhow::Result<RunFolder> {
         let folder = RunFolder { root: root.into() };
         if !folder.holds_a_run() {
@@ -105,12 +105,12 @@ impl RunFolder {
         self.path("config.toml").exists()
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A file in it.
+    /// Path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -118,12 +118,12 @@ impl RunFolder {
     /// Writes a text file.
     ///
     /// # Errors
-    /// A full disk, a missing permission.
+    /// If the file cannot be written: full disk, missing permission.
     pub fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         Ok(write_atomically(&self.path(name), text.as_bytes())?)
     }
 
-    /// The settings that it was begun with.
+    /// The settings with which the run was started.
     ///
     /// # Errors
     /// If `config.toml` is damaged.
@@ -131,10 +131,10 @@ impl RunFolder {
         merge::from_file(&self.path("config.toml"))
     }
 
-    /// A JSON file, if it is there.
+    /// Reads a JSON file; none if it does not exist.
     ///
     /// # Errors
-    /// If it is damaged.
+    /// If it is damaged or cannot be read.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
         let path = self.path(name);
         match std::fs::read_to_string(&path) {
@@ -149,15 +149,15 @@ impl RunFolder {
     /// Writes a JSON file.
     ///
     /// # Errors
-    /// A full disk, a missing permission.
+    /// If the file cannot be written: full disk, missing permission.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
         self.write(name, &(serde_json::to_string_pretty(value)? + "\n"))
     }
 
-    /// Replaces the last checkpoint, which becomes the previous one, and `metrics.csv`.
+    /// Writes a new last checkpoint and `metrics.csv`; the old last checkpoint becomes the previous one.
     ///
     /// # Errors
-    /// A full disk: the checkpoints that were there stay.
+    /// If a file cannot be written, for example on a full disk; existing checkpoints are kept.
     pub fn save(&self, at: &Checkpoint) -> anyhow::Result<()> {
         let train = &at.train;
         let header = Header {
@@ -190,10 +190,10 @@ impl RunFolder {
             .with_context(|| self.unsaved())
     }
 
-    /// Replaces the best weights.
+    /// Writes the best weights.
     ///
     /// # Errors
-    /// A full disk: those that were there stay.
+    /// If the file cannot be written, for example on a full disk; the old best weights are kept.
     pub fn save_best(&self, weights: &TensorFile) -> anyhow::Result<()> {
         self.checkpoints()?;
         weights
@@ -216,7 +216,7 @@ impl RunFolder {
         )
     }
 
-    /// The epochs that are over, from the last checkpoint.
+    /// The complete epochs, from the last checkpoint.
     ///
     /// # Errors
     /// If it is missing or damaged.
@@ -225,10 +225,10 @@ impl RunFolder {
         Ok(header(&path, &TensorFile::read(&path)?)?.log.history)
     }
 
-    /// The last checkpoint of a network with these parameters and state, if there is one.
+    /// Reads the last checkpoint of a network with these parameters and state; none if there is no checkpoint.
     ///
     /// # Errors
-    /// If it is damaged or of another network; the message names the one before it.
+    /// If it is damaged or belongs to another network; the message says if the previous checkpoint is intact.
     pub fn checkpoint(
         &self,
         params: &Params,
@@ -238,7 +238,7 @@ impl RunFolder {
         let [last, previous] =
             ["last", "previous"].map(|name| self.path(&format!("checkpoints/{name}.safetensors")));
         let read = |path: &Path| read_checkpoint(path, params, state, device);
-        // A crash between the two renames of `save` leaves the previous one alone.
+        // After a crash between the two renames of `save`, only the previous checkpoint exists.
         let path = if last.exists() { &last } else { &previous };
         if !path.exists() {
             return Ok(None);
@@ -289,11 +289,11 @@ fn read_checkpoint(
     })
 }
 
-/// Parameters and running statistics as PyTorch's `state_dict` has them, the count of batches beside each
-/// statistic included.
+/// Parameters and running statistics with the names of PyTorch's `state_dict`, including `num_batches_tracked` of
+/// each batch norm, which is set to `steps`.
 ///
 /// # Errors
-/// The engine's.
+/// If a tensor cannot be read from its device.
 pub fn state_dict(params: &Params, state: &Params, steps: usize) -> crate::Result<TensorFile> {
     let mut file = TensorFile::new(String::new());
     file.insert_all("", params)?;

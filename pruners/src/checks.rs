@@ -1,14 +1,13 @@
 //! Sanity checks of masks: Frankle, Dziugaite, Roy and Carbin, "Pruning neural networks at initialization: why are we
-//! missing the mark?", ICLR 2021, section 5. The third of them, new weights under the same mask, is a matter of
-//! training.
+//! missing the mark?", ICLR 2021, section 5. The third check, new weights under the same mask, is part of training.
 
 use prospr_engine::{Key, Params, Tree};
 
 use crate::{Mask, MaskLayer};
 
 impl Mask {
-    /// The same number of weights of each layer, at places drawn anew. A method whose choice of weights matters beside
-    /// its choice of layers' densities does better than this.
+    /// The mask with the kept weights of each layer at random places. A method does better than this if its choice of
+    /// weights matters, and not only its density for each layer.
     pub fn shuffled(&self, key: Key) -> Mask {
         let layer = |(layer, index): (&MaskLayer, u64)| {
             let places = key.fold_in(index).permutation(layer.keep.len());
@@ -21,8 +20,8 @@ impl Mask {
     }
 }
 
-/// Scores whose order is the opposite: a mask of them keeps the lowest. A method whose scores matter does better with
-/// its own.
+/// Negated scores: a mask of them keeps the lowest original scores. A method does better than this if the order of its
+/// scores matters.
 pub fn inverted(scores: &Params) -> Params {
     scores.map_leaves(|score| -score)
 }

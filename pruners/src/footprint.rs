@@ -1,4 +1,4 @@
-//! What ProsPr's meta-gradient computes and how much memory it takes, before it is computed.
+//! Plan and peak memory of ProsPr's meta-gradient, without computing it.
 
 use prospr_engine::{Explanation, Key, Params, Policy, Tensor, Tree, explain, grad, vjp};
 use prospr_nn::nn::{Batch, Net};
@@ -13,10 +13,10 @@ fn bytes(tree: &impl Tree) -> u64 {
 }
 
 impl ProsPr {
-    /// The plan of an inner step's part. Of the exact meta-gradient that is the vector–Jacobian product of one step,
-    /// with the step run again: what the reverse sweep does for each of them. Of the first-order approximation it is
-    /// the step itself, and without steps the gradient of the loss. Nothing is computed, and of the tensors only
-    /// shapes, types and devices count.
+    /// Plan of the largest repeated computation. For the exact meta-gradient this is the vector–Jacobian product of one
+    /// inner step, which runs the step again, as the reverse sweep does for each; for the first-order approximation the
+    /// step itself; without steps the gradient of the loss. Nothing is computed, and only shapes, types and devices of
+    /// the tensors count.
     ///
     /// # Errors
     /// The engine's.
@@ -73,7 +73,7 @@ impl ProsPr {
         let plan = self.explain_step(net, params, state, batch)?;
         let working = plan.peak_bytes - plan.input_bytes;
         let later = bytes(&self.later_state(params));
-        // First-order takes them one by one.
+        // First-order steps take their batches one by one.
         let exact = self.meta_gradient == MetaGradient::Exact;
         let batches = if self.new_data && exact {
             self.steps as u64 + 1
@@ -97,14 +97,14 @@ impl ProsPr {
             Policy::Every(k) => {
                 let k = (k as u64).min(steps);
                 let segments = steps.div_ceil(k);
-                // In the last segment, run again, and in the one before it.
+                // States of the last segment, which is run again, and of the one before it.
                 let last = steps - (segments - 1) * k;
                 let in_last = segments + last + u64::from(last > 1);
                 let before = if segments > 1 { segments + k } else { 0 };
                 states(in_last.max(before))
             }
         };
-        // The first state has masked weights beside the parameters.
+        // The first state has masked weights besides the parameters.
         let masked = bytes(&prunable(params));
         Ok(Some(before + masked + kept + working))
     }

@@ -1,4 +1,4 @@
-//! What the iterative methods share: weights go in rounds, and those that are left are scored again.
+//! Rounds of the iterative methods: each removes weights, and the next scores the remaining ones.
 
 use prospr_engine::{Params, Tensor, Tree};
 
@@ -7,29 +7,29 @@ use crate::{Mask, MaskOptions, Result, Sparsity};
 /// Rounds `t = 1 … T` of scoring and removing, after which the density is `ρ^(t/T) = exp((t/T)·ln ρ)` with the final
 /// density `ρ = 1 − sparsity` (Tanaka et al., 2020, algorithm 1; de Jorge et al., 2021, exponential schedule).
 ///
-/// The scores of the last round are the method's: [`Mask::new`] at the same sparsity and options makes the last removal.
-/// At a lower sparsity it would bring back what earlier rounds removed for good.
+/// The scores of the last round are the method's: [`Mask::new`] with the same sparsity and options removes the last
+/// weights. With a lower sparsity it would restore weights that earlier rounds removed for good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rounds {
     /// The number of rounds `T`, at least one.
     pub iterations: usize,
-    /// The sparsity that the rounds end at.
+    /// Sparsity after the last round.
     pub sparsity: Sparsity,
-    /// How each round's mask is made.
+    /// Options of each round's mask.
     pub options: MaskOptions,
 }
 
-/// What becomes of a weight that a round removed.
+/// Treatment of the weights that a round removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removed {
-    /// It stays out: its score is 0, and that of the others at least the smallest positive number.
+    /// They stay removed: their score is 0, and that of all others at least the smallest positive number.
     ForGood,
-    /// It is scored like the others and may come back.
+    /// They are scored like the others and may be kept again.
     ForNow,
 }
 
 impl Rounds {
-    /// So many rounds to this sparsity, with one threshold for all layers.
+    /// Rounds that end at this sparsity, with one threshold for all layers.
     pub fn new(iterations: usize, sparsity: Sparsity) -> Rounds {
         Rounds {
             iterations,
@@ -44,8 +44,8 @@ impl Rounds {
         Sparsity::new(1.0 - density.powf(t as f64 / self.iterations as f64))
     }
 
-    /// The scores of the last round. `score` gives those of the weights that a mask leaves, ones and zeros, in the round of
-    /// this number, counted from 0.
+    /// The scores of the last round. `score` computes those of one round from its mask of ones and zeros and its number,
+    /// counted from 0.
     pub(crate) fn run(
         &self,
         weights: &Params,

@@ -1,4 +1,4 @@
-//! What all pruners share.
+//! The trait of pruners, their task, and functions that several of them use.
 
 use prospr_engine::{Key, Params, Role, Tensor, Tree, tree_dot};
 use prospr_nn::nn::{Batch, Mode, Net, cross_entropy, negative_logit};
@@ -16,7 +16,7 @@ pub struct Task<'a> {
     pub state: &'a Params,
     /// Batches of training data, as many as the method takes.
     pub batches: &'a mut dyn Iterator<Item = Batch>,
-    /// For methods that draw.
+    /// Key for methods that draw random numbers.
     pub key: Key,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The next batch, of `needed` in all.
+    /// The next batch; the error says that the method has `found` of the `needed` ones.
     pub(crate) fn next(&mut self, found: usize, needed: usize) -> Result<Batch> {
         let batch = self.batches.next();
         batch.ok_or(Error::TooFewBatches { needed, found })
@@ -87,7 +87,7 @@ impl NormMode {
     }
 }
 
-/// The weights that are pruned: all of convolutions and linear layers, no biases, no norms.
+/// The weights that can be pruned: all of convolutions and linear layers, no biases, no norms.
 pub fn prunable(params: &Params) -> Params {
     params.filter(|_, role| role == Role::Weight)
 }
@@ -113,7 +113,7 @@ impl Loss {
     }
 }
 
-/// The logits as a function of a batch and of some or all parameters; the rest has the task's values.
+/// The logits as a function of a batch and of some or all parameters; the others have the task's values.
 pub(crate) fn logits_of(
     task: &Task<'_>,
     mode: NormMode,
@@ -151,7 +151,7 @@ pub(crate) fn summed(
     })
 }
 
-/// Adds to a sum and computes it.
+/// Adds `one` to a sum and evaluates it.
 pub(crate) fn add(total: &mut Option<Params>, one: Params) -> Result<()> {
     let sum = match total.take() {
         None => one,
@@ -167,7 +167,7 @@ pub(crate) fn total(params: &Params) -> Tensor {
     tree_dot(params, &params.map_leaves(Tensor::ones_like))
 }
 
-/// Magnitudes over their sum, evaluated.
+/// Magnitudes divided by their sum, evaluated.
 pub(crate) fn normalised(magnitudes: &Params) -> Result<Params> {
     let total = total(magnitudes);
     let scores = magnitudes.map_leaves(|s| s / &total);

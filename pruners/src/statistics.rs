@@ -1,8 +1,9 @@
-//! What a mask leaves of a network: weights, those of them that do something, FLOPs; and what two masks share.
+//! Statistics of masks: kept weights, those of them on paths from input to output, FLOPs; the overlap of two masks.
 
 use std::collections::HashMap;
 
-use prospr_engine::{DType, Device, Params, Role, Tensor, Tree, grad, with_mean_pools};
+use prospr_engine::ir::Op;
+use prospr_engine::{DType, Device, Node, Params, Role, Tensor, Tree, grad, rewrite};
 use prospr_nn::nn::{Mode, Network, Summary};
 
 use crate::scores::prunable;
@@ -13,28 +14,28 @@ use crate::{Error, Mask, MaskLayer, Result};
 pub struct LayerStatistics {
     /// The weight's name.
     pub name: String,
-    /// How many weights there are.
+    /// Number of weights.
     pub weights: usize,
-    /// How many stay.
+    /// Number of kept weights.
     pub kept: usize,
-    /// How many of those lie on a path from the input to the output.
+    /// Number of kept weights on a path from the input to the output.
     pub effective: usize,
     /// Floating-point operations of one image in evaluation, without a mask.
     pub flops: u64,
 }
 
 impl LayerStatistics {
-    /// The fraction that stays.
+    /// The fraction kept.
     pub fn density(&self) -> f64 {
         self.kept as f64 / self.weights as f64
     }
 
-    /// The fraction that stays and lies on a path.
+    /// The fraction that is kept and lies on a path.
     pub fn effective_density(&self) -> f64 {
         self.effective as f64 / self.weights as f64
     }
 
-    /// Whether nothing gets through: no weight that stays lies on a path.
+    /// Returns true if no kept weight lies on a path, so that no signal passes the layer.
     pub fn is_collapsed(&self) -> bool {
         self.effective == 0
     }
@@ -48,7 +49,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Of a network of these parameters and state, of which only names, roles and shapes count, for images `[c, h, w]`.
+    /// Statistics of a network for images `[c, h, w]`. Only names, roles and shapes of the parameters and the state
+    /// count.
     ///
     /// # Errors
     /// As [`connected`].
@@ -89,17 +91,17 @@ impl Statistics {
         })
     }
 
-    /// All prunable weights.
+    /// Number of prunable weights.
     pub fn weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.weights).sum()
     }
 
-    /// Those that stay.
+    /// Number of kept weights.
     pub fn kept(&self) -> usize {
         self.layers.iter().map(|layer| layer.kept).sum()
     }
 
-    /// Those of them that lie on a path from the input to the output.
+    /// Number of kept weights on a path from the input to the output.
     pub fn effective(&self) -> usize {
         self.layers.iter().map(|layer| layer.effective).sum()
     }
@@ -120,12 +122,12 @@ impl Statistics {
         self.layers.iter().map(|layer| layer.flops).sum()
     }
 
-    /// The share of the FLOPs that the weights that stay take: `Σ flops·density / Σ flops`.
+    /// The fraction of the FLOPs that kept weights take: `Σ flops·density / Σ flops`.
     pub fn flops_kept(&self) -> f64 {
         self.flops_share(LayerStatistics::density)
     }
 
-    /// The share of the FLOPs that those on paths take.
+    /// The fraction of the FLOPs that kept weights on paths take.
     pub fn flops_effective(&self) -> f64 {
         self.flops_share(LayerStatistics::effective_density)
     }
@@ -138,7 +140,7 @@ impl Statistics {
         left / self.flops() as f64
     }
 
-    /// The layers that nothing gets through.
+    /// The layers without a kept weight on a path.
     pub fn collapsed(&self) -> impl Iterator<Item = &LayerStatistics> {
         self.layers.iter().filter(|layer| layer.is_collapsed())
     }
@@ -149,19 +151,19 @@ fn by_name(mask: &Mask) -> HashMap<&str, &MaskLayer> {
     layers.map(|layer| (&layer.name[..], layer)).collect()
 }
 
-/// The weights that stay and lie on a path from the input to the output, each layer in its weight's shape.
+/// The mask of the kept weights that lie on a path from the input to the output, each layer in its weight's shape.
 ///
-/// What a path is, is computed: every weight that stays becomes a positive number, batch norms scale by positive
+/// Paths are computed, not searched: every kept weight becomes a positive number, batch norms scale by positive
 /// numbers, biases and shifts are 0, the input is all ones, and max pools pass the mean (any pixel may be the largest).
 /// Then no two paths cancel, and a weight lies on a path exactly if `w · ∂R/∂w > 0` for the sum `R` of the outputs: its
-/// synaptic flow (Tanaka et al., 2020). The numbers are `channels / weights left` of each layer, so that signals neither
-/// grow nor shrink, in F64 on the CPU. Weights that only ever meet the zeros of a padded border lie on no path.
+/// synaptic flow (Tanaka et al., 2020). The positive numbers are `channels / kept weights` of each layer, so that signals
+/// neither grow nor shrink, in F64 on the CPU. Weights that only meet the zeros of a padded border lie on no path.
 ///
 /// It is exact for networks of convolutions, linear layers, batch norms, pools, sums, concatenations and functions that
 /// rise from 0 to positive numbers, such as ReLU; a path whose product of weights falls below 10⁻³⁰⁸ is lost.
 ///
 /// # Errors
-/// [`Error::Foreign`] if the mask names a layer that is not there or has another shape, [`Error::Range`] if the flow
+/// [`Error::Foreign`] if the mask names a layer that the network lacks or that has another shape, [`Error::Range`] if the flow
 /// leaves the range of F64, or the engine's.
 pub fn connected(
     net: &dyn Network,
@@ -215,9 +217,10 @@ pub fn connected(
     let ones = Tensor::ones(&[1, c, h, w], DType::F64, &Device::cpu());
     let flow = |weights: &Params| {
         let all = positive.with(weights);
-        net.apply(&all, &neutral, &ones, Mode::Eval).0.sum()
+        let total = net.apply(&all, &neutral, &ones, Mode::Eval).0.sum();
+        rewrite(&total, weights, mean_pools)
     };
-    let gradient = grad(with_mean_pools(flow))(&scaled);
+    let gradient = grad(flow)(&scaled);
     let flows = scaled.zip_leaves(&gradient, |w, g| w * g);
     flows.eval_leaves()?;
     let layer = |(name, _, flow): (&str, Role, &Tensor)| {
@@ -239,14 +242,25 @@ pub fn connected(
     ))
 }
 
-/// What two masks keep of a layer.
+/// A rule for [`rewrite`] that replaces every max pool by the mean of its window, zeros of the border included. A max
+/// pool's derivative reaches one pixel of each window; this one's reaches all that could be the largest. Functions with
+/// their own derivative, such as checkpoints, stay as they are.
+fn mean_pools(node: &Node, inputs: &[Tensor]) -> Tensor {
+    match node.op() {
+        Op::PoolGather(window) => inputs[0].avg_pool2d(window.options),
+        Op::Call { .. } => node.output().clone(),
+        _ => node.apply(inputs),
+    }
+}
+
+/// Overlap of two masks in one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerOverlap {
     /// The weight's name.
     pub name: String,
-    /// How many weights both keep.
+    /// Number of weights that both keep.
     pub both: usize,
-    /// How many at least one of them keeps.
+    /// Number of weights that at least one of them keeps.
     pub either: usize,
 }
 
@@ -259,7 +273,7 @@ impl LayerOverlap {
         }
     }
 
-    /// Of several layers together.
+    /// Overlap of several layers together.
     pub fn total(layers: &[LayerOverlap]) -> LayerOverlap {
         LayerOverlap {
             name: "all".into(),
@@ -269,10 +283,10 @@ impl LayerOverlap {
     }
 }
 
-/// What two masks of one network share, layer by layer.
+/// Overlap of two masks of one network, layer by layer.
 ///
 /// # Errors
-/// [`Error::Foreign`] if they have other layers or shapes.
+/// [`Error::Foreign`] if their layers or shapes differ.
 pub fn overlap(a: &Mask, b: &Mask) -> Result<Vec<LayerOverlap>> {
     let foreign = |reason: String| Error::Foreign {
         path: "one of two".into(),

@@ -1,9 +1,10 @@
 //! SynFlow: Tanaka, Kunin, Yamins and Ganguli, "Pruning neural networks without any data by iteratively conserving
 //! synaptic flow", NeurIPS 2020.
 
-use prospr_engine::{Params, Role, Tensor, Tree, rescaled, try_value_and_grad};
+use prospr_engine::{Params, Role, Tensor, Tree, try_value_and_grad};
 use prospr_nn::nn::Mode;
 
+use crate::rescale::rescaled;
 use crate::rounds::{Removed, Rounds};
 use crate::scores::{Pruner, Task, prunable};
 use crate::{Error, Method, Result, Sparsity};

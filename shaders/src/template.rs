@@ -1,8 +1,8 @@
-//! Kernels whose source is made for a use: tile sizes, vector widths and loaders are put into the text.
+//! Templates of kernels, into which tile sizes, vector widths and loaders are inserted.
 
 use std::fmt::Write as _;
 
-/// Replaces each `{{name}}`.
+/// Replaces each placeholder `{{name}}` by its value.
 pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut out = String::with_capacity(template.len() * 4);
     let mut rest = template;
@@ -21,7 +21,7 @@ pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> String {
     out
 }
 
-/// A line for each index.
+/// Concatenates one line per index.
 pub(crate) fn each(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).fold(String::new(), |mut out, i| {
         let _ = writeln!(out, "{}", line(i));

@@ -1,11 +1,11 @@
-// A bare copy, which benchmarks hold other kernels against.
+// Copy of a buffer: the memory bandwidth that benchmarks compare other kernels with.
 //
 //   out[i] = source[i]
 //
 // bindings   0 source: vec4<f32>[count]   1 out: vec4<f32>[count]   2 params
-// workgroup  256 × 1 × 1, four floats an invocation
-// dispatch   x · y workgroups of which x·y·256 ≥ count; rows are x workgroups long
-// limits     whole vectors: the number of floats is a multiple of four
+// workgroup  256 × 1 × 1, four floats per invocation
+// dispatch   x · y workgroups with x·y·256 ≥ count, numbered row by row
+// limits     the number of floats is a multiple of four
 // reference  a copy on the host
 
 struct Params {

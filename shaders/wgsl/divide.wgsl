@@ -1,5 +1,6 @@
 
-// Appended to kernels that divide indices by sizes: processors have no division of vectors.
+// Integer division by a number that is known at launch, appended to kernels that need it. Multiplication and shift are
+// faster than division, for which processors have no vector instruction.
 
 // A number to divide by: ⌊n / by⌋ = (⌊n · magic / 2³²⌋ + n) >> shift for n < 2³¹.
 struct Divisor {

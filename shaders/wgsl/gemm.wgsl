@@ -1,16 +1,15 @@
-// A tiled product for GPUs: convolution, both its gradients, batched matrix product.
+// Tiled matrix product for GPUs: convolution, both its gradients, batched matrix products.
 //
 //   out[z, r, c] = Σ_k left[z, k, r] · right[z, k, c]
 //
-// What left and right are is put in by the specialisation ({{what}}); `convolution` and `weight gradient` gather right
-// from images where they lie (NCHW), with zeros around them. A workgroup computes {{bm}} × {{bn}}, an invocation {{tm}} × {{tn}};
-// slices of {{bk}} along k are loaded into registers while the slice before, in workgroup memory, is multiplied.
-// Arithmetic: {{arithmetic}}.
+// Operands: {{operands}}. A convolution and a weight gradient gather `right` from images in NCHW layout, with zeros around
+// them. A workgroup computes {{bm}} × {{bn}} outputs, an invocation (or subgroup) {{tm}} × {{tn}}. A slice of {{bk}} along k is
+// loaded into registers while the slice before it, in workgroup memory, is multiplied. Arithmetic: {{arithmetic}}.
 //
-// bindings   0 left   1 right   2 out   3 params; layouts by strides
+// bindings   0 left   1 right   2 out   3 params; layout by strides
 // workgroup  {{threads}} × 1 × 1
 // dispatch   x · y · z workgroups: x·y ≥ row tiles · column tiles, z = groups · parts
-// limits     slices iterations an invocation (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
+// limits     slices iterations per invocation (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
 // reference  Flex's conv2d, conv_transpose2d, conv2d_weight_backward and matmul
 {{enable}}
 struct Params {
@@ -20,30 +19,25 @@ struct Params {
     row_tiles: u32,
     column_tiles: u32,
     groups: u32,
-    // Strides of left and right: group (of a matrix product: matrix), k, row or column.
+    // Strides of left and right: group (a matrix in a batch), k, row or column.
     left_group: u32,
     left_k: u32,
     left_row: u32,
     right_group: u32,
     right_k: u32,
     right_column: u32,
-    // Images: pixels of one, their width, steps and the size of what is gathered from.
+    // Output pixels of one image and of one row; stride of the convolution; height and width of the gathered images.
     grid: u32,
     grid_width: u32,
-    step: vec2<u32>,
+    stride: vec2<u32>,
     size: vec2<u32>,
     channels: u32,
-    // Of k, in a part.
-    depth_a_part: u32,
-    out_base: u32,
-    out_group: u32,
-    out_image: u32,
-    out_row: u32,
-    out_line: u32,
-    out_column: u32,
-    taps: u32,
+    // Length of k in a part.
+    part_depth: u32,
+    out_layout: OutLayout,
+    tap_count: u32,
     left_tap: u32,
-    list: array<vec4<i32>>, // row, column, index, 0
+    taps: array<vec4<i32>>, // row, column, index in w, 0
 }
 
 @group(0) @binding(0) var<storage, read_write> left: array<{{left_type}}>;

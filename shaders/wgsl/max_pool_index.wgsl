@@ -1,10 +1,10 @@
-// Where the largest value of each pooling window lies.
+// Index of the largest value in each window of a max pool.
 //
 //   out[p, i, j] = argmax of x[p, h·width + w] over the window at (i, j), the first in row-major order
 //
 // bindings   0 x: f32[planes, height, width]   1 out: i32[planes, out_height, out_width]   2 params
-// workgroup  64 × 1 × 1, eight outputs an invocation
-// dispatch   x · y workgroups of which x·y·512 ≥ planes·out_height·out_width; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight outputs per invocation
+// dispatch   x · y workgroups with x·y·512 ≥ planes·out_height·out_width, numbered row by row
 // limits     every window holds at least one pixel (padding ≤ kernel / 2); NaN wins, as in PyTorch
 // reference  Flex's max_pool2d_with_indices
 
@@ -27,9 +27,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> params: Params;
 
 fn element(at: u32, p: Params) {
-    if at >= p.len {
-        return;
-    }
     let number = quotient(at, p.out_plane);
     let place = at - number * p.out_plane.by;
     let row = quotient(place, p.out_row);
@@ -47,7 +44,7 @@ fn element(at: u32, p: Params) {
         for (var w = low.y; w < high.y; w++) {
             let pixel = (h - padding.x) * size.y + (w - padding.y);
             let value = x[plane + pixel];
-            // Not a comparison with itself, which compilers may fold: all bits of the exponent are set, and more.
+            // NaN by its bits, because compilers may take `value != value` to be false.
             let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
             if value > best_value || is_nan {
                 best = pixel;
@@ -56,18 +53,4 @@ fn element(at: u32, p: Params) {
         }
     }
     out[at] = i32(best);
-}
-
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    // Read once for eight outputs: software rasterizers read uniforms one by one.
-    let uniforms = params;
-    let first = (group.y * groups.x + group.x) * 512u + lane;
-    for (var i = 0u; i < 8u; i++) {
-        element(first + i * 64u, uniforms);
-    }
 }

@@ -1,14 +1,16 @@
-// A five-dimensional copy into a padded layout whose last axis is a multiple of four: any strides, zeros around.
+// Packing: copies a five-dimensional array of any strides into a padded, contiguous one. Padding is zeros; the last axis
+// is padded to a multiple of four.
 //
 //   out[i0, …, i4] = x[Σ (i_d − low_d) · stride_d]   where 0 ≤ i_d − low_d < limit_d for all d, else 0
 //
 // bindings   0 x: f32[..]   1 out: vec4<f32>[count], row-major over the five axes   2 params
-// workgroup  64 × 1 × 1, up to 8 vec4s side by side along the last axis an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ count / size_4 · ⌈size_4 / 8⌉; rows are x workgroups long
+// workgroup  64 × 1 × 1, up to 8 neighbouring vec4s of the last axis per invocation
+// dispatch   x · y workgroups with x·y·64 ≥ count / size_4 · ⌈size_4 / 8⌉, numbered row by row
 // limits     size_4 is counted in vec4s; low_4 must be 0; x must not be empty
 // reference  Tensor::pad and Tensor::permute on the CPU
 
-struct Axis {
+// Size of the output and zeros before the input; size and stride of the input.
+struct PackedAxis {
     size: u32,
     low: u32,
     limit: u32,
@@ -16,10 +18,10 @@ struct Axis {
 }
 
 struct Params {
-    // Invocations with work, and how many share a line of the last axis.
+    // Invocations that write something, and invocations per line of the last axis.
     count: u32,
     shares: u32,
-    axes: array<Axis, 5>,
+    axes: array<PackedAxis, 5>,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -39,7 +41,7 @@ fn main(
     let begin = at % params.shares * 8u;
     let end = min(begin + 8u, last.size);
     let line = at / params.shares;
-    // Below `low`, the difference wraps and lies beyond every limit.
+    // Below `low`, the difference wraps around and exceeds every limit.
     let i3 = line % params.axes[3].size - params.axes[3].low;
     var rest = line / params.axes[3].size;
     let i2 = rest % params.axes[2].size - params.axes[2].low;

@@ -1,14 +1,15 @@
-// Zeros around and between elements of four bytes, whatever these mean.
+// Padding with zeros around and between elements, for every type of four bytes.
 //
 //   out[l + i · s] = x[i], elsewhere 0, with l and s for each axis
 //
 // bindings   0 x: u32[…]   1 out: u32[len]   2 params
-// workgroup  64 × 1 × 1, eight outputs an invocation
-// dispatch   x · y workgroups of which x·y·512 ≥ len; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight outputs per invocation
+// dispatch   x · y workgroups with x·y·512 ≥ len, numbered row by row
 // limits     6 axes
 // reference  the CPU's pad
 
-struct Axis {
+// Size of the output, distance between elements there, size of the input, and zeros before its first element.
+struct PaddedAxis {
     out_size: Divisor,
     step: Divisor,
     size: u32,
@@ -18,17 +19,17 @@ struct Axis {
 struct Params {
     len: u32,
     rank: u32,
-    // The last axis first. (No array: software rasterizers are slow at those.)
-    axis0: Axis,
-    axis1: Axis,
-    axis2: Axis,
-    axis3: Axis,
-    axis4: Axis,
-    axis5: Axis,
+    // From the last axis to the first. Not an array, because software rasterizers index arrays slowly.
+    axis0: PaddedAxis,
+    axis1: PaddedAxis,
+    axis2: PaddedAxis,
+    axis3: PaddedAxis,
+    axis4: PaddedAxis,
+    axis5: PaddedAxis,
 }
 
-// On the way from an output to its input: what is left of the output's index, the input's index, the distance of
-// neighbours along the next axis there, and whether there is such an input.
+// State of the mapping from an output to its input, axis by axis: the rest of the output's index, the input's index so
+// far, the input's stride along the next axis, and false if the output is padding.
 struct Way {
     rest: u32,
     source: u32,
@@ -36,7 +37,7 @@ struct Way {
     inside: bool,
 }
 
-fn along(axis: Axis, way: Way) -> Way {
+fn along(axis: PaddedAxis, way: Way) -> Way {
     let outer = quotient(way.rest, axis.out_size);
     let coordinate = way.rest - outer * axis.out_size.by;
     let place = max(coordinate, axis.low) - axis.low;
@@ -50,9 +51,6 @@ fn along(axis: Axis, way: Way) -> Way {
 @group(0) @binding(2) var<storage, read_write> params: Params;
 
 fn element(at: u32, p: Params) {
-    if at >= p.len {
-        return;
-    }
     var way = along(p.axis0, Way(at, 0u, 1u, true));
     if p.rank > 1u {
         way = along(p.axis1, way);
@@ -74,18 +72,4 @@ fn element(at: u32, p: Params) {
         value = x[way.source];
     }
     out[at] = value;
-}
-
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    // Read once for eight outputs: software rasterizers read uniforms one by one.
-    let uniforms = params;
-    let first = (group.y * groups.x + group.x) * 512u + lane;
-    for (var i = 0u; i < 8u; i++) {
-        element(first + i * 64u, uniforms);
-    }
 }

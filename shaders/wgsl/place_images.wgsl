@@ -1,14 +1,14 @@
-// Images of bytes, moved, mirrored and normalised.
+// Shifts, mirrors and normalises images of bytes.
 //
 //   out[n, c, h, w] = table[c, bytes[n, h + down(n), w' + right(n), c]], with w' = w, or width − 1 − w if mirrored(n);
-//   a byte from outside is 0
+//   bytes outside the image count as 0
 //
 // bindings   0 bytes: u32[⌈images·height·width·channels / 4⌉], the first byte lowest   1 moves: Motion[images]
 //            2 table: f32[channels, 256]   3 out: f32[images, channels, height, width]   4 params
-// workgroup  64 × 1 × 1, eight outputs an invocation
-// dispatch   x · y workgroups of which x·y·512 ≥ images·channels·height·width; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight outputs per invocation
+// dispatch   x · y workgroups with x·y·512 ≥ images·channels·height·width, numbered row by row
 // limits     sizes below 2³¹
-// reference  Moves::write in images.rs; equal to it bit for bit, as values are looked up
+// reference  Moves::write in images.rs; equal to it bit for bit, because both read the same table
 
 struct Params {
     len: u32,
@@ -32,9 +32,6 @@ struct Motion {
 @group(0) @binding(4) var<storage, read_write> params: Params;
 
 fn element(at: u32, p: Params) {
-    if at >= p.len {
-        return;
-    }
     let image = quotient(at, p.image);
     let inside = at - image * p.image.by;
     let channel = quotient(inside, p.plane);
@@ -55,18 +52,4 @@ fn element(at: u32, p: Params) {
         byte = (bytes[at_byte / 4u] >> (at_byte % 4u * 8u)) & 255u;
     }
     out[at] = table[channel * 256u + byte];
-}
-
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    // Read once for eight outputs: software rasterizers read uniforms one by one.
-    let uniforms = params;
-    let first = (group.y * groups.x + group.x) * 512u + lane;
-    for (var i = 0u; i < 8u; i++) {
-        element(first + i * 64u, uniforms);
-    }
 }

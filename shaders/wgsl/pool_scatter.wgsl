@@ -1,11 +1,11 @@
-// The transpose of pool_gather: each pixel sums the values of the windows that picked it.
+// Transpose of pool_gather: each pixel is the sum of the values of the windows that selected it.
 //
 //   out[p, h, w] = Σ dy[p, i, j] over the windows (i, j) that cover (h, w), where indices[p, i, j] = h·width + w
 //
 // bindings   0 dy: f32[planes, out_height, out_width]   1 indices: i32, of dy's shape
 //            2 out: f32[planes, height, width]   3 params
-// workgroup  64 × 1 × 1, eight pixels an invocation, which alone writes it: no atomics, windows in row-major order
-// dispatch   x · y workgroups of which x·y·512 ≥ planes·height·width; rows are x workgroups long
+// workgroup  64 × 1 × 1, eight pixels per invocation, without atomics: it adds windows in row-major order
+// dispatch   x · y workgroups with x·y·512 ≥ planes·height·width, numbered row by row
 // limits     2 ⌈kernel / stride⌉ iterations each way
 // reference  the CPU's pool_scatter
 
@@ -29,17 +29,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> params: Params;
 
 fn element(at: u32, p: Params) {
-    if at >= p.len {
-        return;
-    }
     let number = quotient(at, p.plane);
     let pixel = at - number * p.plane.by;
     let row = quotient(pixel, p.row);
     let plane = number * p.out_height * p.out_width;
-    // In padded coordinates.
+    // Coordinates in the padded image.
     let h = row + p.padding_height;
     let w = pixel - row * p.row.by + p.padding_width;
-    // The last windows that begin before the pixel, and the first that reach it.
+    // Windows along both axes that contain the pixel: from `low` to before `high`.
     let last = vec2<u32>(quotient(h, p.stride_height), quotient(w, p.stride_width));
     let high = min(last + 1u, vec2<u32>(p.out_height, p.out_width));
     var low = last;
@@ -59,18 +56,4 @@ fn element(at: u32, p: Params) {
         }
     }
     out[at] = sum;
-}
-
-@compute @workgroup_size(64, 1, 1)
-fn main(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    // Read once for eight outputs: software rasterizers read uniforms one by one.
-    let uniforms = params;
-    let first = (group.y * groups.x + group.x) * 512u + lane;
-    for (var i = 0u; i < 8u; i++) {
-        element(first + i * 64u, uniforms);
-    }
 }

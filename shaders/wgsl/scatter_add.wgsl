@@ -1,12 +1,12 @@
-// Scatter-add along one axis, in a fixed order.
+// Scatter-add along one axis, in the order of the axis.
 //
 //   out[o, indices[o, i, k], k] += values[o, i, k]      for i = start, …, end − 1
 //
 // bindings   0 values: f32[outer, len, inner]   1 indices: i32[outer, len, inner]
 //            2 out: f32[outer, size, inner]     3 params
-// workgroup  64 × 1 × 1, one line (o, k) an invocation, which alone writes it: no atomics
-// dispatch   x · y workgroups of which x·y·64 ≥ outer·inner; rows are x workgroups long
-// limits     indices must lie in 0..size; end − start iterations an invocation (llvmpipe allows 65,535)
+// workgroup  64 × 1 × 1, one line (o, k) per invocation, without atomics
+// dispatch   x · y workgroups with x·y·64 ≥ outer·inner, numbered row by row
+// limits     indices must lie in 0..size; end − start iterations per invocation (llvmpipe allows 65,535)
 // reference  Flex's scatter with IndexingUpdateOp::Add
 
 struct Params {

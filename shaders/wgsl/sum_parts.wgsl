@@ -1,11 +1,11 @@
-// The second pass of a divided sum: adds the parts in their order.
+// Second pass of a sum that is computed in parts: adds the parts in order.
 //
 //   out[i] = Σ_p parts[p · count + i]      p = 0, …, parts − 1
 //
 // bindings   0 parts: f32[parts, count]   1 out: f32[count]   2 params
-// workgroup  64 × 1 × 1, one element an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ count; rows are x workgroups long
-// limits     as many iterations as there are parts (llvmpipe allows 65,535)
+// workgroup  64 × 1 × 1, one element per invocation
+// dispatch   x · y workgroups with x·y·64 ≥ count, numbered row by row
+// limits     one iteration per part (llvmpipe allows 65,535)
 // reference  Tensor::sum over the first axis, on the CPU
 
 struct Params {

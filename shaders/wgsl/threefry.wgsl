@@ -3,14 +3,15 @@
 //   out[i] = (word(i mod 2) of threefry(key, (i / 2, 0)) >> 8) · 2⁻²⁴
 //
 // bindings   0 out: f32[count]      1 params
-// workgroup  64 × 1 × 1, one block (two values) an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ ⌈count / 2⌉; rows are x workgroups long
-// limits     none beyond the portable floor
-// reference  prospr_engine::random::values (exact: integers, and a product by a power of two)
+// workgroup  64 × 1 × 1, one block of two values per invocation
+// dispatch   x · y workgroups with x·y·64 ≥ ⌈count / 2⌉, numbered row by row
+// limits     the portable ones of WebGPU
+// reference  prospr_engine::random::values (equal bit for bit: integers, and a product with a power of two)
 
 struct Params {
     key: vec2<u32>,
     count: u32,
+    pad: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;

@@ -1,4 +1,4 @@
-// Decides a digit of a radix select: the one that holds the k-th largest key; and sets the counts back.
+// One step of a radix select: finds the digit of the k-th largest key from the counts, and sets the counts to zero.
 //
 //   d = the largest digit with Σ_{e ≥ d} counts[e] ≥ left;   left -= Σ_{e > d} counts[e];   prefix |= d << shift
 //

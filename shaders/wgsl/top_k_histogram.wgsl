@@ -1,21 +1,19 @@
-// One pass of a radix select: counts digits of the scores whose higher digits are already decided.
+// One pass of a radix select: histogram of the next digit of the scores whose higher digits are those of the k-th
+// largest key.
 //
 //   counts[digit(key(scores[i]))] += 1      for all i with key(scores[i]) & mask = prefix
 //
-// The key orders scores as unsigned numbers: key(a) > key(b) iff a ranks before b; -0 lies below +0, NaN below all.
-//
 // bindings   0 scores: f32[len], read as bits   1 state: u32[2 + 256]: prefix, left, counts   2 params
-// workgroup  256 × 1 × 1, a block of 16,384 scores a workgroup
-// dispatch   x · y workgroups of which x·y·16,384 ≥ len; rows are x workgroups long
-// limits     len < 2³²; 64 iterations; integer atomics only, whose sums do not depend on their order
+// workgroup  256 × 1 × 1, a block of 16,384 scores per workgroup
+// dispatch   x · y workgroups with x·y·16,384 ≥ len, numbered row by row
+// limits     len < 2³²; 64 iterations; atomics of integers only, whose sums do not depend on the order
 // reference  the CPU's top_k
 
 struct Params {
     len: u32,
-    // The bits that are decided, and where the digit's eight bits begin.
+    // Mask of the higher digits, and position of the digit's lowest bit.
     mask: u32,
     shift: u32,
-    unused: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> scores: array<u32>;
@@ -23,13 +21,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> params: Params;
 
 var<workgroup> counts: array<atomic<u32>, 256>;
-
-fn key(bits: u32) -> u32 {
-    if (bits & 0x7fffffffu) > 0x7f800000u {
-        return 0u;
-    }
-    return select(bits | 0x80000000u, ~bits, bits >> 31u == 1u);
-}
 
 @compute @workgroup_size(256, 1, 1)
 fn main(

@@ -1,13 +1,13 @@
-// Which scores lie above a threshold, or at it and early enough.
+// Mask of the k largest scores: those above the threshold, and the first ones equal to it.
 //
-//   out[i] = key(scores[i]) > prefix, or key(scores[i]) = prefix and fewer than `left` such scores stand before
+//   out[i] = key(scores[i]) > prefix, or key(scores[i]) = prefix and fewer than `left` such scores come before
 //
 // bindings   0 scores: f32[len], read as bits   1 state: u32[2 + 256]: prefix, left, …
-//            2 ties: u32[…], those before each block   3 out: u32[len]   4 params
-// workgroup  256 × 1 × 1, a block of 2,048 scores a workgroup, 8 neighbours an invocation
-// dispatch   x · y workgroups of which x·y·2,048 ≥ len; rows are x workgroups long
+//            2 ties: u32[…], number before each block   3 out: u32[len]   4 params
+// workgroup  256 × 1 × 1, a block of 2,048 scores per workgroup, 8 neighbouring scores per invocation
+// dispatch   x · y workgroups with x·y·2,048 ≥ len, numbered row by row
 // limits     len < 2³²; 24 iterations
-// reference  the CPU's top_k; the key is that of top_k_histogram.wgsl
+// reference  the CPU's top_k
 
 struct Params {
     len: u32,
@@ -21,13 +21,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> params: Params;
 
 var<workgroup> counts: array<u32, 256>;
-
-fn key(bits: u32) -> u32 {
-    if (bits & 0x7fffffffu) > 0x7f800000u {
-        return 0u;
-    }
-    return select(bits | 0x80000000u, ~bits, bits >> 31u == 1u);
-}
 
 @compute @workgroup_size(256, 1, 1)
 fn main(

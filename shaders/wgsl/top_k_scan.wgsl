@@ -1,11 +1,11 @@
-// Sums of all that stands before, in place.
+// Exclusive prefix sum, in place.
 //
 //   ties[b] = Σ_{a < b} ties[a]
 //
 // bindings   0 ties: u32[blocks]   1 params
-// workgroup  256 × 1 × 1; each invocation takes ⌈blocks / 256⌉ neighbours
+// workgroup  256 × 1 × 1; ⌈blocks / 256⌉ neighbouring blocks per invocation
 // dispatch   one workgroup
-// limits     2 ⌈blocks / 256⌉ + 256 iterations an invocation (llvmpipe allows 65,535: 8 million blocks)
+// limits     2 ⌈blocks / 256⌉ + 256 iterations per invocation (llvmpipe allows 65,535: 8 million blocks)
 // reference  the CPU's top_k
 
 struct Params {

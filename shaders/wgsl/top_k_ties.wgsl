@@ -1,12 +1,12 @@
-// How many scores of each block lie at a threshold.
+// Number of scores in each block that are equal to the threshold.
 //
 //   ties[first + b] = #{ i in block b : key(scores[i]) = prefix }
 //
 // bindings   0 scores: f32[len], read as bits   1 state: u32[2 + 256]: prefix, …   2 ties: u32[…]   3 params
-// workgroup  256 × 1 × 1, a block of 2,048 scores a workgroup
-// dispatch   x · y workgroups of which x·y·2,048 ≥ len; rows are x workgroups long
-// limits     len < 2³²; 8 iterations; integer atomics only
-// reference  the CPU's top_k; the key is that of top_k_histogram.wgsl
+// workgroup  256 × 1 × 1, a block of 2,048 scores per workgroup
+// dispatch   x · y workgroups with x·y·2,048 ≥ len, numbered row by row
+// limits     len < 2³²; 8 iterations; atomics of integers only
+// reference  the CPU's top_k
 
 struct Params {
     len: u32,
@@ -19,13 +19,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> params: Params;
 
 var<workgroup> count: atomic<u32>;
-
-fn key(bits: u32) -> u32 {
-    if (bits & 0x7fffffffu) > 0x7f800000u {
-        return 0u;
-    }
-    return select(bits | 0x80000000u, ~bits, bits >> 31u == 1u);
-}
 
 @compute @workgroup_size(256, 1, 1)
 fn main(

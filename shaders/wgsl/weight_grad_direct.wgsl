@@ -1,29 +1,32 @@
-// The weight gradient of a convolution where a group has so few channels that tiles would be empty (depthwise).
+// Weight gradient of a convolution for groups of few channels (depthwise), which would leave the tiles of gemm.wgsl
+// mostly empty.
 //
-//   part[s, g, r, c, tap] = Σ_p dy[n, g, r, t, u] · x[n, g, c, t·step.x + tap.row, u·step.y + tap.column]
-//   over pixels p = (n, t, u) from s · pixels_a_part on
+//   part[s, g, r, c, tap] = Σ_p dy[n, g, r, t, u] · x[n, g, c, t·stride.x + tap.row, u·stride.y + tap.column]
+//   over the part_pixels pixels p = (n, t, u) from p = s · part_pixels
 //
 // bindings   0 dy: f32[n, groups, rows, grid]   1 x: f32[n, groups, channels, height, width]
 //            2 part: f32[parts, groups, rows, channels, taps]   3 params
-// workgroup  64 × 1 × 1, one element of a part an invocation
-// dispatch   x · y workgroups of which x·y·64 ≥ parts·groups·rows·channels·taps; rows are x workgroups long
-// limits     pixels_a_part iterations an invocation (llvmpipe allows 65,535)
+// workgroup  64 × 1 × 1, one element of one part per invocation
+// dispatch   x · y workgroups with x·y·64 ≥ parts·groups·rows·channels·taps, numbered row by row
+// limits     part_pixels iterations per invocation (llvmpipe allows 65,535)
 // reference  Flex's conv2d_weight_backward
 
 struct Params {
+    // Output pixels: of all images, of one image, of one row.
     pixels: u32,
     grid: u32,
     grid_width: u32,
     groups: u32,
     rows: u32,
     channels: u32,
-    step: vec2<u32>,
+    stride: vec2<u32>,
+    // Height and width of x.
     size: vec2<u32>,
-    pixels_a_part: u32,
+    part_pixels: u32,
     parts: u32,
-    taps: u32,
-    pad: u32,
-    list: array<vec4<i32>>, // row, column, index, 0
+    tap_count: u32,
+    pad: array<u32, 3>,
+    taps: array<vec4<i32>>, // row, column, index in w, 0
 }
 
 @group(0) @binding(0) var<storage, read_write> dy: array<f32>;
@@ -37,24 +40,24 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let at = id.y * groups.x * 64u + id.x;
-    let weights = params.groups * params.rows * params.channels * params.taps;
+    let weights = params.groups * params.rows * params.channels * params.tap_count;
     if at >= params.parts * weights {
         return;
     }
-    let tap = params.list[at % params.taps];
-    let pair = at % weights / params.taps;
+    let tap = params.taps[at % params.tap_count];
+    let pair = at % weights / params.tap_count;
     let c = pair % params.channels;
     let row = pair / params.channels; // over all groups
     let channel = row / params.rows * params.channels + c;
     let plane = params.size.x * params.size.y;
-    let begin = at / weights * params.pixels_a_part;
-    let end = min(begin + params.pixels_a_part, params.pixels);
+    let begin = at / weights * params.part_pixels;
+    let end = min(begin + params.part_pixels, params.pixels);
     var sum = 0.0;
     for (var p = begin; p < end; p++) {
         let image = p / params.grid;
         let q = p % params.grid;
-        let h = q / params.grid_width * params.step.x + u32(tap.x);
-        let v = q % params.grid_width * params.step.y + u32(tap.y);
+        let h = q / params.grid_width * params.stride.x + u32(tap.x);
+        let v = q % params.grid_width * params.stride.y + u32(tap.y);
         if h < params.size.x && v < params.size.y {
             sum += dy[(image * params.groups * params.rows + row) * params.grid + q]
                 * x[(image * params.groups * params.channels + channel) * plane + h * params.size.y + v];

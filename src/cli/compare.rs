@@ -11,8 +11,9 @@ use super::run::{report_line, tell_stopped};
 use crate::comparison::{Collapse, Comparison};
 use crate::config::{CompareConfig, RunConfig, to_toml};
 use crate::experiment::{Experiment, Outcome, Watch};
-use crate::report::{ComparedRun, ComparisonReport, Table, report_run};
+use crate::report::{ComparedRun, ComparisonReport, Table};
 use crate::run_folder::RunFolder;
+use crate::run_report::report_run;
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -10,9 +10,9 @@ use super::progress::Progress;
 use crate::config::{Layered, RunConfig};
 use crate::experiment::{Experiment, Outcome, Watch};
 use crate::pruners::Method;
-use crate::report::report_run;
 use crate::results::{LayerResult, Results};
 use crate::run_folder::{RunFolder, state_dict};
+use crate::run_report::report_run;
 
 #[derive(clap::Args)]
 pub struct Args {

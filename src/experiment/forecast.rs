@@ -1,14 +1,14 @@
-//! What a run will take.
+//! Forecast of a run's memory.
 
 use super::Experiment;
 use crate::forecast::Forecast;
 use crate::pruners::Method;
 
 impl Experiment {
-    /// A line with the memory that the parts of the run take, pruning among them or not.
+    /// A line with the peak memory of each part of the run; pruning is one of them if `pruning` is true.
     ///
     /// # Errors
-    /// The engine's.
+    /// If a part cannot be planned.
     pub fn forecast(&self, pruning: bool) -> anyhow::Result<String> {
         let (prune, train) = (&self.config.common.prune, &self.config.common.train);
         let forecast = Forecast::new(&self.net, self.data.train.shape, &self.device);
@@ -16,7 +16,7 @@ impl Experiment {
         let (images, tested) = (train.batch_size, self.test_data().batch_size);
         let step = forecast.training(train.optimizer(), !dense, images)?;
         let test = forecast.evaluation(tested)?;
-        // The initial parameters stay alive meanwhile, and in tests the momentum.
+        // The initial parameters stay allocated during training, and in tests the momentum too.
         let initial = forecast.parameter_bytes();
         let idle = if train.momentum > 0.0 { 2 } else { 1 } * initial;
         let mut parts = vec![

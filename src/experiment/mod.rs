@@ -1,4 +1,4 @@
-//! One experiment: prune a network at initialization, train what is left, test it.
+//! One experiment: prunes a network at initialization, trains the kept weights, and tests it.
 
 mod forecast;
 mod probe;
@@ -23,19 +23,19 @@ use crate::{DType, Device, Key, Params, Precision, TensorFile, models};
 pub use probe::{Probe, ProbeRow};
 pub use pruning::{Origin, Pruned};
 
-/// A configuration with all that it names.
+/// A configuration with the data set, the network and the device that it names.
 pub struct Experiment {
     /// The settings.
     pub config: RunConfig,
-    /// Where it runs.
+    /// The device on which everything runs.
     pub device: Device,
     /// The data set.
     pub data: ImageSet,
     /// The network.
     pub net: Net,
-    /// Damaged images that were left out, where the settings say so.
+    /// Count of damaged images that were left out; none unless the settings allow that.
     pub skipped: Option<Arc<Skipped>>,
-    /// The mask of the same run without its check, if it is there already.
+    /// Path of the mask of the same run without its check, if that mask exists already.
     pub unchecked_mask: Option<PathBuf>,
 }
 
@@ -51,30 +51,30 @@ pub struct Initial {
 pub enum Outcome {
     /// All epochs are done.
     Finished(Box<Results>),
-    /// The watcher broke it off; a checkpoint is saved. Epochs and steps that are done.
+    /// The watcher stopped the run, and a checkpoint is saved.
     Stopped {
-        /// Whole epochs.
+        /// Number of completed epochs.
         epochs: usize,
-        /// Steps in all.
+        /// Number of completed training steps.
         steps: usize,
     },
 }
 
-/// Who looks on while a run goes.
+/// An observer of a run.
 pub trait Watch {
-    /// Something worth knowing.
+    /// Called with messages for the user.
     fn note(&mut self, text: &str);
-    /// The mask is there.
+    /// Called when the mask is ready.
     fn pruned(&mut self, pruned: &Pruned);
-    /// After every step, with the number of batches of an epoch and the images a second in this one: whether to go
-    /// on.
+    /// Called after every step, with the number of batches in an epoch and the images per second in this epoch. Returning
+    /// `Break` stops the run.
     fn step(&mut self, now: &TrainState, batches: usize, images_per_second: f64)
     -> ControlFlow<()>;
-    /// After every epoch.
+    /// Called after every epoch.
     fn epoch(&mut self, row: &EpochRow);
 }
 
-/// Nobody looks on.
+/// An observer that ignores everything.
 pub struct Unwatched;
 
 impl Watch for Unwatched {
@@ -90,7 +90,7 @@ impl Experiment {
     /// Reads the data and builds the network.
     ///
     /// # Errors
-    /// If a setting is out of range or a file is not what it should be.
+    /// If a setting is out of range, or a file cannot be read or has another format.
     pub fn new(config: RunConfig, device: &Device) -> anyhow::Result<Experiment> {
         config.check()?;
         let network = &config.common.network;
@@ -139,7 +139,7 @@ impl Experiment {
         Key::new(self.config.seed).split()
     }
 
-    /// Training data as the pruners see it: without augmentation.
+    /// Training data without augmentation, for pruners.
     fn pruning_data(&self) -> Loader {
         Loader {
             split: self.data.train.clone(),
@@ -152,7 +152,7 @@ impl Experiment {
         }
     }
 
-    /// Training data as the training sees it.
+    /// Training data with augmentation, for training.
     pub fn training_data(&self) -> Loader {
         let (train, usual) = (&self.config.common.train, self.data.augment);
         Loader {
@@ -175,10 +175,10 @@ impl Experiment {
         }
     }
 
-    /// The network as it is drawn, or as the file of `init` has it.
+    /// The network's initial values: drawn from the seed, or read from the file that the setting `init` names.
     ///
     /// # Errors
-    /// If that file is damaged or of another network.
+    /// If that file is damaged or belongs to another network.
     pub fn initial(&self) -> anyhow::Result<Initial> {
         let Initial {
             mut params,
@@ -192,17 +192,17 @@ impl Experiment {
         Ok(Initial { params, state })
     }
 
-    /// Initial values drawn with this key.
+    /// Initial values drawn from a key.
     fn draw(&self, key: Key) -> Initial {
         let image = self.data.train.shape;
         let (params, state) = self.net.init(key, &image, DType::F32, &self.device);
         Initial { params, state }
     }
 
-    /// The training of a pruned network.
+    /// A trainer with the settings' optimizer and schedule; it keeps removed weights at zero.
     ///
     /// # Errors
-    /// The engine's.
+    /// If the mask cannot be copied to the device.
     pub fn trainer(&self, mask: Option<&Mask>) -> anyhow::Result<Trainer> {
         let train = &self.config.common.train;
         let mask = match mask {
@@ -219,16 +219,17 @@ impl Experiment {
     /// Loss and accuracies on the test data.
     ///
     /// # Errors
-    /// Those of the data and the engine.
+    /// If an image cannot be read, or the computation fails.
     pub fn evaluate(&self, params: &Params, state: &Params) -> anyhow::Result<Metrics> {
         let batches = self.test_data().in_order();
         evaluate(&self.net, params, state, batches.map(|b| Ok(b?)))
     }
 
-    /// Prunes and trains; a run that the folder holds goes on where it stopped.
+    /// Prunes, trains and tests. If the folder holds an unfinished run, that run is continued.
     ///
     /// # Errors
-    /// Those of the pruner, the data, the engine and the folder; a training loss that is not finite.
+    /// If pruning fails, an image cannot be read, a training loss is not finite, the computation fails, or a file of
+    /// the folder cannot be read or written.
     pub fn run(&self, folder: &RunFolder, watch: &mut dyn Watch) -> anyhow::Result<Outcome> {
         if let Some(results) = folder.json("results.json")? {
             watch.note("this run is finished");
@@ -306,7 +307,8 @@ impl Experiment {
         Ok(Outcome::Finished(Box::new(results)))
     }
 
-    /// Trains to the end of the epoch, unless the watcher breaks off, and tests.
+    /// Trains to the end of the epoch and tests, unless the watcher stops the run. Returns true beside the checkpoint
+    /// if the epoch is complete.
     fn epoch(
         &self,
         trainer: &Trainer,
@@ -352,7 +354,7 @@ impl Experiment {
 
     fn results(&self, pruned: &Pruned, params: &Params, history: &[EpochRow]) -> Results {
         let last = history.last().expect("there is an epoch");
-        // The first of the best.
+        // Of several equal epochs, the first one.
         let best = history
             .iter()
             .rev()
@@ -388,7 +390,7 @@ impl Experiment {
         }
     }
 
-    /// A line about damaged images, if any were left out.
+    /// A message about damaged images, if any were left out.
     pub fn skip_note(&self) -> Option<String> {
         let (count, first) = self.skipped.as_ref()?.so_far()?;
         Some(format!(

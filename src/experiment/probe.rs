@@ -1,4 +1,4 @@
-//! How large gradients and meta-gradients are: figure 3 of Alizadeh et al. (2022), and what they become with more steps.
+//! Norms of gradients and meta-gradients by number of inner steps, as in figure 3 of Alizadeh et al. (2022).
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,52 +11,52 @@ use crate::pruners::ProsPr;
 use crate::report::{LayerValues, write_norms};
 use crate::{DType, Device, Params, Tensor, Tree};
 
-/// A norm so many times that of the plain gradient counts as unstable.
+/// Largest stable ratio of a norm to that of the plain gradient.
 const LIMIT: f64 = 10.0;
 
-/// L2 norms of `∂L(w_M, D_M)/∂c`, the effect of each weight on the loss after `M` inner steps, where `c` multiplies the
-/// initial weights. With `M = 0` that is the plain gradient's.
+/// L2 norms of the meta-gradient `∂L(w_M, D_M)/∂c`: the effect of each weight on the loss after `M` inner steps, where
+/// `c` multiplies the initial weights. With `M = 0` it is the plain gradient.
 #[derive(Clone, Debug, Serialize)]
 pub struct Probe {
-    /// The network's name.
+    /// Name of the network.
     pub model: String,
-    /// The data set's name.
+    /// Name of the data set.
     pub data: String,
-    /// Where it ran.
+    /// Name of the device.
     pub device: String,
-    /// The names of the weights.
+    /// Names of the weight tensors.
     pub layers: Vec<String>,
-    /// One for each number of steps.
+    /// One row for each number of steps, in ascending order.
     pub rows: Vec<ProbeRow>,
-    /// The first number of steps whose norm is not finite, or more than ten times that of `M = 0`; of the numbers that
-    /// were asked for.
+    /// The lowest of these numbers of steps whose norm is not finite or more than ten times that of `M = 0`.
     pub unstable_from: Option<usize>,
 }
 
-/// One number of inner steps.
+/// Norms for one number of inner steps.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProbeRow {
-    /// `M`
+    /// The number of inner steps, `M`.
     pub steps: usize,
-    /// Over all layers; none if it is not finite.
+    /// Norm over all layers; none if it is not finite.
     pub norm: Option<f64>,
-    /// The same over that of `M = 0`.
+    /// Ratio of this norm to that of `M = 0`; none if it is not finite.
     pub growth: Option<f64>,
-    /// Of each layer.
+    /// Norm of each layer; none if it is not finite.
     pub layers: Vec<Option<f64>>,
-    /// `‖f32 − f64‖ / ‖f64‖` of the meta-gradient's magnitudes, if it was asked for and is finite.
+    /// Relative rounding error `‖f32 − f64‖ / ‖f64‖` of the meta-gradient's magnitudes, if it was requested and is
+    /// finite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounding: Option<f64>,
-    /// How long it took, in the device's precision.
+    /// Duration of the computation in f32, in seconds.
     pub seconds: f64,
 }
 
 impl Experiment {
-    /// Norms of the meta-gradient of `method` with these numbers of steps instead of its own; `0` is always among them.
-    /// Every number begins with the same batches.
+    /// Norms of the meta-gradient of `method` with each of these numbers of steps and with 0. All of them start with the
+    /// same batches. `roundings` asks for rounding errors, which needs a second computation in f64 on the CPU.
     ///
     /// # Errors
-    /// Those of the data and the engine.
+    /// If an image cannot be read, or the computation fails.
     pub fn probe(
         &self,
         method: &ProsPr,
@@ -108,7 +108,7 @@ impl Experiment {
         })
     }
 
-    /// The same numbers in the other precision.
+    /// Magnitudes of the meta-gradient, computed in f64 on the CPU.
     fn in_f64(&self, method: &ProsPr, initial: &Initial) -> anyhow::Result<Vec<Vec<f64>>> {
         let cpu = Device::cpu();
         let wide = |params: &Params| -> crate::Result<Params> {
@@ -142,7 +142,7 @@ fn norm(values: &[f64]) -> f64 {
     values.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// `‖a − b‖ / ‖b‖`
+/// Relative L2 distance `‖a − b‖ / ‖b‖`.
 fn distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     let pairs = a.iter().flatten().zip(b.iter().flatten());
     let difference: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
@@ -151,10 +151,10 @@ fn distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
 }
 
 impl Probe {
-    /// Writes a picture of the norms by layer, one colour for each number of steps, as an SVG or a PNG file.
+    /// Draws the norms by layer into an SVG or a PNG file, with a colour for each number of steps.
     ///
     /// # Errors
-    /// If the file's name ends otherwise, or it cannot be written.
+    /// If the file has another extension, or it cannot be written.
     pub fn picture(&self, file: &Path) -> anyhow::Result<()> {
         let norms = |row: &ProbeRow| LayerValues {
             label: match row.steps {

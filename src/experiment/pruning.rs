@@ -1,4 +1,4 @@
-//! The first half of a run: scores and mask.
+//! Pruning, the first half of a run: scores and mask.
 
 use std::time::Instant;
 
@@ -13,21 +13,21 @@ use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
 use crate::{Key, TensorFile};
 
-/// Which weights stay, and how that came.
+/// A mask, its origin and its statistics.
 pub struct Pruned {
-    /// None for a dense network.
+    /// The mask; none for a dense network.
     pub mask: Option<Mask>,
-    /// What is known of its making.
+    /// Method, network and seed with which the mask was made.
     pub origin: Origin,
-    /// Seconds for scores and mask; none for a mask that was given.
+    /// Seconds spent on scores and mask; 0 for a mask that another run made.
     pub seconds: f64,
-    /// The prunable layers, whole for a dense network.
+    /// The prunable layers; all weights of a dense network count as kept.
     pub layers: Vec<LayerResult>,
-    /// What the mask leaves of the network; none for a dense one.
+    /// Statistics of the mask; none for a dense network.
     pub statistics: Option<Statistics>,
 }
 
-/// `pruning.json`
+/// Contents of `pruning.json`.
 #[derive(Serialize, Deserialize)]
 struct PruningFile {
     #[serde(flatten)]
@@ -40,33 +40,34 @@ struct PruningFile {
     layers: Vec<LayerResult>,
 }
 
-/// The text beside a mask in its file, as TOML.
+/// Origin of a mask; TOML in the metadata of its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    /// The method's name.
+    /// Name of the pruning method.
     pub pruner: String,
-    /// What was changed about it.
+    /// The sanity check that changed the mask, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
-    /// The network's name.
+    /// Name of the network.
     pub model: String,
     /// Channels, height and width of its images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<[usize; 3]>,
-    /// How many classes they have.
+    /// Number of classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
-    /// The fraction of weights that was to be removed.
+    /// Requested fraction of weights to remove.
     pub sparsity_requested: f64,
-    /// The seed of the initial weights.
+    /// Seed of the initial weights.
     pub seed: u64,
 }
 
 impl Experiment {
-    /// Scores and mask, as the configuration says; a mask that the folder has is taken as it is.
+    /// Computes scores and mask with the settings, or reads the mask if the folder or the setting `mask` has one.
     ///
     /// # Errors
-    /// Those of the pruner, the data, the engine and the folder.
+    /// If the method fails, an image cannot be read, the mask belongs to another network, or a file of the folder
+    /// cannot be read or written.
     pub fn prune(&self, folder: &RunFolder, initial: &Initial) -> anyhow::Result<Pruned> {
         let config = &self.config;
         let weights = prunable(&initial.params);
@@ -87,7 +88,7 @@ impl Experiment {
         };
         if let Some(path) = given {
             let (mask, text) = Mask::load(path, &weights)?;
-            // A mask of other makers tells nothing of its origin.
+            // Masks written by other programs do not tell their origin.
             origin = toml::from_str(&text).unwrap_or_else(|_| Origin {
                 pruner: "mask".into(),
                 sparsity_requested: mask.sparsity(),
@@ -119,13 +120,13 @@ impl Experiment {
         Ok(pruned)
     }
 
-    /// The mask of the pruner's scores, which are saved.
+    /// Computes and saves the scores, and returns their mask.
     fn chosen(&self, folder: &RunFolder, initial: &Initial) -> anyhow::Result<Mask> {
         let config = &self.config;
         let mut settings = config.common.prune.clone();
         let inverts = config.check == Some(Check::Invert);
         if inverts {
-            // Later iterations score what earlier ones left: the lowest of their scores are those that are gone.
+            // Later iterations score only weights that earlier ones kept, so their lowest scores are removed weights.
             settings.iterations = Some(1);
         }
         let setup = settings.setup(config.pruner, config.sparsity)?;
@@ -142,7 +143,8 @@ impl Experiment {
         Ok(mask)
     }
 
-    /// What a function makes of a network and of batches without end.
+    /// Calls a function with the network and an endless iterator of batches. An error of a batch ends the iterator and
+    /// is returned.
     pub(super) fn with_task<T>(
         &self,
         Initial { params, state }: &Initial,
@@ -162,14 +164,14 @@ impl Experiment {
         }
     }
 
-    /// Images of a batch in pruning.
+    /// Number of images in a batch of pruning.
     pub(super) fn pruning_batch_size(&self) -> usize {
         let prune = &self.config.common.prune;
         let balanced = prune.prune_per_class.map(|k| k * self.data.classes);
         balanced.unwrap_or(prune.prune_batch_size)
     }
 
-    /// Batches without end: one pass over the data in the order of the key, and others in other orders.
+    /// An endless iterator of batches. Each pass over the data has another order, which the key determines.
     fn pruning_batches(
         &self,
         loader: Loader,
@@ -187,7 +189,7 @@ impl Experiment {
         Ok(keys.flat_map(pass))
     }
 
-    /// What training begins with: the network that was scored, or for one of the checks a newly drawn one.
+    /// The network with which training starts: the scored one, or a newly drawn one for [`Check::Reinit`].
     pub fn training_start(&self, scored: Initial) -> Initial {
         if self.config.check != Some(Check::Reinit) {
             return scored;
@@ -242,18 +244,18 @@ impl Experiment {
 }
 
 impl Pruned {
-    /// The fraction of prunable weights that was removed or lies on no path from the input to the output.
+    /// Fraction of prunable weights that are removed or lie on no path from the input to the output.
     pub fn effective_sparsity(&self) -> f64 {
         let statistics = self.statistics.as_ref();
         statistics.map_or(0.0, Statistics::effective_sparsity)
     }
 
-    /// The share of the FLOPs of the prunable layers that is left.
+    /// Fraction of the prunable layers' FLOPs that the kept weights need.
     pub fn flops_kept(&self) -> f64 {
         self.statistics.as_ref().map_or(1.0, Statistics::flops_kept)
     }
 
-    /// A warning if nothing gets through some layers.
+    /// A warning if some layers lie on no path from the input to the output.
     pub fn collapse_note(&self) -> Option<String> {
         let collapsed: Vec<String> = self
             .statistics
@@ -270,7 +272,7 @@ impl Pruned {
         (!collapsed.is_empty()).then(|| format!("{note} {}", collapsed.join(", ")))
     }
 
-    /// Writes the statistics and then the mask, which shows that pruning is done.
+    /// Writes the statistics, then the mask. An existing mask means that pruning is complete, so it comes last.
     fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let statistics = PruningFile {
             origin: self.origin.clone(),

@@ -1,68 +1,38 @@
-//! The report on several runs.
+//! The report on a comparison of several runs.
 
 use std::path::Path;
 
-use plotters::style::RGBColor;
-
 use super::comparison_plots as plots;
-use super::filters::{Filters, Panel, draw};
+use super::filters::{Filters, Panel, Panels};
+use super::groups::{ComparedRun, Group, groups, sparsities};
 use super::html::{Cell, Inline, Page};
-use super::picture::{HUES, INK, PAPER, mixed};
 use super::table::Table;
 use super::text::{percent, seconds, short_percent};
-use crate::comparison::{Comparison, Mean};
+use crate::comparison::Comparison;
 use crate::config::Check;
-use crate::results::{EpochRow, Results};
 use crate::write_atomically;
 
-/// So many filters of a run are shown; its own report has more.
+/// Largest number of filters shown of each run; the run's own report shows more.
 const FILTERS: usize = 24;
 
-/// One of the runs that are compared.
-#[derive(Clone, Debug)]
-pub struct ComparedRun {
-    /// What came out.
-    pub results: Results,
-    /// Epoch by epoch.
-    pub history: Vec<EpochRow>,
-    /// The first layer's filters, if they can be shown as pictures.
-    pub filters: Option<Filters>,
-    /// Its own report's path, relative to the comparison's folder, with slashes.
-    pub report: String,
-}
-
-/// A comparison's report. Runs with the same pruner and sparsity are one group, whose seeds are averaged.
+/// The report on a comparison. Runs with the same pruner and sparsity form a group, which is averaged over seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct ComparisonReport<'a> {
-    /// One for each pruner, sparsity, check and seed; the groups are shown in the order of their first runs.
+    /// One run for each pruner, sparsity, check and seed; groups are shown in the order of their first runs.
     pub runs: &'a [ComparedRun],
-    /// Their numbers, and the runs without a result.
+    /// The results of these runs, and the runs without a result.
     pub comparison: &'a Comparison,
-    /// The configuration, as text.
+    /// The configuration as TOML.
     pub config_toml: &'a str,
 }
 
-/// The runs that differ in nothing but their seeds; at least one.
-pub struct Group<'a> {
-    /// The method's name.
-    pub pruner: &'a str,
-    /// The fraction of weights that was to be removed.
-    pub sparsity: f64,
-    /// One a seed.
-    pub runs: Vec<&'a ComparedRun>,
-    /// Its pruner's colour.
-    pub hue: RGBColor,
-    /// Its own colour: the pruner's, paler at lower sparsities.
-    pub color: RGBColor,
-}
-
 impl ComparisonReport<'_> {
-    /// Writes `comparison.md`, `report.html`, `accuracy.png`, `sparsity.png` and, if there is something to show,
-    /// `accuracy-by-sparsity.png` and `filters.png` into a folder that exists. Pictures are of the runs without checks;
-    /// if all of those collapsed, there are none.
+    /// Writes `comparison.md`, `report.html`, `accuracy.png`, `sparsity.png`, `accuracy-by-sparsity.png` if there are
+    /// several sparsities, and `filters.png` if there are filters, into an existing folder. Pictures show the runs
+    /// without checks; if all of those collapsed, there are no pictures.
     ///
     /// # Errors
-    /// If there are no runs, a file cannot be written, or filters do not have the shape that they claim.
+    /// If there are no runs, a file cannot be written, or the filters' values do not fit their shape.
     pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
         let table = Table::of(self.comparison);
         anyhow::ensure!(
@@ -122,7 +92,7 @@ impl ComparisonReport<'_> {
         Ok(write_atomically(&dir.join("report.html"), html.as_bytes())?)
     }
 
-    /// The sections with plots and filters.
+    /// Adds the sections with pictures.
     fn pictures(&self, page: &mut Page, dir: &Path, groups: &[Group<'_>]) -> anyhow::Result<()> {
         page.heading("Accuracy");
         page.figure(
@@ -130,17 +100,17 @@ impl ComparisonReport<'_> {
             "accuracy.png",
             &plots::curves(groups),
             Inline::Svg,
-            "Share of test images whose class has the largest output, after each epoch; means over seeds. Colours are \
-             pruners, paler ones lower sparsities.",
+            "Fraction of test images whose class has the largest output, after each epoch; means over seeds. Each pruner \
+             has a colour, which is paler at lower sparsities.",
         )?;
-        if plots::sparsities(groups).len() > 1 {
+        if sparsities(groups).len() > 1 {
             page.figure(
                 dir,
                 "accuracy-by-sparsity.png",
                 &plots::frontier(groups),
                 Inline::Svg,
-                "Test accuracy after the last epoch against the share of weights that is left, on a logarithmic scale; \
-                 means over seeds, bars of one standard deviation. The broken line is the dense network.",
+                "Test accuracy after the last epoch against the fraction of weights kept, on a logarithmic scale; means \
+                 over seeds, with bars of one standard deviation. The broken line is the dense network.",
             )?;
         }
         page.heading("Sparsity");
@@ -149,11 +119,11 @@ impl ComparisonReport<'_> {
             "sparsity.png",
             &plots::layers(groups),
             Inline::Svg,
-            "What each pruner leaves of each layer, first layer on top, on a logarithmic scale; means over seeds, at \
-             the highest sparsity that was compared. A ring at the left border is a layer of which nothing is left.",
+            "Fraction of weights kept of each layer, first layer on top, on a logarithmic scale; means over seeds, at \
+             the highest sparsity that was compared. A ring at the left border is a layer without any kept weight.",
         )?;
 
-        let highest = plots::sparsities(groups).last().copied();
+        let highest = sparsities(groups).last().copied();
         let pictured: Vec<(&Group<'_>, &Filters)> = groups
             .iter()
             .filter(|group| !group.pruned() || Some(group.sparsity) == highest)
@@ -163,10 +133,10 @@ impl ComparisonReport<'_> {
             let mut panels = vec![Panel::initial(first)];
             for (group, filters) in &pictured {
                 let title = format!("{} after training", group.name());
-                panels.push(Panel::trained(title, filters));
+                panels.push(Panel::trained(&title, filters));
             }
             page.heading("First layer");
-            let picture = draw(&first.layer, &panels, FILTERS)?;
+            let picture = Panels::new(&first.layer, panels, FILTERS)?;
             let caption = format!(
                 "{} Networks after training with their first seed, at the highest sparsity; each run's own report has more.",
                 first.caption()
@@ -174,34 +144,6 @@ impl ComparisonReport<'_> {
             page.figure(dir, "filters.png", &picture, Inline::Png, &caption)?;
         }
         Ok(())
-    }
-}
-
-impl Group<'_> {
-    /// Whether weights were removed.
-    pub fn pruned(&self) -> bool {
-        self.runs
-            .iter()
-            .any(|run| run.results.weights_kept < run.results.weights)
-    }
-
-    /// Pruner and sparsity.
-    pub fn name(&self) -> String {
-        if self.pruned() {
-            format!("{} {}", self.pruner, short_percent(self.sparsity))
-        } else {
-            self.pruner.into()
-        }
-    }
-
-    /// A number of each run.
-    pub fn values(&self, value: impl Fn(&Results) -> f64) -> Vec<f64> {
-        self.runs.iter().map(|run| value(&run.results)).collect()
-    }
-
-    /// Test accuracy after the last epoch, averaged.
-    pub fn top1(&self) -> f64 {
-        Mean::of(&self.values(|r| r.test_top1)).mean
     }
 }
 
@@ -224,18 +166,18 @@ fn run_row(run: &ComparedRun) -> Vec<Cell> {
     ]
 }
 
-/// How the pruners did at the highest sparsity, the best first, and without pruning.
+/// A sentence with the accuracies of all pruners at the highest sparsity, the best first, and of the dense network.
 fn verdict(groups: &[Group<'_>]) -> String {
     let result = |group: &Group<'_>| format!("{} {}", group.pruner, percent(group.top1()));
     let dense = groups.iter().find(|group| !group.pruned()).map(result);
-    let Some(&highest) = plots::sparsities(groups).last() else {
+    let Some(&highest) = sparsities(groups).last() else {
         return format!("Test accuracy: {}.", dense.unwrap_or_default());
     };
     let mut pruned: Vec<&Group<'_>> = groups
         .iter()
         .filter(|g| g.pruned() && g.sparsity == highest)
         .collect();
-    // What is not a number comes last.
+    // NaN comes last.
     pruned.sort_by(|a, b| b.top1().max(-1.0).total_cmp(&a.top1().max(-1.0)));
     let pruned: Vec<String> = pruned.into_iter().map(result).collect();
     format!(
@@ -244,44 +186,4 @@ fn verdict(groups: &[Group<'_>]) -> String {
         pruned.join(", "),
         dense.map_or_else(String::new, |dense| format!(" Without pruning: {dense}."))
     )
-}
-
-/// Groups of the runs without checks, in the order of their first runs.
-fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for run in runs.iter().filter(|run| run.results.check.is_none()) {
-        let Results {
-            pruner,
-            sparsity_requested: sparsity,
-            ..
-        } = &run.results;
-        match groups
-            .iter_mut()
-            .find(|g| g.pruner == pruner && g.sparsity == *sparsity)
-        {
-            Some(group) => group.runs.push(run),
-            None => groups.push(Group {
-                pruner,
-                sparsity: *sparsity,
-                runs: vec![run],
-                hue: INK,
-                color: INK,
-            }),
-        }
-    }
-    let mut pruners: Vec<&str> = Vec::new();
-    for group in groups.iter().filter(|group| group.pruned()) {
-        if !pruners.contains(&group.pruner) {
-            pruners.push(group.pruner);
-        }
-    }
-    let sparsities = plots::sparsities(&groups);
-    for group in groups.iter_mut().filter(|group| group.pruned()) {
-        let pruner = pruners.iter().position(|&name| name == group.pruner);
-        group.hue = HUES[pruner.unwrap_or(0) % HUES.len()];
-        let rank = sparsities.iter().rev().position(|&s| s == group.sparsity);
-        let steps = (sparsities.len() - 1).max(1) as f64;
-        group.color = mixed(group.hue, PAPER, 0.62 * rank.unwrap_or(0) as f64 / steps);
-    }
-    groups
 }

@@ -1,174 +1,121 @@
-//! The plots of a comparison.
+//! Charts of a comparison.
 
-use plotters::style::RGBColor;
+use std::collections::BTreeMap;
 
-use super::axes::{Axes, Key, head, head_height, percent_axis};
-use super::comparison::Group;
-use super::dots::{Series, shares_kept};
-use super::picture::{Picture, WIDTH};
-use super::plots::{accuracy_axes, curve, share};
+use super::axis::Axis;
+use super::chart::Chart;
+use super::dots::{LayerValues, shares_kept};
+use super::groups::{Group, sparsities};
+use super::plots::{by_epoch, share};
+use super::series::{Mark, Series};
 use super::text::{percent, short_percent};
 use crate::comparison::Mean;
 
-type Legend = Vec<(Key, RGBColor, String)>;
+const LINE: Mark = Mark::Line(2.5);
 
-/// The requested sparsities of pruned networks, rising.
-pub fn sparsities(groups: &[Group<'_>]) -> Vec<f64> {
-    let pruned = groups.iter().filter(|group| group.pruned());
-    let mut sparsities: Vec<f64> = pruned.map(|group| group.sparsity).collect();
-    sparsities.sort_by(f64::total_cmp);
-    sparsities.dedup();
-    sparsities
-}
-
-/// Test accuracy by epoch, one line a group.
-pub fn curves(groups: &[Group<'_>]) -> Picture {
-    let legend: Legend = groups
-        .iter()
-        .map(|group| {
-            let label = format!("{}: {}", group.name(), percent(group.top1()));
-            (Key::Line, group.color, label)
-        })
-        .collect();
-    let labels: Vec<&str> = legend.iter().map(|(.., label)| label.as_str()).collect();
+/// Test accuracy by epoch, one line for each group.
+pub fn curves(groups: &[Group<'_>]) -> Chart {
+    let label = |group: &Group<'_>| format!("{}: {}", group.name(), percent(group.top1()));
+    let labels: Vec<String> = groups.iter().map(label).collect();
     let alt = format!(
         "Line plot of test accuracy by epoch. After the last epoch: {}.",
         labels.join(", ")
     );
-    let mut picture = Picture::new(head_height(&legend) + 328.0, alt);
-    let top = head(&mut picture, "Test top-1 accuracy by epoch", &legend);
-    let lines: Vec<Vec<(f64, f64)>> = groups.iter().map(mean_curve).collect();
-    let last = lines.iter().flatten().map(|point| point.0 as usize).max();
-    let values = lines.iter().flatten().map(|point| point.1);
-    let axes = accuracy_axes(&mut picture, top, last.unwrap_or(1), values);
-    for (group, line) in groups.iter().zip(&lines) {
-        curve(&mut picture, &axes, line, group.color);
-    }
-    picture
+    let lines = groups.iter().zip(labels);
+    let lines =
+        lines.map(|(group, label)| Series::new(label, group.color, LINE, mean_curve(group)));
+    by_epoch("Test top-1 accuracy by epoch", alt, lines.collect())
 }
 
-/// Test accuracy in percent by epoch, over the seeds that have the epoch.
+/// Epochs and test accuracies in percent, averaged over the seeds that have the epoch.
 fn mean_curve(group: &Group<'_>) -> Vec<(f64, f64)> {
-    let rows = || group.runs.iter().flat_map(|run| &run.history);
-    let mut epochs: Vec<usize> = rows().map(|row| row.epoch).collect();
-    epochs.sort_unstable();
-    epochs.dedup();
-    let mean = |epoch: usize| {
-        let there = rows().filter(|row| row.epoch == epoch);
-        let values: Vec<f64> = there.map(|row| 100.0 * row.test_top1).collect();
-        Mean::of(&values).mean
-    };
-    epochs
-        .into_iter()
-        .map(|epoch| (epoch as f64, mean(epoch)))
-        .collect()
+    let mut epochs: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for row in group.runs.iter().flat_map(|run| &run.history) {
+        epochs
+            .entry(row.epoch)
+            .or_default()
+            .push(100.0 * row.test_top1);
+    }
+    let mean = |(epoch, values): (usize, Vec<f64>)| (epoch as f64, Mean::of(&values).mean);
+    epochs.into_iter().map(mean).collect()
 }
 
-/// Test accuracy against sparsity, one line a pruner.
-pub fn frontier(groups: &[Group<'_>]) -> Picture {
+/// Test accuracy against sparsity, one line for each pruner.
+pub fn frontier(groups: &[Group<'_>]) -> Chart {
     let sparsities = sparsities(groups);
-    let mut legend: Legend = Vec::new();
-    for group in groups {
-        let key = if group.pruned() {
-            Key::Line
-        } else {
-            Key::Dashes
-        };
-        if !legend.iter().any(|(.., label)| label == group.pruner) {
-            legend.push((key, group.hue, group.pruner.into()));
-        }
-    }
-    let alt = "Line plot of test accuracy against sparsity, one line a pruner. The table has the numbers.";
-    let mut picture = Picture::new(head_height(&legend) + 328.0, alt);
-    let top = head(&mut picture, "Test top-1 accuracy by sparsity", &legend);
-
-    let points: Vec<(&Group<'_>, f64, f64)> = groups
-        .iter()
-        .map(|group| {
-            let values = group.values(|r| 100.0 * r.test_top1);
-            let Mean { mean, deviation } = Mean::of(&values);
-            (group, mean, deviation.unwrap_or(0.0))
-        })
-        .filter(|(_, mean, _)| mean.is_finite())
-        .collect();
-    // The fewer weights are left, the farther right.
+    // Higher sparsities are farther right.
     let x = |sparsity: f64| -(1.0 - sparsity).log10();
     let ends = (x(sparsities[0]), x(sparsities[sparsities.len() - 1]));
     let margin = 0.06 * (ends.1 - ends.0);
-    let values = points.iter().flat_map(|&(_, mean, d)| [mean - d, mean + d]);
-    let (y, down) = percent_axis(values.map(|v| v.clamp(0.0, 100.0)));
-    let axes = Axes {
-        across: (70.0, WIDTH - 24.0),
-        down: (top + 4.0, picture.height() - 50.0),
-        x: (ends.0 - margin, ends.1 + margin),
+    let range = (ends.0 - margin, ends.1 + margin);
+
+    let span = range.1 - range.0;
+    let ticks = sparsities.iter().map(|&s| (x(s), short_percent(s)));
+    let mut ticks: Vec<(f64, String)> = ticks.collect();
+    // A label that would touch the one before it is left out.
+    ticks.dedup_by(|next, tick| next.0 - tick.0 < 0.09 * span);
+
+    let mut series: Vec<Series> = Vec::new();
+    for (i, group) in groups.iter().enumerate() {
+        let Group { pruner, hue, .. } = *group;
+        if !group.pruned() {
+            let level = 100.0 * group.top1();
+            let ends = [(range.0, level), (range.1, level)];
+            series.push(Series::new(pruner, hue, Mark::Dashes, ends));
+        } else if !groups[..i].iter().any(|g| g.pruned() && g.pruner == pruner) {
+            let own = groups.iter().filter(|g| g.pruned() && g.pruner == pruner);
+            let mut own: Vec<&Group<'_>> = own.collect();
+            own.sort_by(|a, b| a.sparsity.total_cmp(&b.sparsity));
+            let points = || own.iter().map(|g| (x(g.sparsity), 100.0 * g.top1()));
+            series.push(Series::new(pruner, hue, LINE, points()));
+            series.push(Series::new("", hue, Mark::Dot, points()));
+            series.extend(own.iter().filter_map(|g| {
+                let Mean { mean, deviation } = Mean::of(&g.values(|r| 100.0 * r.test_top1));
+                let (x, cap, deviation) = (x(g.sparsity), 0.006 * span, deviation?);
+                let [low, high] = [mean - deviation, mean + deviation].map(|y| y.clamp(0.0, 100.0));
+                let across = [-cap, cap, 0.0, 0.0, -cap, cap].map(|beside| x + beside);
+                let bar = across.into_iter().zip([high, high, high, low, low, low]);
+                Some(Series::new("", hue, Mark::Line(1.5), bar))
+            }));
+        }
+    }
+    let values = series.iter().flat_map(|series| &series.points);
+    let y = Axis::percent(values.map(|point| point.1));
+    let alt = "Line plot of test accuracy against sparsity, one line a pruner. The table has the numbers.";
+    Chart {
+        x: Axis::new("sparsity", range, ticks),
         y,
-    };
-    let across: Vec<(f64, String)> = sparsities
-        .iter()
-        .map(|&s| (x(s), short_percent(s)))
-        .collect();
-    axes.label_down(&mut picture, &down);
-    axes.label_across(&mut picture, &across, true);
-    axes.name_across(&mut picture, "sparsity");
-    for &(group, mean, _) in points.iter().filter(|p| !p.0.pruned()) {
-        let y = axes.down(mean);
-        picture.dashes((axes.across.0, y), (axes.across.1, y), 1.5, group.hue);
+        ..Chart::new("Test top-1 accuracy by sparsity", alt.into(), 272.0, series)
     }
-    let mut drawn: Vec<&str> = Vec::new();
-    for &(Group { pruner, hue, .. }, ..) in points.iter().filter(|p| p.0.pruned()) {
-        if drawn.contains(pruner) {
-            continue;
-        }
-        drawn.push(pruner);
-        let mut own: Vec<(f64, f64, f64)> = points
-            .iter()
-            .filter(|p| p.0.pruned() && p.0.pruner == *pruner)
-            .map(|&(group, mean, deviation)| (x(group.sparsity), mean, deviation))
-            .collect();
-        own.sort_by(|a, b| a.0.total_cmp(&b.0));
-        picture.path(own.iter().map(|p| axes.at(p.0, p.1)).collect(), 2.5, *hue);
-        for (x, mean, deviation) in own {
-            let end = |v: f64| axes.at(x, v.clamp(y.0, y.1));
-            let (low, high) = (end(mean - deviation), end(mean + deviation));
-            if deviation > 0.0 {
-                picture.path(vec![low, high], 1.5, *hue);
-                for (x, y) in [low, high] {
-                    picture.path(vec![(x - 4.0, y), (x + 4.0, y)], 1.5, *hue);
-                }
-            }
-            picture.circle(axes.at(x, mean), 4.5, *hue);
-        }
-    }
-    picture
 }
 
-/// What is left of each layer at the highest sparsity, one dot a pruner.
-pub fn layers(groups: &[Group<'_>]) -> Picture {
+/// Fraction kept of each layer at the highest sparsity, one dot for each pruner.
+pub fn layers(groups: &[Group<'_>]) -> Chart {
     let highest = sparsities(groups).last().copied();
-    let mut shown: Vec<&Group<'_>> = groups
-        .iter()
-        .filter(|group| group.pruned() && Some(group.sparsity) == highest)
-        .collect();
+    let pruned = groups.iter();
+    let pruned = pruned.filter(|group| group.pruned() && Some(group.sparsity) == highest);
+    let mut shown: Vec<&Group<'_>> = pruned.collect();
     if shown.is_empty() {
         shown.extend(groups.first());
     }
-    let layers = shown
-        .first()
-        .map_or(&[][..], |group| &group.runs[0].results.layers);
-    let left_of = |group: &Group<'_>, name: &str| {
+    let first = shown.first().into_iter();
+    let layers = first.flat_map(|group| &group.runs[0].results.layers);
+    let names: Vec<&str> = layers.map(|layer| &layer.name[..]).collect();
+    let kept = |group: &Group<'_>, name: &str| {
         let layers = group.runs.iter().flat_map(|run| &run.results.layers);
         let shares: Vec<f64> = layers.filter(|l| l.name == name).map(share).collect();
-        // Of another network's layer there is none.
+        // Layers that a run does not have give NaN, which is not drawn.
         Mean::of(&shares).mean
     };
-    let names: Vec<&str> = layers.iter().map(|layer| &layer.name[..]).collect();
-    let series: Vec<Series> = shown
-        .iter()
-        .map(|group| Series {
-            color: group.hue,
-            label: group.name(),
-            values: names.iter().map(|name| left_of(group, name)).collect(),
-        })
-        .collect();
-    shares_kept(&names, &series)
+    let values = shown.iter().map(|group| {
+        let values = names.iter().map(|name| kept(group, name)).collect();
+        (
+            group.hue,
+            LayerValues {
+                label: group.name(),
+                values,
+            },
+        )
+    });
+    shares_kept(&names, values.collect())
 }

@@ -4,37 +4,40 @@ use anyhow::ensure;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
-use super::axes::scientific;
-use super::picture::{GRID, INK, MUTED, PAPER, Picture, TEXT, WIDTH, mixed, text_width};
+use super::colors::{GRID, INK, MUTED, PAPER, mixed};
+use super::picture::{Backend, Paper, Picture, TEXT, WIDTH, font, text_width};
+use super::text::scientific;
 
 /// The filters of a network's first layer, before and after training. All three lists are in the order of the
 /// weight's elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filters {
-    /// The weight's name.
+    /// Name of the weight tensor.
     pub layer: String,
     /// Filters, channels, height, width: see [`Filters::shape_of`].
     pub shape: [usize; 4],
-    /// At initialization.
+    /// Weights at initialization.
     pub initial: Vec<f32>,
-    /// Whether each weight stayed.
+    /// The mask: true for weights that are kept.
     pub kept: Vec<bool>,
-    /// After training.
+    /// Weights after training.
     pub trained: Vec<f32>,
 }
 
-/// More of a run's filters than these are not shown.
+/// Largest number of filters in the picture of one run.
 const MOST: usize = 64;
-/// A removed weight, where white is zero.
+/// Colour of removed weights where white is zero.
 const REMOVED: RGBColor = RGBColor(0xB0, 0xB6, 0xBD);
 const MARGIN: f64 = 16.0;
 const GAP: f64 = 6.0;
-/// What small filters are enlarged to, about.
+/// Height of the space above the first panel, and of each panel's title.
+const HEAD: (f64, f64) = (40.0, 34.0);
+/// Approximate width in CSS pixels to which small filters are enlarged.
 const SIDE: usize = 48;
 
 impl Filters {
-    /// The shape in which a first layer's weight is shown: a convolution's own; for a linear layer, rows in the
-    /// shape of the images (channels, height, width); none if that does not fit.
+    /// Shape in which a first layer's weight is shown: the own shape of a convolution; for a linear layer, rows in
+    /// the shape of the images (channels, height, width), or none if the number of features is another.
     pub fn shape_of(weight: &[usize], image: [usize; 3]) -> Option<[usize; 4]> {
         match *weight {
             [filters, channels, height, width] => Some([filters, channels, height, width]),
@@ -45,7 +48,8 @@ impl Filters {
         }
     }
 
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    /// Fails if one of the lists does not have the length that the shape needs.
+    fn check(&self) -> anyhow::Result<()> {
         let numel: usize = self.shape.iter().product();
         let lengths = [self.initial.len(), self.kept.len(), self.trained.len()];
         ensure!(
@@ -57,7 +61,7 @@ impl Filters {
         Ok(())
     }
 
-    /// How to read the pictures.
+    /// Explanation of the colours.
     pub(super) fn caption(&self) -> &'static str {
         match self.shape[1] {
             1 => {
@@ -75,52 +79,49 @@ impl Filters {
         }
     }
 
-    /// Initial, pruned and trained filters of one run.
-    pub(super) fn picture(&self) -> anyhow::Result<Picture> {
+    /// The initial, pruned and trained filters of one run.
+    pub(super) fn picture(&self) -> anyhow::Result<Panels<'_>> {
         let mut panels = vec![Panel::initial(self)];
         if !self.kept.iter().all(|&kept| kept) {
-            panels.push(Panel {
-                title: "initial weights that stay".into(),
-                values: &self.initial,
-                filters: self,
-                pruned: true,
-            });
+            let title = "initial weights that stay";
+            panels.push(Panel::new(title, self, &self.initial, true));
         }
-        panels.push(Panel::trained("after training".into(), self));
-        draw(&self.layer, &panels, MOST)
+        panels.push(Panel::trained("after training", self));
+        Panels::new(&self.layer, panels, MOST)
     }
 }
 
 /// Filters under one title.
 pub struct Panel<'a> {
     title: String,
-    values: &'a [f32],
     filters: &'a Filters,
-    /// Whether the mask is shown.
+    values: &'a [f32],
+    /// True if removed weights are marked.
     pruned: bool,
 }
 
 impl<'a> Panel<'a> {
+    fn new(title: &str, filters: &'a Filters, values: &'a [f32], pruned: bool) -> Panel<'a> {
+        let title = title.into();
+        Panel {
+            title,
+            filters,
+            values,
+            pruned,
+        }
+    }
+
     /// All weights at initialization.
     pub fn initial(filters: &'a Filters) -> Panel<'a> {
-        Panel {
-            title: "initial weights".into(),
-            values: &filters.initial,
-            filters,
-            pruned: false,
-        }
+        Panel::new("initial weights", filters, &filters.initial, false)
     }
 
     /// Weights after training, without the removed ones.
-    pub fn trained(title: String, filters: &'a Filters) -> Panel<'a> {
-        Panel {
-            title,
-            values: &filters.trained,
-            filters,
-            pruned: true,
-        }
+    pub fn trained(title: &str, filters: &'a Filters) -> Panel<'a> {
+        Panel::new(title, filters, &filters.trained, true)
     }
 
+    /// Arrangement of at most `most` filters.
     fn grid(&self, most: usize) -> Grid {
         let [filters, _, height, width] = self.filters.shape;
         let shown = filters.min(most);
@@ -129,28 +130,25 @@ impl<'a> Panel<'a> {
         let fits = (room / (GAP + zoom * width as f64)).floor().max(1.0) as usize;
         let rows = shown.div_ceil(fits);
         let columns = shown.div_ceil(rows);
-        // What is left of the width makes filters larger.
+        // Filters are enlarged to fill the rest of the width.
         let fit = ((room / columns as f64 - GAP) / width as f64).floor();
         let zoom = fit.clamp(zoom, 2.0 * zoom);
+        let height = rows as f64 * (GAP + zoom * height as f64);
         Grid {
             shown,
             zoom,
-            across: GAP + zoom * width as f64,
             columns,
-            height: rows as f64 * (GAP + zoom * height as f64),
+            height,
         }
     }
 
-    /// The largest finite weight, which gets full colour.
+    /// Largest finite absolute weight, which gets full colour.
     fn scale(&self) -> f32 {
-        let sizes = self
-            .values
-            .iter()
-            .map(|v| v.abs())
-            .filter(|v| v.is_finite());
-        sizes.fold(0.0, f32::max)
+        let sizes = self.values.iter().map(|v| v.abs());
+        sizes.filter(|v| v.is_finite()).fold(0.0, f32::max)
     }
 
+    /// Colour of a filter's weights at one place, of all channels together.
     fn color(&self, filter: usize, at: usize, scale: f32) -> RGBColor {
         let [_, channels, height, width] = self.filters.shape;
         let index = |c: usize| (filter * channels + c) * height * width + at;
@@ -175,15 +173,17 @@ impl<'a> Panel<'a> {
     }
 }
 
+/// Arrangement of a panel's filters; lengths are in CSS pixels.
 struct Grid {
+    /// Number of filters drawn.
     shown: usize,
+    /// Side of a weight.
     zoom: f64,
-    across: f64,
     columns: usize,
     height: f64,
 }
 
-/// Blue, white, red for −1, 0, 1.
+/// Colour of a value: blue for −1, white for 0, red for 1.
 fn diverging(value: f64) -> RGBColor {
     let end = if value < 0.0 {
         RGBColor(0x21, 0x66, 0xAC)
@@ -193,83 +193,105 @@ fn diverging(value: f64) -> RGBColor {
     mixed(RGBColor(0xFF, 0xFF, 0xFF), end, value.abs().min(1.0))
 }
 
-/// Panels below each other with at most so many filters, each panel with its own range of colours.
-pub fn draw(layer: &str, panels: &[Panel<'_>], most: usize) -> anyhow::Result<Picture> {
-    const HEAD: f64 = 34.0;
-    let mut height = 40.0;
-    for panel in panels {
-        panel.filters.check()?;
-        height += HEAD + panel.grid(most).height + 12.0;
-    }
-    let titles: Vec<&str> = panels.iter().map(|p| p.title.as_str()).collect();
-    let alt = format!("Filters of {layer}: {}.", titles.join("; "));
-    let mut picture = Picture::new(height, alt);
-    picture.text(
-        (MARGIN, 26.0),
-        HPos::Left,
-        15.0,
-        INK,
-        format!("Filters of {layer}"),
-    );
-    let mut top = 40.0;
-    for panel in panels {
-        let layout = panel.grid(most);
-        let shown = layout.shown;
-        let filters = panel.filters.shape[0];
-        let title = if shown < filters {
-            format!("{} (the first {shown} of {filters})", panel.title)
-        } else {
-            panel.title.clone()
-        };
-        picture.text((MARGIN, top + 20.0), HPos::Left, TEXT, INK, title);
-        range(&mut picture, panel, top + 20.0);
-        grid(&mut picture, panel, &layout, top + HEAD);
-        top += HEAD + layout.height + 12.0;
-    }
-    Ok(picture)
+/// A picture of panels below each other, each with its own range of colours.
+pub struct Panels<'a> {
+    layer: &'a str,
+    panels: Vec<(Panel<'a>, Grid)>,
 }
 
-/// Which weights the colours stand for, at the right border.
-fn range(picture: &mut Picture, panel: &Panel<'_>, base: f64) {
-    let right = WIDTH - MARGIN;
-    let limit = match panel.scale() {
-        0.0 => "0".into(),
-        scale => scientific(f64::from(scale)),
-    };
-    if panel.filters.shape[1] == 3 {
-        let text = format!("channels from −{limit} to {limit}");
-        picture.text((right, base), HPos::Right, TEXT, MUTED, text);
-        return;
+impl<'a> Panels<'a> {
+    /// Panels with at most `most` filters each.
+    ///
+    /// # Errors
+    /// If the number of values does not fit the shape.
+    pub fn new(layer: &'a str, panels: Vec<Panel<'a>>, most: usize) -> anyhow::Result<Panels<'a>> {
+        let panels = panels.into_iter().map(|panel| {
+            panel.filters.check()?;
+            let grid = panel.grid(most);
+            Ok((panel, grid))
+        });
+        let panels = panels.collect::<anyhow::Result<_>>()?;
+        Ok(Panels { layer, panels })
     }
-    let right = right - text_width(&limit, TEXT) - 6.0;
-    let bar = (right - 100.0, right);
-    picture.rect((bar.0 - 1.0, base - 11.0), (bar.1 + 1.0, base + 1.0), GRID);
-    for i in 0..50 {
-        let (left, value) = (bar.0 + 2.0 * f64::from(i), (f64::from(i) - 24.5) / 24.5);
-        picture.rect((left, base - 10.0), (left + 2.0, base), diverging(value));
-    }
-    let low = (bar.0 - 6.0, base);
-    picture.text(low, HPos::Right, TEXT, MUTED, format!("−{limit}"));
-    picture.text((bar.1 + 6.0, base), HPos::Left, TEXT, MUTED, limit);
 }
 
-fn grid(picture: &mut Picture, panel: &Panel<'_>, grid: &Grid, top: f64) {
-    let [_, _, height, width] = panel.filters.shape;
-    let scale = panel.scale();
-    let zoom = grid.zoom;
-    for filter in 0..grid.shown {
-        let left = MARGIN + grid.across * (filter % grid.columns) as f64;
-        let top = top + (GAP + zoom * height as f64) * (filter / grid.columns) as f64;
-        let right = left + zoom * width as f64;
-        let bottom = top + zoom * height as f64;
-        picture.rect((left - 1.0, top - 1.0), (right + 1.0, bottom + 1.0), GRID);
-        for at in 0..height * width {
-            let corner = (
-                left + zoom * (at % width) as f64,
-                top + zoom * (at / width) as f64,
-            );
-            let opposite = (corner.0 + zoom, corner.1 + zoom);
-            picture.rect(corner, opposite, panel.color(filter, at, scale));
+impl Picture for Panels<'_> {
+    fn height(&self) -> f64 {
+        let panels = self.panels.iter();
+        HEAD.0
+            + panels
+                .map(|(_, grid)| HEAD.1 + grid.height + 12.0)
+                .sum::<f64>()
+    }
+
+    fn alt(&self) -> String {
+        let titles = self.panels.iter().map(|(panel, _)| &panel.title[..]);
+        let titles: Vec<&str> = titles.collect();
+        format!("Filters of {}: {}.", self.layer, titles.join("; "))
+    }
+
+    fn draw<B: Backend>(&self, paper: &Paper<B>) -> anyhow::Result<()> {
+        let title = format!("Filters of {}", self.layer);
+        paper.text((MARGIN, 22.0), HPos::Left, font(15.0, INK), &title)?;
+        let mut top = HEAD.0;
+        for (panel, grid) in &self.panels {
+            let (shown, filters) = (grid.shown, panel.filters.shape[0]);
+            let title = match shown < filters {
+                true => format!("{} (the first {shown} of {filters})", panel.title),
+                false => panel.title.clone(),
+            };
+            let middle = top + 15.5;
+            paper.text((MARGIN, middle), HPos::Left, font(TEXT, INK), &title)?;
+            panel.draw_range(paper, middle)?;
+            panel.draw_grid(paper, grid, top + HEAD.1)?;
+            top += HEAD.1 + grid.height + 12.0;
         }
+        Ok(())
+    }
+}
+
+impl Panel<'_> {
+    /// Draws the range of the colours at the right border.
+    fn draw_range<B: Backend>(&self, paper: &Paper<B>, middle: f64) -> anyhow::Result<()> {
+        let text = |x, text: &str| paper.text((x, middle), HPos::Right, font(TEXT, MUTED), text);
+        let right = WIDTH - MARGIN;
+        let limit = match self.scale() {
+            0.0 => "0".into(),
+            scale => scientific(f64::from(scale)),
+        };
+        if self.filters.shape[1] == 3 {
+            return text(right, &format!("channels from −{limit} to {limit}"));
+        }
+        text(right, &limit)?;
+        let left = right - text_width(&limit, TEXT) - 106.0;
+        text(left - 6.0, &format!("−{limit}"))?;
+        let bar = |from: f64, to: f64, half: f64, color| {
+            let corner = (left + from, middle - half);
+            paper.rect(corner, (left + to, middle + half), color)
+        };
+        bar(-1.0, 101.0, 6.0, GRID)?;
+        (0..50).map(f64::from).try_for_each(|i| {
+            let color = diverging((i - 24.5) / 24.5);
+            bar(2.0 * i, 2.0 * i + 2.0, 5.0, color)
+        })
+    }
+
+    /// Draws the filters in rows, each weight as a square.
+    fn draw_grid<B: Backend>(&self, paper: &Paper<B>, grid: &Grid, top: f64) -> anyhow::Result<()> {
+        let [_, _, height, width] = self.filters.shape;
+        let (scale, zoom) = (self.scale(), grid.zoom);
+        for filter in 0..grid.shown {
+            let (row, column) = (filter / grid.columns, filter % grid.columns);
+            let left = MARGIN + (GAP + zoom * width as f64) * column as f64;
+            let top = top + (GAP + zoom * height as f64) * row as f64;
+            let at = |x: usize, y: usize| (left + zoom * x as f64, top + zoom * y as f64);
+            let (right, bottom) = at(width, height);
+            paper.rect((left - 1.0, top - 1.0), (right + 1.0, bottom + 1.0), GRID)?;
+            for i in 0..height * width {
+                let (x, y) = (i % width, i / width);
+                paper.rect(at(x, y), at(x + 1, y + 1), self.color(filter, i, scale))?;
+            }
+        }
+        Ok(())
     }
 }

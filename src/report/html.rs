@@ -1,4 +1,4 @@
-//! The page: plain HTML with everything in it.
+//! The HTML page of a report, with style sheet and pictures included.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,10 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use plotters::style::RGBColor;
 
-use super::picture::{AXIS, FAINT, GRID, INK, MUTED, PAPER, Picture};
+use super::colors::{AXIS, FAINT, GRID, INK, MUTED, PAPER};
+use super::picture::Picture;
+use super::text::escape;
 use crate::write_atomically;
 
-/// What plots' colours become on dark paper.
+/// Replacements of the pictures' colours in dark mode.
 const DARK: [(RGBColor, &str); 6] = [
     (INK, "#E6EDF3"),
     (MUTED, "#9DA7B3"),
@@ -20,21 +22,21 @@ const DARK: [(RGBColor, &str); 6] = [
     (FAINT, "#1F3D50"),
 ];
 
-/// A page under construction; everything that is added is escaped here.
+/// A page under construction. Its methods escape all texts.
 pub struct Page {
     title: String,
     body: String,
 }
 
-/// What a table has in a cell.
+/// The contents of a table's cell.
 pub enum Cell {
-    /// Text.
+    /// Plain text.
     Text(String),
-    /// Text that leads to a place relative to the page.
+    /// A link to a path relative to the page.
     Link {
-        /// Where to.
+        /// The path.
         to: String,
-        /// What is read.
+        /// The text of the link.
         text: String,
     },
 }
@@ -54,17 +56,17 @@ impl Cell {
     }
 }
 
-/// How a picture stands on the page. There is a PNG file beside the page in any case.
+/// Format of a picture inside the page. In both cases there is also a PNG file beside the page.
 #[derive(Clone, Copy)]
 pub enum Inline {
-    /// As shapes, in the page's colours.
+    /// SVG, which follows the page's dark mode.
     Svg,
-    /// As a bitmap.
+    /// The PNG file, as a data URL.
     Png,
 }
 
 impl Page {
-    /// A page with nothing but its title.
+    /// Creates a page that has only its title.
     pub fn new(title: &str) -> Page {
         Page {
             title: title.into(),
@@ -72,17 +74,17 @@ impl Page {
         }
     }
 
-    /// A paragraph, of a class of the style sheet.
+    /// Adds a paragraph of a class of the style sheet.
     pub fn paragraph(&mut self, class: &str, text: &str) {
         self.body += &format!("<p class=\"{class}\">{}</p>\n", escape(text));
     }
 
-    /// The title of a section.
+    /// Adds the title of a section.
     pub fn heading(&mut self, text: &str) {
         self.body += &format!("<h2>{}</h2>\n", escape(text));
     }
 
-    /// Names and values.
+    /// Adds a table of names and values.
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         self.body += "<table class=\"facts\">\n";
         for (name, value) in facts {
@@ -95,7 +97,7 @@ impl Page {
         self.body += "</table>\n";
     }
 
-    /// Rows of numbers, each with its name in front; the last is the sum if `total` says so.
+    /// Adds a table of numbers; the first cell of each row is its name. If `total` is true, the last row is the sum.
     pub fn table(&mut self, columns: &[&str], rows: &[Vec<Cell>], total: bool) {
         self.body += "<div class=\"wide\"><table class=\"numbers\">\n<thead><tr>";
         for column in columns {
@@ -120,7 +122,7 @@ impl Page {
         self.body += "</table></div>\n";
     }
 
-    /// A picture with its caption, and its PNG file in the page's folder.
+    /// Adds a picture with its caption, and writes its PNG file into the page's folder.
     ///
     /// # Errors
     /// If the picture cannot be drawn or written.
@@ -128,7 +130,7 @@ impl Page {
         &mut self,
         dir: &Path,
         file: &str,
-        picture: &Picture,
+        picture: &impl Picture,
         inline: Inline,
         caption: &str,
     ) -> anyhow::Result<()> {
@@ -138,7 +140,7 @@ impl Page {
             Inline::Svg => picture.svg()?,
             Inline::Png => format!(
                 "<img alt=\"{}\" src=\"data:image/png;base64,{}\">\n",
-                escape(picture.alt()),
+                escape(&picture.alt()),
                 STANDARD.encode(&png)
             ),
         };
@@ -149,7 +151,7 @@ impl Page {
         Ok(())
     }
 
-    /// Text as it was written, behind a line that opens it.
+    /// Adds preformatted text that is hidden until its summary is clicked.
     pub fn details(&mut self, summary: &str, text: &str) {
         let (summary, text) = (escape(summary), escape(text));
         self.body += &format!(
@@ -157,7 +159,7 @@ impl Page {
         );
     }
 
-    /// The whole file.
+    /// The complete HTML document.
     pub fn html(&self, version: &str) -> String {
         let mut dark = String::new();
         for (RGBColor(r, g, b), on_dark) in DARK {
@@ -178,25 +180,6 @@ impl Page {
             version = escape(version),
         )
     }
-}
-
-/// Text that means itself in HTML, in elements and in attributes. Control characters, which HTML forbids, are
-/// replaced.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() => escaped.push('\u{FFFD}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Invented runs for tests: not measured, but of realistic shape.
+//! Invented runs for tests; the numbers are not measured but look realistic.
 
 use super::{ComparedRun, Filters, ScoredLayer};
 use crate::results::{EpochRow, LayerResult, Results};
 
-/// Numbers between 0 and 1 that look random.
+/// Pseudo-random numbers between 0 and 1.
 pub fn noise(seed: u64, i: usize) -> f64 {
     let mut x = (seed << 32) + i as u64 + 0x9E37_79B9_7F4A_7C15;
     for _ in 0..3 {
@@ -13,7 +13,7 @@ pub fn noise(seed: u64, i: usize) -> f64 {
     (x >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Training that approaches `top1`.
+/// Metrics of a training whose test accuracy approaches `top1`.
 pub fn history(epochs: usize, top1: f64, seed: u64) -> Vec<EpochRow> {
     (1..=epochs)
         .map(|epoch| {
@@ -36,7 +36,7 @@ pub fn history(epochs: usize, top1: f64, seed: u64) -> Vec<EpochRow> {
         .collect()
 }
 
-/// The layers of LeNet-5, or as many as are asked for.
+/// The layers of LeNet-5 if `n` is 4, else `n` invented ones.
 pub fn layers(n: usize, sparsity: f64, seed: u64) -> Vec<LayerResult> {
     let lenet = [
         ("conv1", 500),
@@ -68,7 +68,7 @@ pub fn layers(n: usize, sparsity: f64, seed: u64) -> Vec<LayerResult> {
         .collect()
 }
 
-/// What a run with these layers and epochs may give.
+/// Results of a run with these layers and epochs.
 pub fn results(
     pruner: &str,
     requested: f64,
@@ -113,7 +113,7 @@ pub fn results(
     }
 }
 
-/// Log-normal scores, and those that stay under one threshold for all layers.
+/// Log-normal scores, with a mask by one threshold for all layers.
 pub fn scores(sparsity: f64) -> Vec<ScoredLayer> {
     let mut layers: Vec<ScoredLayer> = [("conv1.weight", 500, -4.0), ("fc1.weight", 40_000, -6.0)]
         .into_iter()
@@ -143,7 +143,7 @@ pub fn scores(sparsity: f64) -> Vec<ScoredLayer> {
     layers
 }
 
-/// Filters that training made smooth.
+/// Filters that are smooth after training.
 pub fn filters(shape: [usize; 4], sparsity: f64) -> Filters {
     let numel = shape.iter().product();
     let (height, width) = (shape[2] as f64, shape[3] as f64);

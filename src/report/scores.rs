@@ -1,20 +1,19 @@
-//! How saliency scores are distributed, and where they were cut.
+//! Histogram of saliency scores, with the threshold between removed and kept weights.
 
-use plotters::style::text_anchor::HPos;
-
-use super::axes::{Axes, Key, head, log_ticks, scientific};
-use super::picture::{GREY, INK, Picture, TEXT, WIDTH};
-use super::plots::KEPT;
-use super::text::count;
+use super::axis::Axis;
+use super::chart::Chart;
+use super::colors::{GREY, INK, KEPT};
+use super::series::{Mark, Series};
+use super::text::{count, scientific};
 
 /// The saliency scores of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredLayer {
-    /// The weight's name.
+    /// Name of the weight tensor.
     pub name: String,
-    /// A score for each weight.
+    /// One score for each weight.
     pub scores: Vec<f32>,
-    /// Whether it stayed.
+    /// The mask: true for weights that are kept.
     pub kept: Vec<bool>,
 }
 
@@ -25,8 +24,8 @@ const BARS: f64 = 60.0;
 /// Numbers of removed and kept weights.
 type Counts = [usize; 2];
 
-/// A histogram of all layers' scores on logarithmic scales.
-pub fn scores(layers: &[ScoredLayer]) -> Picture {
+/// A histogram of the scores of all layers on logarithmic scales.
+pub fn scores(layers: &[ScoredLayer]) -> Chart {
     let mut total: Counts = [0; 2];
     let mut zero: Counts = [0; 2];
     let mut logs: Vec<(f64, bool)> = Vec::new();
@@ -37,7 +36,7 @@ pub fn scores(layers: &[ScoredLayer]) -> Picture {
             if !kept {
                 cut = cut.max(score);
             }
-            // Masks refuse what is not finite.
+            // Masks are never made of scores that are not finite.
             if score > 0.0 && score.is_finite() {
                 logs.push((f64::from(score).log10(), kept));
             } else {
@@ -45,72 +44,63 @@ pub fn scores(layers: &[ScoredLayer]) -> Picture {
             }
         }
     }
-    let [removed, kept] = total;
-    let mut legend = vec![
-        (Key::Bar, GREY, format!("{} removed", count(removed))),
-        (Key::Bar, KEPT, format!("{} kept", count(kept))),
-    ];
+    let bars = Bars::new(&logs, (cut > 0.0).then(|| f64::from(cut).log10()));
+    let most = bars.counts.iter().flatten().copied().max().unwrap_or(1);
+    // A single weight, at 10⁰, still has a bar.
+    let (low, high) = (-0.2, (most.max(10) as f64).log10().ceil());
+    let gap = 0.05 * bars.width;
+    let rectangles = |which: usize, shown: fn(&Counts) -> bool| {
+        let counts = bars.counts.iter().enumerate();
+        let counts = counts.filter(move |(_, n)| n[which] > 0 && shown(n));
+        let rectangle = |(i, n): (usize, &Counts)| {
+            let top = (n[which] as f64).log10();
+            [(bars.edge(i) + gap, low), (bars.edge(i + 1) - gap, top)]
+        };
+        counts.flat_map(rectangle).collect::<Vec<_>>()
+    };
+
+    let [removed, kept] = total.map(count);
     let mut alt = format!(
-        "Histogram of {} scores: {} weights removed, {} kept.",
-        count(removed + kept),
-        count(removed),
-        count(kept)
+        "Histogram of {} scores: {removed} weights removed, {kept} kept.",
+        count(total[0] + total[1])
     );
+    let (removed, kept) = (format!("{removed} removed"), format!("{kept} kept"));
+    let mut series = vec![
+        Series::new(removed, GREY, Mark::Bar, rectangles(0, |_| true)),
+        Series::new(kept, KEPT, Mark::Bar, rectangles(1, |_| true)),
+        // Lower bars stand in front.
+        Series::new("", GREY, Mark::Bar, rectangles(0, |n| n[0] < n[1])),
+    ];
     if cut > 0.0 {
         let label = format!("highest removed score {}", scientific(f64::from(cut)));
         alt += &format!(" The {label}.");
-        legend.push((Key::Dashes, INK, label));
+        let line = bars.cut.map(|cut| [(cut, low), (cut, high)]);
+        let line = line.into_iter().flatten();
+        series.push(Series::new(label, INK, Mark::Dashes, line));
     }
-    let [zero_removed, zero_kept] = zero;
-    if zero_removed + zero_kept > 0 {
-        let label = format!(
+    if zero != [0; 2] {
+        let remark = format!(
             "not drawn: {} scores of zero or below, {} of them kept",
-            count(zero_removed + zero_kept),
-            count(zero_kept)
+            count(zero[0] + zero[1]),
+            count(zero[1])
         );
-        alt += &format!(" {label}.");
-        legend.push((Key::None, INK, label));
+        alt += &format!(" {remark}.");
+        series.push(Series::remark(remark));
     }
-    let mut picture = Picture::new(380.0, alt);
-    let top = head(
-        &mut picture,
-        "Weights by score, both on logarithmic scales",
-        &legend,
-    );
     if logs.is_empty() {
-        let middle = (WIDTH / 2.0, (top + picture.height()) / 2.0);
-        picture.text(middle, HPos::Center, TEXT, INK, "No score is above zero.");
-        return picture;
+        series.push(Series::remark("No score is above zero."));
     }
-    let bars = Bars::new(&logs, (cut > 0.0).then(|| f64::from(cut).log10()));
-    let most = bars.counts.iter().flatten().copied().max().unwrap_or(1);
-    let axes = Axes {
-        across: (70.0, WIDTH - 24.0),
-        down: (top + 4.0, picture.height() - 50.0),
-        x: (bars.edge(0), bars.edge(bars.counts.len())),
-        y: (-0.2, (most.max(10) as f64).log10().ceil()),
-    };
-    axes.label_down(&mut picture, &log_ticks(0.0, axes.y.1));
-    axes.label_across(&mut picture, &log_ticks(axes.x.0, axes.x.1), false);
-    for (i, &[removed, kept]) in bars.counts.iter().enumerate() {
-        let (left, right) = (axes.across(bars.edge(i)), axes.across(bars.edge(i + 1)));
-        let mut both = [(removed, GREY), (kept, KEPT)];
-        both.sort_by_key(|&(n, _)| std::cmp::Reverse(n));
-        for (n, color) in both.into_iter().filter(|&(n, _)| n > 0) {
-            let height = axes.down((n as f64).log10());
-            picture.rect((left + 0.5, height), (right - 0.5, axes.down.1), color);
-        }
+    let title = "Weights by score, both on logarithmic scales";
+    Chart {
+        x: Axis::log("score", bars.edge(0), bars.edge(bars.counts.len())),
+        y: Axis::log("", low, high),
+        ..Chart::new(title, alt, 230.0, series)
     }
-    if let Some(cut) = bars.cut {
-        let x = axes.across(cut);
-        picture.dashes((x, axes.down.0), (x, axes.down.1), 1.5, INK);
-    }
-    axes.name_across(&mut picture, "score");
-    picture
 }
 
-/// Bars of equal width on the logarithm; the cut, if it is in sight, lies between two of them.
+/// Bars of equal width in log10 of the scores.
 struct Bars {
+    /// The threshold, if it is not left of all bars; it lies between two of them.
     cut: Option<f64>,
     origin: f64,
     width: f64,
@@ -119,6 +109,16 @@ struct Bars {
 
 impl Bars {
     fn new(logs: &[(f64, bool)], cut: Option<f64>) -> Bars {
+        if logs.is_empty() {
+            let (origin, width) = (0.0, 1.0);
+            let counts = Vec::new();
+            return Bars {
+                cut: None,
+                origin,
+                width,
+                counts,
+            };
+        }
         let high = logs.iter().map(|l| l.0).fold(f64::NEG_INFINITY, f64::max);
         let low = logs.iter().map(|l| l.0).fold(f64::INFINITY, f64::min);
         let low = low.max(high - DECADES);
@@ -141,6 +141,7 @@ impl Bars {
         }
     }
 
+    /// Left edge of a bar.
     fn edge(&self, bar: usize) -> f64 {
         self.origin + bar as f64 * self.width
     }
@@ -148,6 +149,7 @@ impl Bars {
 
 #[cfg(test)]
 mod tests {
+    use super::super::picture::Picture;
     use super::*;
 
     fn layer(scores: &[f32], kept: &[bool]) -> ScoredLayer {
@@ -179,7 +181,7 @@ mod tests {
         let zeros = scores(&[layer(&[0.0; 5], &[true, false, false, false, false])]);
         assert!(
             zeros
-                .alt()
+                .alt
                 .contains("5 scores of zero or below, 1 of them kept")
         );
         assert!(zeros.svg().unwrap().contains("No score is above zero."));

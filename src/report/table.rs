@@ -1,19 +1,20 @@
-//! The table of a comparison: once, for the terminal, the page and `comparison.md`.
+//! The table of a comparison, for the terminal, the HTML page and `comparison.md`.
 
 use crate::comparison::{Comparison, Mean, Summary, Tally};
 
 use super::text::{count, mean_percent, percent, seconds};
 
-/// Heads of columns, and cells row by row.
+/// A table of texts.
 pub struct Table {
-    /// One a column.
+    /// Titles of the columns.
     pub columns: Vec<&'static str>,
-    /// As many cells as columns each.
+    /// Rows, each with one cell for each column.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A row for each pruner and sparsity, with a column for each check; means over seeds ± sample standard deviations.
+    /// The table of a comparison: a row for each pruner and sparsity, a column for each check, means over seeds ± sample
+    /// standard deviations.
     pub fn of(comparison: &Comparison) -> Table {
         let mut columns = vec!["pruner", "sparsity", "weights kept", "test top-1"];
         columns.extend(comparison.checks().into_iter().map(|check| check.title()));
@@ -30,7 +31,7 @@ impl Table {
         }
     }
 
-    /// Aligned: names to the left, numbers to the right.
+    /// Plain text with aligned columns: names on the left, numbers right-aligned.
     pub fn text(&self) -> String {
         let length = |text: &str| text.chars().count();
         let width = |at: usize| {
@@ -51,7 +52,7 @@ impl Table {
         line(self.columns.clone()) + &rows.collect::<String>()
     }
 
-    /// As Markdown.
+    /// A Markdown table.
     pub fn markdown(&self) -> String {
         let mut text = format!("| {} |\n|---|", self.columns.join(" | "));
         text += &"---:|".repeat(self.columns.len() - 1);
@@ -88,7 +89,7 @@ fn row(summary: &Summary<'_>) -> Vec<String> {
     cells
 }
 
-/// Accuracy, and which layer collapsed where there is none.
+/// Accuracy over seeds; the collapsed layer if no seed has a result; the number of collapsed seeds if some have none.
 fn tally(
     Tally {
         test_top1,

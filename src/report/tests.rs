@@ -1,8 +1,9 @@
-//! Whole reports.
+//! Tests of whole reports.
 
 use std::fs;
 use std::path::Path;
 
+use super::picture::Picture;
 use super::sample::{compared, filters, history, layers, results, scores};
 use super::*;
 use crate::comparison::{Collapse, Comparison};
@@ -10,7 +11,7 @@ use crate::config::Check;
 
 const FOUR: [&str; 4] = ["accuracy.png", "sparsity.png", "scores.png", "filters.png"];
 
-/// Opening and closing tags match, and attributes and text have no stray `<` or `&`.
+/// Checks that opening and closing tags match, and that attributes and text have no unescaped `<` or `&`.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {
@@ -32,7 +33,7 @@ fn assert_well_formed(svg: &str) {
     assert!(open.is_empty(), "{open:?}");
 }
 
-/// The page, after checks that every page and picture must pass.
+/// Reads a report's page and checks the properties that every page and picture must have.
 fn checked(dir: &Path, pictures: &[&str]) -> String {
     let html = fs::read_to_string(dir.join("report.html")).unwrap();
     for outside in ["http://", "https://", "<script", "<link", "@import", "url("] {

@@ -1,8 +1,10 @@
-//! Numbers in words that people read.
+//! Numbers formatted for readers, and texts escaped for HTML.
+
+use std::ops::Range;
 
 use crate::comparison::Mean;
 
-/// A count with its thousands apart.
+/// A count with commas between thousands: `430,500`.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -15,7 +17,7 @@ pub fn count(n: usize) -> String {
     text
 }
 
-/// A fraction in percent.
+/// A fraction in percent with two decimals; `–` if it is not finite.
 pub fn percent(fraction: f64) -> String {
     if fraction.is_finite() {
         format!("{:.2} %", 100.0 * fraction)
@@ -24,13 +26,13 @@ pub fn percent(fraction: f64) -> String {
     }
 }
 
-/// A fraction in percent, with only the decimals that it has.
+/// A fraction in percent with at most three decimals and no trailing zeros: `99.95 %`.
 pub fn short_percent(fraction: f64) -> String {
     let text = format!("{:.3}", 100.0 * fraction);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A loss, which is not finite when training diverged.
+/// A loss with four decimals; `not finite` if training diverged.
 pub fn loss(loss: f64) -> String {
     if loss.is_finite() {
         format!("{loss:.4}")
@@ -39,7 +41,7 @@ pub fn loss(loss: f64) -> String {
     }
 }
 
-/// A duration.
+/// A duration in seconds, minutes or hours.
 pub fn seconds(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "–".into();
@@ -52,7 +54,7 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A mean of fractions in percent, with its deviation if there is one.
+/// The mean of fractions in percent ± their standard deviation if there are several.
 pub fn mean_percent(fractions: &[f64]) -> String {
     let Mean { mean, deviation } = Mean::of(fractions);
     match deviation {
@@ -61,6 +63,55 @@ pub fn mean_percent(fractions: &[f64]) -> String {
         }
         _ => percent(mean),
     }
+}
+
+/// A positive number with two significant digits, as a multiple of a power of ten if it is small or large.
+pub fn scientific(value: f64) -> String {
+    number(value, -2..4)
+}
+
+/// A positive number with two significant digits, as a multiple of a power of ten unless its exponent is in `plain`.
+pub fn number(value: f64, plain: Range<i32>) -> String {
+    let text = format!("{value:.1e}");
+    let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+    let power: i32 = power.parse().unwrap_or(0);
+    if plain.contains(&power) {
+        let text = format!("{value:.0$}", (1 - power).max(0) as usize);
+        return match text.split_once('.') {
+            Some(_) => text.trim_end_matches('0').trim_end_matches('.').into(),
+            None => text,
+        };
+    }
+    match digits.trim_end_matches(".0") {
+        "1" => format!("10{}", superscript(power)),
+        digits => format!("{digits}·10{}", superscript(power)),
+    }
+}
+
+fn superscript(power: i32) -> String {
+    let digits: Vec<char> = "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().collect();
+    let power = power.to_string();
+    let digit = |c: char| c.to_digit(10).map_or('⁻', |digit| digits[digit as usize]);
+    power.chars().map(digit).collect()
+}
+
+/// The text escaped for HTML elements and attributes. Control characters, which HTML forbids, are replaced by
+/// U+FFFD.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            '\n' | '\t' => escaped.push(c),
+            c if c.is_control() => escaped.push('\u{FFFD}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -78,6 +129,9 @@ mod tests {
         assert_eq!(short_percent(0.98), "98 %");
         assert_eq!(short_percent(0.9995), "99.95 %");
         assert_eq!(short_percent(0.0), "0 %");
+        assert_eq!(scientific(3.24e-5), "3.2·10⁻⁵");
+        assert_eq!(scientific(0.05), "0.05");
+        assert_eq!(scientific(9.97), "10");
         assert_eq!(loss(f64::INFINITY), "not finite");
         assert_eq!(seconds(17.42), "17.42 s");
         assert_eq!(seconds(125.0), "2 min 5 s");

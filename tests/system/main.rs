@@ -10,6 +10,7 @@ mod data;
 mod devices;
 mod documents;
 mod fetch;
+mod floors;
 mod golden;
 mod inspect;
 mod memory;

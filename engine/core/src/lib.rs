@@ -25,7 +25,6 @@ extern crate self as prospr_engine;
 
 mod explain;
 mod graph;
-mod ir;
 mod ops;
 mod params;
 mod random;
@@ -39,6 +38,7 @@ pub mod baseline;
 pub mod bridge;
 pub mod check;
 pub mod images;
+pub mod ir;
 pub mod testing;
 
 pub use explain::{Explanation, explain};
@@ -51,8 +51,8 @@ pub use runtime::{Device, DeviceInfo, MemoryUse, Selection, keep_freed_memory, l
 pub use tensor::{EvalStats, Tensor, eval, eval_stats, flops, flops_by_weight};
 pub use top_k::top_k_masks;
 pub use transform::{
-    JitCache, Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, jit, jit_with,
-    jvp, rescaled, stream, try_value_and_grad, unroll, value_and_grad, value_and_grad_aux, vjp,
-    with_mean_pools,
+    JitCache, Node, Policy, Pullback, UnrollOptions, checkpoint, custom_vjp, grad, hvp, interpret,
+    jit, jit_with, jvp, rewrite, stream, try_value_and_grad, unroll, value_and_grad,
+    value_and_grad_aux, vjp,
 };
 pub use tree::{Static, Tree, tree_dot};

@@ -1,4 +1,4 @@
-//! How many weights each layer keeps.
+//! Number of weights that each layer keeps.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Allocation {
 }
 
 impl Allocation {
-    /// A layer's density relative to the others'; none if scores decide.
+    /// A layer's density relative to the others; none if scores decide.
     fn density(self, shape: &[usize]) -> Option<f64> {
         let sum = || shape.iter().sum::<usize>() as f64;
         match self {
@@ -29,11 +29,12 @@ impl Allocation {
         }
     }
 
-    /// How many weights layers of these shapes keep, `kept` in all and each at least its minimum; none if scores
+    /// Numbers of weights that layers of these shapes keep, `kept` in all and each at least its minimum; none if scores
     /// decide.
     ///
-    /// Layer `l` of `n_l` weights is due `n_l · clamp(c · d_l, minimum_l/n_l, 1)` for its relative density `d_l` and the
-    /// `c` that makes the sum `kept`. Fractions are rounded by the largest remainder, ties by place.
+    /// Layer `l` of `n_l` weights keeps `n_l · clamp(c · d_l, minimum_l/n_l, 1)` for its relative density `d_l` and the
+    /// `c` that makes the sum `kept`. Fractions are rounded by the largest remainder; of equal ones the first layer
+    /// is rounded up.
     pub(super) fn counts(
         self,
         shapes: &[Vec<usize>],
@@ -51,7 +52,7 @@ impl Allocation {
                 })
                 .collect()
         };
-        // The sum grows with c, and at `high` every layer is whole.
+        // The sum grows with c, and with `high` every layer is whole.
         let (mut low, mut high) = (
             0.0,
             densities.iter().fold(1.0, |high: f64, d| high.max(1.0 / d)),
@@ -71,9 +72,9 @@ fn numel(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
-/// Whole numbers of this sum next to `values`: the largest remainders are rounded up, the first of equal ones.
+/// `values` rounded to integers with the given sum: the largest remainders are rounded up, the first of equal ones.
 fn rounded(values: &[f64], sum: usize) -> Vec<usize> {
-    // What the search leaves below a whole number is that number, and remainders are equal to as many places.
+    // The search may end a little below an integer, which then counts; remainders are compared to as many digits.
     let near = |value: f64| (value * 1e6).round() / 1e6;
     let mut counts: Vec<usize> = values.iter().map(|&v| near(v) as usize).collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -86,7 +87,7 @@ fn rounded(values: &[f64], sum: usize) -> Vec<usize> {
     counts
 }
 
-/// The layers of these names that `keep` asks to stay dense: `first`, `last`, a weight's name, or that without
+/// True for each layer that `keep` asks to stay dense, by `first`, `last`, or its weight's name with or without
 /// `.weight`.
 pub(super) fn dense(names: &[&str], keep: &[String]) -> Result<Vec<bool>> {
     let mut dense = vec![false; names.len()];

@@ -1,4 +1,4 @@
-//! Scores in, masks out: the one place where weights are chosen.
+//! Masks from scores: the one place where weights are chosen.
 
 use std::path::Path;
 
@@ -18,6 +18,8 @@ pub use allocation::Allocation;
 pub struct Sparsity(f64);
 
 impl Sparsity {
+    /// A sparsity of this fraction.
+    ///
     /// # Errors
     /// [`Error::Sparsity`] outside `[0, 1)`.
     pub fn new(fraction: f64) -> Result<Sparsity> {
@@ -33,7 +35,7 @@ impl Sparsity {
         self.0
     }
 
-    /// How many of `n` weights stay: `⌈n · (1 − sparsity)⌉`, as ProsPr's reference code.
+    /// Number of weights kept of `n`: `⌈n · (1 − sparsity)⌉`, as in ProsPr's reference code.
     pub fn kept(self, n: usize) -> usize {
         // Products such as 100 · (1 − 0.9) lie a rounding error above a whole number.
         (n as f64 * (1.0 - self.0) - 1e-12 * n as f64)
@@ -42,22 +44,22 @@ impl Sparsity {
     }
 }
 
-/// What is beside the sparsity.
+/// Options of a mask besides the sparsity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MaskOptions {
-    /// How the weights that stay are shared out among the layers.
+    /// Rule that shares out the kept weights among the layers.
     pub allocation: Allocation,
-    /// How many of its best weights each layer keeps in any case. With 0, a layer that would empty is an error.
+    /// Number of its best weights that each layer keeps in any case. With 0, a layer that would lose all is an error.
     pub min_per_layer: usize,
     /// Layers that stay whole: `first`, `last`, or names such as `conv1` or `conv1.weight`. The order of layers is that
     /// of the network's parameters.
     pub keep: Vec<String>,
-    /// Whether the sparsity relates to the other layers alone. If not, it is the whole network's, and the others make
-    /// up for those that stay whole.
+    /// True if the sparsity relates to the other layers alone. Otherwise it is that of the whole network, and the other
+    /// layers lose more to make up for those that stay whole.
     pub keep_uncounted: bool,
 }
 
-/// Which weights stay, layer by layer.
+/// Binary pruning mask: the kept weights of each layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     layers: Vec<MaskLayer>,
@@ -70,12 +72,12 @@ pub struct MaskLayer {
     pub name: String,
     /// The weight's shape.
     pub shape: Vec<usize>,
-    /// Whether each element stays, in row-major order.
+    /// For each element, true if it is kept, in row-major order.
     pub keep: Vec<bool>,
 }
 
 impl MaskLayer {
-    /// How many stay.
+    /// Number of kept elements.
     pub fn kept(&self) -> usize {
         self.keep.iter().filter(|&&keep| keep).count()
     }
@@ -173,27 +175,27 @@ impl Mask {
         Ok(tensors)
     }
 
-    /// Layer by layer.
+    /// The layers, in the network's order.
     pub fn layers(&self) -> &[MaskLayer] {
         &self.layers
     }
 
-    /// How many weights the layers have in all.
+    /// Number of weights of all layers.
     pub fn weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.keep.len()).sum()
     }
 
-    /// How many weights stay.
+    /// Number of kept weights.
     pub fn kept(&self) -> usize {
         self.layers.iter().map(MaskLayer::kept).sum()
     }
 
-    /// The fraction that is removed.
+    /// The fraction removed.
     pub fn sparsity(&self) -> f64 {
         1.0 - self.kept() as f64 / self.weights() as f64
     }
 
-    /// Writes the mask as a safetensors file of bytes 0 and 1 by the names of the weights, with a text beside them.
+    /// Writes the mask as a safetensors file of bytes 0 and 1 by the names of the weights, with a text as metadata.
     ///
     /// # Errors
     /// The engine's, if the file cannot be written.
@@ -206,8 +208,8 @@ impl Mask {
         Ok(file.write(path)?)
     }
 
-    /// Reads a mask for the weights `of` a network, and the text beside it. Values may be of any type: what is not
-    /// zero stays.
+    /// Reads a mask for the weights `of` a network, and the text in its metadata. Values may be of any type; weights with
+    /// values other than zero are kept.
     ///
     /// # Errors
     /// [`Error::Foreign`] if a layer is missing, unknown or of another shape; the engine's, if the file cannot be
@@ -248,7 +250,7 @@ impl Mask {
     }
 }
 
-/// The `kept` best of these layers, of each its minimum among them.
+/// Masks of the `kept` best scores of these layers, the minimum of each layer among them.
 fn chosen(
     layers: &[Tensor],
     minima: &[usize],
@@ -270,7 +272,7 @@ fn chosen(
         return Ok(top_k_masks(layers, kept)?);
     }
     let own = own_best(minima)?;
-    // What stays in any case is never the best of the rest, of which there are at least as many as are to be found.
+    // The scores of weights that are kept already become −∞; enough others are left.
     let rest =
         |(own, layer): (&Tensor, &Tensor)| own.where_(&layer.full_like(f64::NEG_INFINITY), layer);
     let rest: Vec<Tensor> = own.iter().zip(layers).map(rest).collect();
@@ -278,7 +280,7 @@ fn chosen(
     Ok(own.iter().zip(&best).map(|(a, b)| a.or(b)).collect())
 }
 
-/// The first of these with a value that is infinite or NaN.
+/// The index of the first layer with a value that is infinite or NaN.
 fn first_not_finite(layers: &[Tensor]) -> Result<Option<usize>> {
     if layers.is_empty() {
         return Ok(None);

@@ -135,7 +135,7 @@ fn the_count_is_exact() {
     }
 }
 
-/// Of 4 + 2 + 2 weights 4 are to stay; what the layers have in all decides nothing where each has its share.
+/// 4 of 4 + 2 + 2 weights are kept. With uniform shares, scores are compared only within a layer.
 #[test]
 fn layers_have_their_shares() {
     let scores = scores(&[

@@ -5,7 +5,7 @@ mod plan;
 mod values;
 
 #[cfg(test)]
-pub(crate) use fuse::{Kernel as Fused, fuse};
+pub(crate) use fuse::{Fused, fuse};
 pub use plan::Kernel;
 pub(crate) use plan::Plan;
 pub(crate) use values::{Graph, Id, Node};

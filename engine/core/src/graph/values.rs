@@ -29,32 +29,23 @@ impl Node {
         shape::numel(&self.shape)
     }
 
-    /// Whether the value lies in its input's memory.
-    pub fn is_view(&self) -> bool {
-        matches!(
-            self.op,
-            Op::Fence | Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
-        )
-    }
-
-    /// Bytes that the value takes beside its inputs' memory: nothing, for constants and views.
+    /// Bytes that the value takes beside the memory of its inputs: none for views and constants.
     pub fn stored_bytes(&self) -> u64 {
-        match self.op {
-            Op::Full(_) => 0,
-            _ if self.is_view() => 0,
-            _ => (self.numel() * self.dtype.size()) as u64,
+        match self.op.is_stored() {
+            true => (self.numel() * self.dtype.size()) as u64,
+            false => 0,
         }
     }
 }
 
-/// What equal nodes have in common, beside what an operation holds.
-type Key = (Discriminant<Op>, Vec<Id>, Box<[usize]>);
+/// Properties that equal nodes share, beside the data of their operation.
+type NodeKey = (Discriminant<Op>, Vec<Id>, Box<[usize]>);
 
 /// Distinct values in topological order.
 #[derive(Default)]
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
-    known: HashMap<Key, Vec<Id>>,
+    known: HashMap<NodeKey, Vec<Id>>,
 }
 
 impl Graph {
@@ -92,7 +83,7 @@ impl Graph {
         id
     }
 
-    fn find(&self, key: &Key, node: &Node) -> Option<Id> {
+    fn find(&self, key: &NodeKey, node: &Node) -> Option<Id> {
         self.known.get(key)?.iter().copied().find(|&id| {
             let other = &self.nodes[id];
             other.op == node.op && other.dtype == node.dtype && other.device == node.device
@@ -203,12 +194,8 @@ impl Graph {
     fn constant(&self, node: &Node) -> Option<f64> {
         let value = |i: usize| node.inputs.get(i).and_then(|&id| self.full(id));
         let result = match &node.op {
-            Op::Alias
-            | Op::Detach
-            | Op::Reshape
-            | Op::Broadcast
-            | Op::Permute(_)
-            | Op::Slice(_) => value(0)?,
+            Op::Fence => return None,
+            op if op.is_view() => value(0)?,
             Op::Cast if node.dtype.is_float() => value(0)?,
             Op::Cast => value(0)?.trunc(),
             Op::Sum(_) if self.nodes[node.inputs[0]].numel() == 0 => 0.0,
@@ -220,13 +207,9 @@ impl Graph {
             Op::Unary(Unary::Sqrt) => value(0)?.sqrt(),
             Op::Unary(Unary::Recip) => 1.0 / value(0)?,
             Op::Binary(op) if node.dtype.is_float() => {
-                let (a, b) = (value(0)?, value(1)?);
-                match op {
-                    Binary::Add => a + b,
-                    Binary::Sub => a - b,
-                    Binary::Mul => a * b,
-                    Binary::Div => a / b,
-                }
+                let mut result = [0.0];
+                op.map(&mut result, &[value(0)?], &[value(1)?]);
+                result[0]
             }
             _ => return None,
         };

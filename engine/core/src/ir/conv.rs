@@ -9,7 +9,7 @@ pub struct ConvOptions {
     pub padding: [usize; 2],
     /// Distance between the window's taps, (vertical, horizontal).
     pub dilation: [usize; 2],
-    /// Into how many independent groups the channels are divided.
+    /// Number of independent groups that the channels are divided into.
     pub groups: usize,
 }
 
@@ -60,9 +60,9 @@ impl ConvOptions {
     }
 }
 
-/// Which of the three partial gradients of `⟨y, conv(x, w)⟩`.
+/// A convolution or one of its two transposes: the partial gradients of `⟨y, conv(x, w)⟩`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum ConvKind {
+pub enum ConvKind {
     /// `(x, w) → y`
     Forward,
     /// `(y, w) → x`
@@ -73,8 +73,10 @@ pub(crate) enum ConvKind {
 
 /// One convolution operation; the three shapes belong to the geometry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Conv {
+pub struct Conv {
+    /// The inputs and the output.
     pub kind: ConvKind,
+    /// Stride, padding, dilation and groups.
     pub options: ConvOptions,
     /// `[n, c_in, h, w]`
     pub x: [usize; 4],
@@ -85,7 +87,7 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.kind {
             ConvKind::Forward => "conv2d",
             ConvKind::InputGrad => "conv2d_input_grad",
@@ -94,12 +96,12 @@ impl Conv {
     }
 
     /// The three kinds multiply the same pairs: each output pixel with each tap of its window.
-    pub fn flops(&self) -> u64 {
+    pub(crate) fn flops(&self) -> u64 {
         let product = |sizes: &[usize]| sizes.iter().map(|&n| n as u64).product::<u64>();
         2 * product(&self.y) * product(&self.w[1..])
     }
 
-    pub fn with(&self, kind: ConvKind) -> Conv {
+    pub(crate) fn with(&self, kind: ConvKind) -> Conv {
         Conv {
             kind,
             ..self.clone()

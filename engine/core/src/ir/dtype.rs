@@ -18,7 +18,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// Whether derivatives exist for this type.
+    /// Returns true if derivatives exist for this type.
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64)
     }

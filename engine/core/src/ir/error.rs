@@ -10,7 +10,7 @@ pub enum Error {
     /// No device matches what was asked for.
     #[error("no device matches `{requested}`. {reason}\nDevices of this machine:\n{available}")]
     NoSuchDevice {
-        /// What was asked for, for example `gpu:3`.
+        /// The requested device, for example `gpu:3`.
         requested: String,
         /// Why nothing matched.
         reason: String,
@@ -24,7 +24,7 @@ pub enum Error {
     Device {
         /// The device's name.
         device: String,
-        /// What was being done.
+        /// The operation that failed.
         during: String,
         /// The driver's words.
         reason: String,
@@ -34,13 +34,13 @@ pub enum Error {
     OutOfMemory {
         /// The device's name.
         device: String,
-        /// What was to be done.
+        /// The operation that was refused.
         during: String,
         /// Bytes of tensors that would be held at once, or of the one that is too large by itself.
         needed: u64,
         /// Bytes that they may take, where that is known.
         available: Option<u64>,
-        /// What allows no more.
+        /// The source of the limit.
         limit: String,
         /// The largest values that would be alive then: what they are and their bytes.
         biggest: Vec<(String, u64)>,
@@ -80,15 +80,15 @@ pub enum Error {
     File {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// No network has this name, or it does not take such images.
     #[error("no network for `{requested}`: {reason}")]
     Model {
-        /// What was asked for.
+        /// The request.
         requested: String,
-        /// What would do.
+        /// Accepted values.
         reason: String,
     },
     /// A memory budget cannot be met by any policy.
@@ -96,11 +96,11 @@ pub enum Error {
         "{what} needs at least {needed} bytes, but the budget is {budget}; raise it, shorten the unroll, or keep the states in host memory with `host_offload`"
     )]
     Budget {
-        /// What does not fit.
+        /// The part that does not fit.
         what: String,
         /// The least that would do, in bytes.
         needed: u64,
-        /// What was allowed, in bytes.
+        /// The limit in bytes.
         budget: u64,
     },
 }

@@ -1,13 +1,13 @@
 //! Images as bytes, and where their pixels go.
 
-/// Where the pixels of an image go. Pixels that come from outside are zero bytes.
+/// Geometric transformation of an image. Pixels that come from outside are zero bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moves {
     /// The row of the image that the first row shows; it may be negative.
     pub down: i32,
     /// The column of the image that the first column shows; it may be negative.
     pub right: i32,
-    /// Whether the result is mirrored left to right.
+    /// True if the result is mirrored left to right.
     pub mirrored: bool,
 }
 
@@ -57,8 +57,8 @@ pub struct Batch<'a> {
     pub pixels: &'a [u8],
     /// Channels, height and width.
     pub shape: [usize; 3],
-    /// Where the pixels of each image go.
+    /// Geometric transformation of each image.
     pub moves: &'a [Moves],
-    /// What each byte of a channel becomes.
+    /// F32 value of each byte, for every channel.
     pub tables: &'a [[f32; 256]],
 }

@@ -1,17 +1,23 @@
 //! Slices and paddings by axis.
 
-/// One axis of a slice: indices `start, start + step, …` — `len` of them.
+/// One axis of a slice: the `len` indices `start, start + step, …`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct SliceAxis {
+pub struct SliceAxis {
+    /// First index.
     pub start: usize,
+    /// Distance between indices.
     pub step: usize,
+    /// Number of indices.
     pub len: usize,
 }
 
-/// One axis of a zero padding: `low` before, `high` after, `interior` between neighbours.
+/// One axis of a zero padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct PadAxis {
+pub struct PadAxis {
+    /// Zeros before the first element.
     pub low: usize,
+    /// Zeros after the last element.
     pub high: usize,
+    /// Zeros between neighbours.
     pub interior: usize,
 }

@@ -1,8 +1,8 @@
-//! Pure data that all else is written in: types, shapes, operations, programs. No tensors, devices or buffers.
+//! Pure data: types, shapes, operations with their attributes, programs. No tensors, devices or buffers.
 
 mod conv;
 mod dtype;
-mod elementwise;
+pub(crate) mod elementwise;
 mod error;
 pub(crate) mod images;
 mod layout;
@@ -13,14 +13,12 @@ pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod shape;
 
-pub use conv::ConvOptions;
-pub(crate) use conv::{Conv, ConvKind};
+pub use conv::{Conv, ConvKind, ConvOptions};
 pub use dtype::{DType, Element};
-pub(crate) use elementwise::{Binary, Compare, Logic, Unary};
+pub use elementwise::{Binary, Compare, Logic, Unary};
 pub use error::{Error, Result};
-pub(crate) use layout::{PadAxis, SliceAxis};
-pub(crate) use op::Op;
-pub(crate) use pool::Window;
-pub use pool::{Interpolation, PoolOptions};
+pub use layout::{PadAxis, SliceAxis};
+pub use op::{Kind, Op};
+pub use pool::{Interpolation, PoolOptions, Window};
 pub use precision::Precision;
-pub(crate) use random::Draw;
+pub use random::{Draw, Law};

@@ -55,7 +55,7 @@ impl PoolOptions {
     }
 }
 
-/// How [`Tensor::resize2d`](crate::Tensor::resize2d) fills in between pixels; pixel centres are at half-integers
+/// Interpolation of [`Tensor::resize2d`](crate::Tensor::resize2d) between pixels; pixel centres are at half-integers
 /// (PyTorch's `align_corners=False`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interpolation {
@@ -67,7 +67,9 @@ pub enum Interpolation {
 
 /// The window of a max pooling, with the sizes it was resolved for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Window {
+pub struct Window {
+    /// Kernel, stride and padding.
     pub options: PoolOptions,
+    /// Height and width of the pooled image.
     pub output: [usize; 2],
 }

@@ -1,10 +1,10 @@
-//! In what convolutions and matrix products multiply.
+//! Numeric precision inside convolutions and matrix products.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// In what the convolutions and matrix products of a [compiled](crate::jit_with) function multiply. Everything else is
-/// computed in the tensors' own type, and what is evaluated without being compiled, always: scores are.
+/// Numeric precision used inside convolutions and matrix products of a [compiled](crate::jit_with) function. Everything else
+/// is computed in the tensors' own type; so is everything evaluated without being compiled, as scores are.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]

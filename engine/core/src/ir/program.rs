@@ -17,7 +17,7 @@ pub(crate) enum Instr {
     Binary(Binary, Register, Register),
     Compare(Compare, Register, Register),
     Logic(Logic, Register, Register),
-    /// Whether a number is neither infinite nor not a number.
+    /// Tests that a number is neither infinite nor NaN.
     IsFinite(Register),
     /// `c ? a : b`
     Select(Register, Register, Register),
@@ -25,7 +25,7 @@ pub(crate) enum Instr {
     Number(Register),
 }
 
-/// How an input is read: the axis of the input that each axis of the domain walks along, if any.
+/// Access pattern of an input: the axis of the input that each axis of the domain walks along, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Input {
     pub dtype: DType,
@@ -70,7 +70,7 @@ impl Instr {
 }
 
 impl Program {
-    /// Whether outputs are sums.
+    /// True if outputs are sums.
     pub fn is_reduction(&self) -> bool {
         self.summed.iter().any(|&s| s)
     }

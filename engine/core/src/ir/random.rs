@@ -1,15 +1,17 @@
 //! The random generator: Threefry-2x32 with 20 rounds, on the host.
 
-/// A node that draws random numbers.
+/// Random numbers: a key and a distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Draw {
+pub struct Draw {
+    /// Key of the generator.
     pub key: [u32; 2],
+    /// Distribution.
     pub law: Law,
 }
 
 /// The distribution of a draw.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Law {
+pub enum Law {
     /// Uniform on `[0, 1)`, multiples of 2⁻²⁴.
     Uniform,
     /// Mean 0, variance 1.

@@ -17,7 +17,7 @@ impl Conv {
         Tensor::apply(Op::Conv(self.clone()), &[a, b], shape, a.dtype())
     }
 
-    pub fn vjp(&self, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
+    pub(crate) fn vjp(&self, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         use ConvKind::*;
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self.kind {
@@ -37,7 +37,7 @@ impl Conv {
         vec![Some(da), Some(db)]
     }
 
-    pub fn jvp(&self, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
+    pub(crate) fn jvp(&self, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
         let left = tangents[0].as_ref().map(|t| self.apply(t, &inputs[1]));
         let right = tangents[1].as_ref().map(|t| self.apply(&inputs[0], t));
         add_terms(left, right)

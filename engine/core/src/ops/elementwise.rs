@@ -6,8 +6,8 @@ use crate::ir::{Binary, Op, Unary};
 use crate::{DType, Tensor};
 
 impl Unary {
-    /// `t · f'(x)`, given `y = f(x)`: both the forward and the reverse rule, for the Jacobian is diagonal.
-    pub fn scale_by_derivative(self, x: &Tensor, y: &Tensor, t: &Tensor) -> Option<Tensor> {
+    /// `t · f'(x)`, given `y = f(x)`: both the forward and the reverse rule, because the Jacobian is diagonal.
+    pub(crate) fn scale_by_derivative(self, x: &Tensor, y: &Tensor, t: &Tensor) -> Option<Tensor> {
         Some(match self {
             Unary::Neg => -t,
             Unary::Exp => t * y,
@@ -30,7 +30,7 @@ impl Unary {
 }
 
 impl Binary {
-    pub fn vjp(self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
+    pub(crate) fn vjp(self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self {
             Binary::Add => (ct.clone(), ct.clone()),
@@ -45,7 +45,7 @@ impl Binary {
         vec![Some(da.sum_to(a.shape())), Some(db.sum_to(b.shape()))]
     }
 
-    pub fn jvp(
+    pub(crate) fn jvp(
         self,
         out: &Tensor,
         inputs: &[Tensor],

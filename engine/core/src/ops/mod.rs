@@ -1,8 +1,8 @@
-//! The closed set of operations, one file a family: shape rule, derivative rules and checks together.
-//! (How each is computed on Burn's backends stands in `runtime/kernels/`, under the same names.)
+//! Operations on tensors, one file for each family: shape rules, derivative rules and tests.
+//! (`runtime/kernels/` computes them on Burn's backends, in files of the same names.)
 //!
-//! Every derivative rule is written with public tensor functions, so that its result can be differentiated
-//! again. Linear operations pair with their transposes; all else is composed from what is here.
+//! Derivative rules are written with public tensor functions, so that their results can be differentiated again. The
+//! rule of a linear operation is its transpose.
 
 mod control;
 mod conv;
@@ -19,13 +19,11 @@ mod sort;
 use crate::Tensor;
 use crate::ir::Op;
 
-impl Op {
-    /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
-    ///
-    /// Calls have several outputs and are handled by the walk itself.
-    pub fn vjp(&self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
-        match self {
-            Op::Data
+/// Pattern of the operations through which no derivative flows. The rules match all others by name, so the compiler
+/// asks for a rule wherever this list has no entry.
+macro_rules! without_derivative {
+    () => {
+        Op::Data
             | Op::Full(_)
             | Op::Iota
             | Op::Random(_)
@@ -35,7 +33,22 @@ impl Op {
             | Op::IsFinite
             | Op::ArgMax(_)
             | Op::ArgSort { .. }
-            | Op::MaxPoolIndex(_) => vec![None; inputs.len()],
+            | Op::MaxPoolIndex(_)
+    };
+}
+
+impl Op {
+    /// Returns true if a derivative can flow from the inputs to the output.
+    pub(crate) fn is_differentiable(&self) -> bool {
+        !matches!(self, without_derivative!())
+    }
+
+    /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
+    ///
+    /// Calls have several outputs and are handled by the walk itself.
+    pub(crate) fn vjp(&self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
+        match self {
+            without_derivative!() => vec![None; inputs.len()],
             Op::Alias | Op::Fence => vec![Some(ct.clone())],
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => vec![op.scale_by_derivative(&inputs[0], out, ct)],
@@ -72,7 +85,7 @@ impl Op {
     }
 
     /// Forward rule: the output's tangent from the inputs' tangents (`None` is zero).
-    pub fn jvp(
+    pub(crate) fn jvp(
         &self,
         out: &Tensor,
         inputs: &[Tensor],
@@ -80,17 +93,7 @@ impl Op {
     ) -> Option<Tensor> {
         let first = || tangents[0].as_ref();
         match self {
-            Op::Data
-            | Op::Full(_)
-            | Op::Iota
-            | Op::Random(_)
-            | Op::Detach
-            | Op::Compare(_)
-            | Op::Logic(_)
-            | Op::IsFinite
-            | Op::ArgMax(_)
-            | Op::ArgSort { .. }
-            | Op::MaxPoolIndex(_) => None,
+            without_derivative!() => None,
             Op::Alias | Op::Fence => first().cloned(),
             Op::Call { .. } => unreachable!("calls are differentiated by the walk"),
             Op::Unary(op) => first().and_then(|t| op.scale_by_derivative(&inputs[0], out, t)),

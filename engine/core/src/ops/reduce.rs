@@ -155,7 +155,7 @@ impl Tensor {
         self.min_axes(&[], false)
     }
 
-    /// Whether every element is finite, as a Bool scalar.
+    /// A Bool scalar: true if every element is finite.
     pub fn all_finite(&self) -> Tensor {
         let finite = Tensor::apply(Op::IsFinite, &[self], self.shape(), DType::Bool);
         let others = finite.not().to_dtype(DType::F32).sum();

@@ -1,4 +1,4 @@
-//! What wgpu offers on this machine.
+//! Adapters of wgpu on this machine: listing, describing and opening them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +20,7 @@ fn instance() -> &'static wgpu::Instance {
     })
 }
 
-/// The adapters, best kind first; their places are the indices of `gpu:INDEX`.
+/// The adapters, in the order of the indices of `gpu:INDEX`: discrete GPUs first, software rasterizers last.
 pub(super) fn adapters() -> &'static [wgpu::Adapter] {
     static ADAPTERS: OnceLock<Vec<wgpu::Adapter>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
@@ -37,6 +37,7 @@ pub(super) fn adapters() -> &'static [wgpu::Adapter] {
     })
 }
 
+/// Describes an adapter.
 pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
     let info = adapter.get_info();
     let features = adapter.features();
@@ -74,13 +75,13 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
     }
 }
 
-/// Whether shaders may compute in 64-bit integers.
+/// Returns true if shaders can compute in 64-bit integers.
 pub(super) fn has_int64(adapter: &wgpu::Adapter) -> bool {
     adapter.features().contains(wgpu::Features::SHADER_INT64)
 }
 
-/// In what shaders multiply f16 operands: matrix units that sum in f32, where there are such and a kernel can know how
-/// many invocations share one.
+/// Arithmetic of mixed precision: matrix units with f16 operands and f32 sums if the adapter has them and its subgroups have
+/// one fixed size, otherwise f16 in workgroup memory, or f32 without 16-bit floats.
 pub(super) fn half_arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
     let (features, info) = (adapter.features(), adapter.get_info());
     if !features.contains(wgpu::Features::SHADER_F16) {
@@ -108,10 +109,10 @@ pub(super) fn half_arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
         .unwrap_or(Arithmetic::Half)
 }
 
-/// Bytes of the largest device-local heap, where the graphics API tells.
+/// Bytes of the largest device-local heap, if the graphics API reports them.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "windows"))]
 fn device_memory(adapter: &wgpu::Adapter) -> Option<u64> {
-    // SAFETY: the handles are only read, and the guard keeps the adapter alive meanwhile.
+    // SAFETY: the handles are only read, and the guard keeps the adapter alive while they are.
     let properties = unsafe {
         let vulkan = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
         let instance = vulkan.shared_instance().raw_instance();
@@ -131,7 +132,7 @@ fn device_memory(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// Opens an adapter with all that it offers and hands it to Burn. What its driver refuses memory for is written down.
+/// Opens an adapter with all its features and passes it to Burn. The refusals record that its driver had too little memory.
 pub(super) fn open(
     adapter: &wgpu::Adapter,
 ) -> Result<(burn_backend::cubecl::Device, Arc<Refusals>)> {
@@ -165,8 +166,8 @@ pub(super) fn open(
     let burn = burn_wgpu::try_init_device(setup, options).map_err(|e| failed(e.to_string()))?;
     let refusals = Arc::<Refusals>::default();
     let seen = refusals.clone();
-    // In place of Burn's handler, which does the same but for the note. The panic ends the one task in Burn's own
-    // thread that wanted the memory.
+    // Replaces Burn's handler, which does the same without recording. The panic ends the task in Burn's thread that needed
+    // the memory.
     opened.on_uncaptured_error(Arc::new(move |error| match error {
         wgpu::Error::OutOfMemory { .. } => {
             seen.note();

@@ -1,12 +1,14 @@
-//! What the executor needs of a Burn backend beyond Burn's own trait.
+//! The trait of backends: Burn's own, and the kernels that the engine adds to it.
 
 use burn_backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn_backend::{Backend, TensorData, TensorMetadata};
 use burn_backend::{BoolDType, FloatDType, IntDType};
+use burn_flex::{Flex, FlexTensor};
+use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::Storage;
-use crate::ir::{Conv, Draw, Window};
-use crate::{DType, Precision};
+use crate::DType;
+use crate::ir::Draw;
 
 /// A primitive tensor of any kind.
 #[derive(Clone)]
@@ -14,11 +16,11 @@ pub(crate) enum Value<B: Backend> {
     Float(FloatTensor<B>),
     Int(IntTensor<B>),
     Bool(BoolTensor<B>),
-    /// One value for all elements.
+    /// A tensor whose elements are all this value.
     Fill(f64),
 }
 
-/// An axis of a padding: element `i` of `size` goes to place `low + i · step` of `out_size`.
+/// Padding of an axis: element `i` of `size` moves to index `low + i · step` of `out_size`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Padding {
     pub size: usize,
@@ -27,60 +29,34 @@ pub(crate) struct Padding {
     pub step: usize,
 }
 
-/// A backend that tensors can live on.
+/// A backend of the engine.
 pub(crate) trait Backed: Backend {
     fn wrap(value: Value<Self>) -> Storage;
     fn unwrap(storage: &Storage) -> Option<&Value<Self>>;
     fn take(storage: Storage) -> Option<Value<Self>>;
 
-    /// How the backend stores a logical integer type.
+    /// Type in which the backend stores a logical integer type.
     fn int_dtype(dtype: DType) -> IntDType;
     fn same_float_memory(a: &FloatTensor<Self>, b: &FloatTensor<Self>) -> bool;
     fn same_int_memory(a: &IntTensor<Self>, b: &IntTensor<Self>) -> bool;
     fn same_bool_memory(a: &BoolTensor<Self>, b: &BoolTensor<Self>) -> bool;
 
-    /// A convolution or one of its gradients; `a` and `b` are its two operands.
-    fn convolve(
-        conv: &Conv,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        precision: Precision,
-    ) -> FloatTensor<Self>;
-    /// A batched matrix product `[.., m, k] × [.., k, n]`.
-    fn matmul(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        precision: Precision,
-    ) -> FloatTensor<Self>;
-    /// For each window, the flat index of its first largest pixel.
-    fn max_pool_index(x: FloatTensor<Self>, window: &Window) -> IntTensor<Self>;
-    /// The pixel of each window that its index picks.
-    fn pool_gather(x: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self>;
-    /// Images of a size whose pixels are the sums of the windows that pick them, in order: the transpose.
-    fn pool_scatter(
-        values: FloatTensor<Self>,
-        indices: IntTensor<Self>,
-        window: &Window,
-        size: [usize; 2],
-    ) -> FloatTensor<Self>;
-    /// `x` between zeros, of this shape; none if there is no kernel for its type.
+    /// Runs a kernel of the engine's own, which is written once for the CPU and once for GPUs.
+    fn kernel<const N: usize>(
+        inputs: [Value<Self>; N],
+        cpu: impl FnOnce([FlexTensor; N]) -> Value<Flex>,
+        gpu: impl FnOnce([CubeTensor; N]) -> Value<Wgpu>,
+    ) -> Value<Self>;
+    /// Pads `x` with zeros to a shape; `None` if there is no kernel for its type.
     fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>>;
-    /// Zeros of length `size` along `axis`, plus the values at the indices, in order.
-    fn scatter_add(
-        axis: usize,
-        values: FloatTensor<Self>,
-        indices: IntTensor<Self>,
-        size: usize,
-        loop_limit: Option<usize>,
-    ) -> FloatTensor<Self>;
-    /// Draws in f32.
+    /// Draws random numbers in f32.
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FloatTensor<Self>;
 
     fn bool_dtype(device: &Self::Device) -> BoolDType {
         burn_backend::get_or_init_device_settings::<Self>(device).bool_dtype
     }
 
-    /// A primitive from row-major bytes.
+    /// Makes a primitive tensor from row-major bytes.
     fn from_bytes(
         bytes: &[u8],
         shape: &[usize],
@@ -129,7 +105,7 @@ pub(crate) fn float_dtype(dtype: DType) -> FloatDType {
 }
 
 impl<B: Backed> Value<B> {
-    /// Whether both are views of one allocation.
+    /// Returns true if both are views of one allocation.
     pub fn shares_memory(&self, other: &Value<B>) -> bool {
         match (self, other) {
             (Value::Float(a), Value::Float(b)) => B::same_float_memory(a, b),
@@ -139,7 +115,7 @@ impl<B: Backed> Value<B> {
         }
     }
 
-    /// Bytes that the elements take on the device.
+    /// Bytes of the elements on the device.
     pub fn bytes(&self) -> u64 {
         let of = |shape: burn_backend::Shape, dtype: burn_backend::DType| {
             (shape.num_elements() * dtype.size()) as u64
@@ -152,7 +128,7 @@ impl<B: Backed> Value<B> {
         }
     }
 
-    /// Row-major bytes of the logical type.
+    /// Reads the elements as row-major bytes of a logical type.
     pub fn to_bytes(&self, dtype: DType) -> Result<Vec<u8>, String> {
         let data = match self {
             Value::Float(t) => pollster::block_on(B::float_into_data(t.clone())),

@@ -1,6 +1,6 @@
-//! What benchmarks compare with: Burn's own kernels on the engine's tensors, and a bare copy.
+//! Baselines of benchmarks: Burn's kernels on the engine's tensors, and a copy of memory.
 //!
-//! The engine computes some operations with kernels of its own; these are always Burn's.
+//! The engine has its own kernels for some of these operations; a baseline always runs Burn's.
 
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::tensor::IndexingUpdateOp;
@@ -8,12 +8,12 @@ use burn_backend::{FloatDType, IntDType, Scalar, Shape, TensorMetadata};
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::{CubeTensor, Wgpu};
 
-use super::kernels::conv;
+use super::fallback;
 use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args, wgsl};
 use crate::ir::{Conv, ConvKind};
 use crate::{ConvOptions, DType, PoolOptions};
 
-/// What a convolution computes.
+/// Result of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The output.
@@ -24,24 +24,24 @@ pub enum Direction {
     WeightGrad,
 }
 
-/// An operation of Burn's, with what it takes and gives.
+/// An operation of Burn, with its inputs and outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Baseline {
     /// `a, b → a b`
     MatMul,
-    /// `x, w, y` of a convolution `→` the one of them that the direction computes from the others.
+    /// `x, w, y` of a convolution, with gradients in place of values `→` the one of the three that the direction computes.
     Conv2d(Direction, ConvOptions),
-    /// `x, γ, β → y, mean, variance` by the statistics of the batch, with this ε.
+    /// `x, γ, β → y, mean, variance` with the statistics of the batch, and this ε.
     BatchNorm(f64),
     /// `x, γ, β, dy → y, dx, dγ, dβ`, with this ε.
     BatchNormWithGradient(f64),
-    /// `x →` its sum over an axis, which stays with length 1.
+    /// `x →` its sum over axes, which keep length 1.
     Sum(Vec<usize>),
     /// `x →` its sum over all axes.
     SumAll,
     /// `x → max(x, 0)`
     Relu,
-    /// `x → y, i`: the largest values of windows, and where they lie in their planes.
+    /// `x → y, i`: largest values of windows, and their flat indices in the planes.
     MaxPool(PoolOptions),
     /// `x, dy, i → dx`
     MaxPoolGrad(PoolOptions),
@@ -114,7 +114,7 @@ fn run<B: Backed>(
                 w: four(1),
                 y: four(2),
             };
-            vec![conv::convolve::<B>(&conv, at(a), at(b), loop_limit)]
+            vec![fallback::convolve::<B>(&conv, at(a), at(b), loop_limit)]
         }
         Baseline::BatchNorm(epsilon) => {
             let out = B::batch_norm_train(at(0), at(1), at(2), *epsilon);
@@ -184,8 +184,8 @@ fn output<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Output {
     (shape, dtype, Buffer::track::<B>(value, device, &[]))
 }
 
-/// A copy and nothing else: how fast the device's memory is. On the CPU all cores copy, on a GPU a kernel of four
-/// floats an invocation.
+/// A copy between two buffers, which measures the bandwidth of the device's memory. All cores of a CPU copy; on a GPU, each
+/// invocation of a kernel copies four floats.
 pub struct BareCopy(Buffers);
 
 enum Buffers {
@@ -201,7 +201,7 @@ enum Buffers {
 }
 
 impl BareCopy {
-    /// Two buffers of at least `bytes` on a device.
+    /// Allocates two buffers of at least `bytes` on a device.
     pub fn new(bytes: usize, device: &Device) -> BareCopy {
         let bytes = bytes.next_multiple_of(16);
         BareCopy(match device.kind() {
@@ -220,7 +220,7 @@ impl BareCopy {
         })
     }
 
-    /// Bytes that a run reads and writes.
+    /// Bytes that a copy reads and writes.
     pub fn traffic(&self) -> u64 {
         2 * match &self.0 {
             Buffers::Cpu { from, .. } => from.len() as u64,
@@ -228,7 +228,7 @@ impl BareCopy {
         }
     }
 
-    /// Copies; on a GPU it does not wait for the end.
+    /// Copies; on a GPU, returns before the copy has ended.
     pub fn run(&mut self) {
         match &mut self.0 {
             Buffers::Cpu { from, to } => {
@@ -244,7 +244,7 @@ impl BareCopy {
         }
     }
 
-    /// Whether both buffers are equal: for tests.
+    /// Returns true if both buffers are equal.
     #[cfg(test)]
     fn is_done(&self) -> bool {
         match &self.0 {

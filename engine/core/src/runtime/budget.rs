@@ -1,4 +1,4 @@
-//! Memory budgets: plans are refused before they run out of memory.
+//! Memory limits: a computation that needs too much memory fails before it starts.
 
 use std::sync::atomic::Ordering;
 
@@ -10,11 +10,11 @@ use super::memory::{Limit, available};
 use super::refusals::{Demand, MemoryRequest};
 use crate::{DType, Error, Result};
 
-/// On the CPU nobody is asked about less than this: it costs more time than it is worth.
+/// Bytes below which the CPU's free memory is not checked, because the check would take longer than the computation.
 const SMALL: u64 = 16 << 20;
 
 impl Device {
-    /// Bytes that an element takes here.
+    /// Bytes of an element on this device.
     pub(crate) fn element_bytes(&self, dtype: DType) -> u64 {
         let size = match (self.kind(), dtype) {
             (DeviceKind::Gpu(gpu), DType::Bool) => {
@@ -26,13 +26,13 @@ impl Device {
         size as u64
     }
 
-    /// What the tensors here may take, if they are to take `needed` bytes.
+    /// Limit of the memory of this device's tensors when they need `needed` bytes in total.
     fn limit(&self, needed: u64) -> Limit {
         let highest = self.meter().highest();
         let own = match self.kind() {
             _ if needed <= highest => None,
             DeviceKind::Cpu if needed - self.memory().live.min(needed) < SMALL => None,
-            // What tensors held before may still be this process's.
+            // The allocator may have kept the memory of freed tensors.
             DeviceKind::Cpu => available().map(|free| Limit {
                 bytes: free + highest,
                 what: "the machine's free memory",
@@ -45,8 +45,10 @@ impl Device {
         Limit::budget().or(own)
     }
 
+    /// Checks that a request fits into memory.
+    ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if there is no room, or was none for what came before.
+    /// [`Error::OutOfMemory`] if it does not, or if the driver refused memory since the last call.
     pub(crate) fn check_memory(&self, request: &MemoryRequest) -> Result<()> {
         self.refused()?;
         let largest = self.info().largest_buffer.map(|bytes| Limit {
@@ -67,6 +69,8 @@ impl Device {
         Ok(())
     }
 
+    /// Reports refusals of the driver.
+    ///
     /// # Errors
     /// [`Error::OutOfMemory`] if the driver refused memory since the last call.
     pub(super) fn refused(&self) -> Result<()> {

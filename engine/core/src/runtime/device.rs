@@ -1,4 +1,4 @@
-//! Choosing and naming devices.
+//! Devices: the CPU and the GPUs that are open.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,26 +33,27 @@ pub(crate) enum DeviceKind {
     Gpu(Gpu),
 }
 
+/// An open GPU.
 pub(crate) struct Gpu {
     pub(crate) burn: CubeDevice,
-    /// How long a loop in a shader may be, where the driver sets a limit.
+    /// Largest number of iterations of a loop in a shader, if the driver has a limit.
     pub(crate) loop_limit: Option<usize>,
     pub(super) refusals: Arc<Refusals>,
     class: Class,
-    /// In what it multiplies in mixed precision.
+    /// Arithmetic of matrix products in mixed precision.
     mixed: Arithmetic,
 }
 
-/// What kernels are chosen by, beside shapes.
+/// Class of a GPU. Shapes and this class decide which kernels run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// A GPU that a CPU pretends to be; `wide` if its shaders have 64-bit integers.
-    Software { wide: bool },
-    /// A GPU; also a device that Burn opened, on which these kernels are right in any case.
+    /// A graphics driver that runs shaders on the CPU; `wide` if they have 64-bit integers.
+    SoftwareRasterizer { wide: bool },
+    /// A GPU, or a device that Burn opened: the kernels for GPUs are correct on every device.
     Gpu,
 }
 
-/// The class of an open device.
+/// Class of an open device.
 pub(super) fn class_of(burn: &CubeDevice) -> Class {
     match Device::of_burn(burn).kind() {
         DeviceKind::Gpu(gpu) => gpu.class,
@@ -60,7 +61,7 @@ pub(super) fn class_of(burn: &CubeDevice) -> Class {
     }
 }
 
-/// In what an open device multiplies.
+/// Arithmetic of matrix products on an open device.
 pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmetic {
     match (precision, Device::of_burn(burn).kind()) {
         (Precision::Mixed, DeviceKind::Gpu(gpu)) => gpu.mixed,
@@ -68,8 +69,8 @@ pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmet
     }
 }
 
-/// llvmpipe ends the loops of an invocation after 65,535 iterations in all, without an error. This leaves
-/// room for the loops around.
+/// Largest number of iterations of a loop on software rasterizers. llvmpipe ends the loops of an invocation after 65,535
+/// iterations in total, without an error; this leaves room for outer loops.
 pub(super) const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
 impl Device {
@@ -88,7 +89,7 @@ impl Device {
         }))
     }
 
-    /// The GPU at an index of the list, opened once.
+    /// Opens the GPU at an index of the list, or returns it if it is open.
     pub(super) fn open(index: usize) -> Result<Device> {
         let mut open = Opened::lock();
         if let Some(device) = open.by_index.get(&index) {
@@ -107,7 +108,7 @@ impl Device {
                 adapters::half_arithmetic(adapter)
             },
             class: if info.software {
-                Class::Software {
+                Class::SoftwareRasterizer {
                     wide: adapters::has_int64(adapter),
                 }
             } else {
@@ -120,7 +121,7 @@ impl Device {
         Ok(device)
     }
 
-    /// The engine's name for a device that Burn opened.
+    /// The engine's device for one that Burn opened.
     pub(crate) fn of_burn(burn: &CubeDevice) -> Device {
         let open = &mut Opened::lock().by_burn;
         let device = open.entry(burn.clone()).or_insert_with(|| {
@@ -157,25 +158,25 @@ impl Device {
         }
     }
 
-    /// What is known of it.
+    /// Description of the device.
     pub fn info(&self) -> &DeviceInfo {
         &self.0.info
     }
 
-    /// Whether it is the CPU (a software rasterizer is not).
+    /// Returns true for the CPU; a software rasterizer is a GPU.
     pub fn is_cpu(&self) -> bool {
         matches!(self.0.kind, DeviceKind::Cpu)
     }
 
-    /// Whether tensors of this type can live here.
+    /// Returns true if the device can hold tensors of a type.
     pub fn supports(&self, dtype: DType) -> bool {
         self.is_cpu() || dtype != DType::F64
     }
 
-    /// What [`Precision::Mixed`] is here, in words, or why it is f32.
+    /// Describes how the device computes convolutions and matrix products with [`Precision::Mixed`].
     ///
     /// # Errors
-    /// The reason, if convolutions and matrix products are computed in f32 all the same.
+    /// The reason, if it computes them in f32 nevertheless.
     pub fn mixed_precision(&self) -> Result<String, String> {
         let f32 = |why: &str| Err(format!("{self} computes in f32: {why}"));
         match self.kind() {
@@ -191,8 +192,8 @@ impl Device {
         }
     }
 
-    /// Waits until the device has done all that it was given. Evaluation hands work to a GPU and goes on; reading a
-    /// value waits for it.
+    /// Waits until the device has finished all submitted work. Evaluation submits work to a GPU and returns; reading a
+    /// value waits.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if it had too little memory; [`Error::Device`] if it fails.
@@ -213,7 +214,7 @@ impl Device {
         self.0.meter.read()
     }
 
-    /// Sets the peak back to what is live now.
+    /// Sets the peak to the memory in use now.
     pub fn reset_peak_memory(&self) {
         self.0.meter.reset_peak();
     }
@@ -247,7 +248,7 @@ impl Device {
     }
 }
 
-/// The GPUs that are open, for the life of the process.
+/// The open GPUs. They stay open until the process ends.
 #[derive(Default)]
 struct Opened {
     by_index: HashMap<usize, Device>,

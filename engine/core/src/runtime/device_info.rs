@@ -5,7 +5,7 @@ use std::fmt;
 /// Description of a device, known without opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// What `--device` and [`Device::select`](crate::Device::select) take: `cpu`, `gpu:0`, …
+    /// The name that `--device` and [`Device::select`](crate::Device::select) take: `cpu`, `gpu:0`, …
     pub selector: String,
     /// The adapter's or processor's name.
     pub name: String,

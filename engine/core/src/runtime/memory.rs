@@ -1,26 +1,26 @@
-//! The account of live tensor memory, one for each device, and what it may come to.
+//! Accounting of tensor memory per device, and its limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of tensor values on a device; kernels' scratch memory and allocator slack are not in it.
+/// Bytes of tensor values on a device, without kernels' scratch memory and allocator overhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Held now.
+    /// In use now.
     pub live: u64,
-    /// The most held since the start or the last [`reset_peak_memory`](crate::Device::reset_peak_memory).
+    /// The most in use since the start or the last [`reset_peak_memory`](crate::Device::reset_peak_memory).
     pub peak: u64,
 }
 
 static BUDGET: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Sets how many bytes of tensors each device of this process may hold; with `None`, as many as fit. What would
-/// need more fails with [`Error::OutOfMemory`](crate::Error::OutOfMemory) before it is computed.
+/// Limits the bytes of tensors on each device of this process; `None` removes the limit. A computation that needs more
+/// fails with [`Error::OutOfMemory`](crate::Error::OutOfMemory) before it starts.
 pub fn limit_memory(bytes: Option<u64>) {
     BUDGET.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// The most bytes that tensors may take, and what says so.
+/// A limit of the memory of tensors, and the reason for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub bytes: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// What [`limit_memory`] set.
+    /// The limit that [`limit_memory`] set.
     pub fn budget() -> Limit {
         Limit {
             bytes: BUDGET.load(Ordering::Relaxed),
@@ -36,7 +36,7 @@ impl Limit {
         }
     }
 
-    /// The lower of two.
+    /// The lower of two limits.
     pub fn or(self, other: Option<Limit>) -> Limit {
         match other {
             Some(other) if other.bytes < self.bytes => other,
@@ -45,7 +45,7 @@ impl Limit {
     }
 }
 
-/// Bytes of memory that the system could still give to this process, where it tells.
+/// Bytes of memory that the system can still give to this process, if it reports them.
 pub(crate) fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -55,11 +55,12 @@ pub(crate) fn available() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Counters of a device's tensor memory.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     live: AtomicU64,
     peak: AtomicU64,
-    /// The most ever: it has fitted once, and allocators keep what they got.
+    /// The most ever in use. It fits, because allocators keep memory that they got once.
     highest: AtomicU64,
 }
 
@@ -81,45 +82,45 @@ impl Meter {
     }
 }
 
-/// One allocation on an account; the last clone to go takes it off.
+/// An allocation that a [`Meter`] counts until the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Charge {
-    entry: Option<Arc<Entry>>,
+    charged: Option<Arc<ChargedBytes>>,
 }
 
-struct Entry {
+struct ChargedBytes {
     meter: Arc<Meter>,
     bytes: u64,
 }
 
 impl Charge {
     pub fn none() -> Charge {
-        Charge { entry: None }
+        Charge { charged: None }
     }
 
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
         meter.highest.fetch_max(live, Ordering::Relaxed);
-        let entry = Entry {
+        let charged = ChargedBytes {
             meter: meter.clone(),
             bytes,
         };
         Charge {
-            entry: Some(Arc::new(entry)),
+            charged: Some(Arc::new(charged)),
         }
     }
 
-    /// The bytes that go when this goes: none if others hold them too.
+    /// Bytes that dropping this frees: none while there are clones.
     pub fn own_bytes(&self) -> u64 {
-        match &self.entry {
-            Some(entry) if Arc::strong_count(entry) == 1 => entry.bytes,
+        match &self.charged {
+            Some(charged) if Arc::strong_count(charged) == 1 => charged.bytes,
             _ => 0,
         }
     }
 }
 
-impl Drop for Entry {
+impl Drop for ChargedBytes {
     fn drop(&mut self) {
         self.meter.live.fetch_sub(self.bytes, Ordering::Relaxed);
     }

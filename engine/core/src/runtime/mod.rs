@@ -8,6 +8,7 @@ mod budget;
 mod cpu;
 mod device;
 mod device_info;
+mod fallback;
 mod generated;
 mod kernels;
 mod memory;
@@ -110,7 +111,7 @@ pub(crate) fn execute(
     match op {
         Op::Full(value) => return Ok(Buffer::fill(*value)),
         Op::Fence => return Ok(buffers.into_iter().next().expect("there is one")),
-        Op::Broadcast | Op::Permute(_) | Op::Reshape if buffers[0].constant().is_some() => {
+        op if op.is_view() && buffers[0].constant().is_some() => {
             return Ok(buffers.into_iter().next().expect("there is one"));
         }
         _ => {}
@@ -148,11 +149,11 @@ fn execute_on<B: Backed>(
 ) -> Result<Buffer, String> {
     // The inputs stay on the account until the output is on it too: that is the honest peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
-    let is_view = matches!(
-        op,
-        Op::Reshape | Op::Broadcast | Op::Permute(_) | Op::Slice(_)
-    );
-    let sources = if is_view { buffers.clone() } else { Vec::new() };
+    let sources = if op.is_view() {
+        buffers.clone()
+    } else {
+        Vec::new()
+    };
     let args = args::<B>(metas, buffers, &wanted.device);
     let value = kernels::run::<B>(op, args, wanted)?;
     let buffer = Buffer::track(value, device, &sources);
@@ -175,33 +176,35 @@ fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> 
 }
 
 /// A program that is ready for a device.
-pub(crate) struct Compiled {
+pub(crate) struct CompiledProgram {
     program: Program,
-    gpu: Option<generated::Compiled>,
+    gpu: Option<generated::GeneratedKernel>,
 }
 
-impl Compiled {
+impl CompiledProgram {
     /// For inputs of these shapes.
-    pub fn new(program: Program, metas: &[&Meta], device: &Device) -> Compiled {
+    pub fn new(program: Program, metas: &[&Meta], device: &Device) -> CompiledProgram {
         let shapes: Vec<&[usize]> = metas.iter().map(|m| m.shape.as_slice()).collect();
         let gpu = match device.kind() {
             DeviceKind::Cpu => None,
             DeviceKind::Gpu(gpu) => {
                 let class = device::class_of(&gpu.burn);
-                Some(generated::Compiled::new(&program, &shapes, class))
+                Some(generated::GeneratedKernel::new(&program, &shapes, class))
             }
         };
-        Compiled { program, gpu }
+        CompiledProgram { program, gpu }
     }
 
-    /// What it computes.
+    /// The program that it runs.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
     /// Kernels that a run launches.
     pub fn launches(&self) -> usize {
-        self.gpu.as_ref().map_or(1, generated::Compiled::launches)
+        self.gpu
+            .as_ref()
+            .map_or(1, generated::GeneratedKernel::launches)
     }
 
     /// The outputs' values. The message of an error is the backend's.
@@ -298,7 +301,7 @@ pub(crate) fn download(
         Storage::Cpu(value) => value.to_bytes(dtype),
         Storage::Gpu(value) => value.to_bytes(dtype),
     };
-    // What was refused memory was not computed, whatever could be read.
+    // A value that was refused memory was not computed, even if it could be read.
     device.refused()?;
     bytes.map_err(|reason| crate::Error::Device {
         device: device.to_string(),

@@ -3,18 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Values that an error names.
+/// Number of values that an error message names.
 const NAMED: usize = 5;
 
-/// What is about to be made: more than there was before, and of what it consists.
+/// A request for memory before a computation.
 pub(crate) struct MemoryRequest<'a> {
-    /// Bytes beside those that are held already.
+    /// Bytes in addition to those in use.
     pub more: u64,
     /// Bytes of the largest value.
     pub largest: u64,
-    /// What needs them.
+    /// Names the computation.
     pub during: &'a dyn Fn() -> String,
-    /// All values that are alive where it is the most, with their bytes.
+    /// Lists the values that are alive at the peak, with their bytes.
     pub alive: &'a dyn Fn() -> Vec<(String, u64)>,
 }
 
@@ -39,7 +39,8 @@ impl Demand {
     }
 }
 
-/// What a GPU's driver refused, which nobody learns before something is read, and the heaviest that was asked of it.
+/// Record of memory that a GPU's driver refused, and of the largest request. Drivers refuse asynchronously, so that the
+/// error can only be reported later.
 #[derive(Default)]
 pub(super) struct Refusals {
     pub refused: AtomicBool,
@@ -47,19 +48,21 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// The driver had no memory.
+    /// Records that the driver had too little memory.
     pub fn note(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
 
+    /// Records a request if it is the largest.
     pub fn watch(&self, request: &MemoryRequest, needed: u64) {
         let mut heaviest = self.heaviest.lock().unwrap_or_else(PoisonError::into_inner);
-        // Names cost time: only what is clearly heavier gets them.
+        // Listing names takes time, so a request must be clearly larger.
         if needed > heaviest.needed + heaviest.needed / 16 {
             *heaviest = Demand::of(request, needed);
         }
     }
 
+    /// The largest request.
     pub fn heaviest(&self) -> Demand {
         let heaviest = self.heaviest.lock().unwrap_or_else(PoisonError::into_inner);
         heaviest.clone()

@@ -120,6 +120,7 @@ impl Device {
     }
 }
 
+/// Descriptions of the GPUs, in the order of their indices.
 fn gpu_infos() -> Vec<DeviceInfo> {
     adapters::adapters()
         .iter()

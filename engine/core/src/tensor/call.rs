@@ -10,7 +10,7 @@ use super::{Body, Tensor};
 use crate::ir::Op;
 use crate::{DType, Device, Result};
 
-/// How a call is differentiated. Cotangents and tangents that are zero are `None`.
+/// Derivative rule of a call. Cotangents and tangents that are zero are `None`.
 pub(crate) trait Rule: Send + Sync {
     /// The inputs' cotangents from the outputs'.
     fn vjp(
@@ -29,7 +29,7 @@ pub(crate) trait Rule: Send + Sync {
     ) -> Result<Vec<Option<Tensor>>>;
 }
 
-/// What the outputs of one call share. It holds no tensors, so dropping it frees no graph.
+/// Data that the outputs of one call share. It holds no tensors, so dropping it frees no graph.
 pub(crate) struct Call {
     pub rule: Arc<dyn Rule>,
     /// Shape, type and device of each output.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::Tensor;
 use crate::graph::{Graph, Id, Node, Plan};
-use crate::ir::Op;
+use crate::ir::{Kind, Op};
 use crate::runtime::Buffer;
 use crate::{DType, Device, Error, Precision, Result};
 
@@ -16,7 +16,7 @@ thread_local! {
     static EVALUATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often something was evaluated on this thread: where the number has not changed, nobody asked for a value.
+/// Number of evaluations on this thread: where the number has not changed, nobody asked for a value.
 pub(crate) fn evaluations() -> u64 {
     EVALUATIONS.get()
 }
@@ -30,7 +30,7 @@ pub struct EvalStats {
     pub launches: u64,
 }
 
-/// How much has been evaluated since the process started.
+/// Counts of evaluations since the process started.
 pub fn eval_stats() -> EvalStats {
     EvalStats {
         launches: LAUNCHES.load(Ordering::Relaxed),
@@ -131,24 +131,16 @@ impl Traced {
     }
 }
 
-/// Bytes that a node reads and writes by itself.
+/// Bytes that a node reads and writes if it is computed by itself.
 fn traffic(tensor: &Tensor) -> u64 {
-    use Op::{Alias, Broadcast, Call, Data, Detach, Fence, Full, Permute, Reshape};
-    match tensor.0.op {
-        Data
-        | Full(_)
-        | Alias
-        | Fence
-        | Detach
-        | Call { .. }
-        | Reshape
-        | Broadcast
-        | Permute(_) => 0,
-        _ => tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>(),
+    let op = &tensor.0.op;
+    if !op.is_stored() || matches!(op.kind(), Kind::Data | Kind::Call) {
+        return 0;
     }
+    tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>()
 }
 
-/// What tensors recorded, as a graph.
+/// The graph that tensors recorded.
 struct Recorded {
     graph: Graph,
     /// Values of the graph's leaves, without those of the arguments.
@@ -222,7 +214,7 @@ impl Recorded {
 /// somebody may ask for: outputs, what open traces keep, what the program holds. All others are gone.
 fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
     let keeps = |tensor: &Tensor| tensor.id() < scratch && tensor.is_traced();
-    // How many handles go with the histories that are let go of.
+    // Number of handles that are dropped with the forgotten histories.
     let mut uses: HashMap<u64, usize> = HashMap::new();
     for input in nodes.iter().filter(|t| !keeps(t)).flat_map(Tensor::inputs) {
         *uses.entry(input.id()).or_default() += 1;
@@ -288,7 +280,7 @@ pub fn flops_by_weight(outputs: &[Tensor], weights: &[Tensor]) -> Vec<u64> {
     let weight_of = |mut tensor: Tensor| loop {
         match (at.get(&tensor.id()), &tensor.0.op) {
             (Some(&index), _) => return Some(index),
-            (None, Op::Permute(_) | Op::Reshape) => {
+            (None, op) if op.is_view() => {
                 let input = tensor.inputs().into_iter().next()?;
                 tensor = input;
             }

@@ -42,7 +42,7 @@ pub(crate) struct Node {
     body: Mutex<Body>,
 }
 
-/// What evaluation changes: the inputs go, the value comes.
+/// State of a node that evaluation changes: it drops the inputs and sets the value.
 #[derive(Default)]
 pub(crate) struct Body {
     pub inputs: Vec<Tensor>,
@@ -134,7 +134,7 @@ impl Tensor {
         self.body().inputs.clone()
     }
 
-    /// Whether a transform that is still running may differentiate through this node.
+    /// Returns true if a transform that is still running may differentiate through this node.
     pub(crate) fn is_traced(&self) -> bool {
         self.0.traces.iter().any(|t| t.is_open())
     }

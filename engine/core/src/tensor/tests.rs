@@ -248,7 +248,7 @@ fn jit_inside_a_transform_is_differentiated() {
     let cube = jit(|x: &Tensor| x * x * x);
     let slope = grad(|x: &Tensor| cube(x).unwrap().sum())(&x);
     assert_eq!(slope.to_vec::<f64>().unwrap(), [0.75, 12.0]);
-    // What the function captures is differentiated too.
+    // Tensors that the function captures are differentiated too.
     let slope = grad(|w: &Tensor| {
         let w = w.clone();
         jit(move |x: &Tensor| x * &w)(&x).unwrap().sum()

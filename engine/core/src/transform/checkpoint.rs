@@ -33,10 +33,10 @@ pub fn checkpoint<X: Tree, Y: Tree>(
 /// A function that may fail, shared by the steps that run it.
 pub(super) type Function<X, Y> = Arc<dyn Fn(&X) -> Result<Y> + Send + Sync>;
 
-/// When the values and cotangents of a call are computed.
+/// Time at which a call's values and cotangents are computed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum When {
-    /// With all else that is asked for.
+    /// With the next evaluation that needs them.
     Lazily,
     /// At once, so that only one call's graph exists at a time.
     AtOnce,
@@ -72,16 +72,16 @@ pub(super) fn replayed<X: Tree, Y: Tree>(f: &Function<X, Y>, x: &X, when: When) 
 struct Replay<X, Y> {
     f: Function<X, Y>,
     x: X,
-    /// Which arguments a transform differentiates through; images and labels, for example, it does not.
+    /// For each argument, true if a transform differentiates through it. Images and labels usually are not wanted.
     wanted: Vec<bool>,
     when: When,
 }
 
 impl<X: Tree, Y: Tree> Replay<X, Y> {
-    /// Runs the function again: its outputs, and what to differentiate them with respect to — the wanted inputs.
+    /// Runs the function again and returns its outputs with the tape that differentiates them by the wanted inputs.
     fn run(&self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Tape)> {
         let (args, captured) = inputs.split_at(self.wanted.len());
-        // What is made of captured tensors alone must keep its history too while the function runs.
+        // Tensors made from captured tensors alone must keep their history too while the function runs.
         let reopened = TraceGuard::open(
             captured
                 .iter()
@@ -106,7 +106,7 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
         Ok((outputs, tape))
     }
 
-    /// Without what stands for arguments that are not wanted.
+    /// The items of the wanted arguments and of all captured tensors.
     fn only_wanted<T: Clone>(&self, inputs: &[T]) -> Vec<T> {
         let wanted = |&(i, _): &(usize, &T)| self.wanted.get(i).is_none_or(|&wanted| wanted);
         inputs

@@ -1,4 +1,4 @@
-//! Derivative rules of the user's own.
+//! User-defined derivative rules.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::tensor::call::{self, Rule};
 use crate::tensor::id_mark;
 use crate::{Result, Tensor, Tree};
 
-/// A function with a reverse rule of its own: `rule(x, y, ȳ)` returns the cotangent of `x`.
+/// A function with a user-defined reverse rule: `rule(x, y, ȳ)` returns the cotangent of `x`.
 ///
-/// The rule must be linear in `ȳ`. It is differentiated in its turn for higher orders, and transposed for
-/// forward mode.
+/// The rule must be linear in `ȳ`. For higher orders it is differentiated itself, and for forward mode
+/// transposed.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, custom_vjp, grad};

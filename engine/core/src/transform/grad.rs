@@ -44,7 +44,7 @@ pub fn value_and_grad<T: Tree>(f: impl Fn(&T) -> Tensor) -> impl Fn(&T) -> (Tens
     }
 }
 
-/// [`value_and_grad`] of a function that returns something beside the scalar (JAX's `has_aux`): new
+/// [`value_and_grad`] of a function that returns something besides the scalar (JAX's `has_aux`): new
 /// batch-norm statistics, logits, anything.
 ///
 /// ```
@@ -80,7 +80,7 @@ pub fn value_and_grad_aux<T: Tree, A>(
 /// ```
 ///
 /// # Errors
-/// What `f` returns, and the engine's own errors.
+/// Those of `f`, and the engine's own errors.
 ///
 /// # Panics
 /// If `f` does not return one float.

@@ -11,10 +11,10 @@ use crate::{Precision, Result, Tensor, Tree};
 /// ([`Tree::hash_structure`]), compiled to a plan — common subexpressions computed once, elementwise chains and sums
 /// fused — and replayed after that. The last few plans are kept.
 ///
-/// `f` must do the same each time: while it is traced its inputs have no values, what it captures becomes part of
-/// the plan, and what it does beside returning tensors happens only then. Functions that draw random numbers are
-/// traced anew at every call, so that a captured key may change. Inside a running transform, `f` is just called,
-/// and so differentiated like any other function.
+/// `f` must do the same each time: while it is traced its inputs have no values, captured tensors become part of the
+/// plan, and side effects happen only then. Functions that draw random numbers are traced again at every call, so that
+/// a captured key may change. Inside a running transform, `f` is only called, and so differentiated like any other
+/// function.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, grad, jit};
@@ -34,7 +34,8 @@ pub fn jit<X: Tree, Y: Tree>(
     jit_with(Precision::F32, f)
 }
 
-/// [`jit`], in this precision. Inside a running transform, `f` is just called, whose precision then counts.
+/// [`jit`] with the given precision. Inside a running transform, `f` is only called, and the precision of the enclosing
+/// function counts.
 ///
 /// # Errors
 /// As [`jit`].
@@ -46,10 +47,9 @@ pub fn jit_with<X: Tree, Y: Tree>(
     move |x| cache.call(precision, &f, x)
 }
 
-/// The last few plans of one function, for a caller that makes its closure anew at each call. [`jit`] has such a cache
-/// inside.
+/// Cache of the last few plans of one function, for callers that create their closure at each call. [`jit`] has one.
 pub struct JitCache<Y> {
-    /// The one used last stands last.
+    /// In the order of their last use, the latest at the end.
     entries: Mutex<Vec<(Key, Arc<Compiled<Y>>)>>,
 }
 
@@ -81,7 +81,7 @@ impl<Y: Tree> JitCache<Y> {
         }
     }
 
-    /// The plan of `f` for inputs like `x`, made by [`Compiled::record`] if it is not there.
+    /// The plan of `f` for inputs like `x`, made by [`Compiled::record`] if it is missing.
     pub(super) fn record<X: Tree>(
         &self,
         f: impl FnOnce(&X) -> Result<Y>,
@@ -120,8 +120,8 @@ impl<Y: Tree> JitCache<Y> {
     }
 }
 
-/// Everything beside the tensors' values that a plan depends on: the bytes that the precision and the inputs hash. They
-/// are kept as they are, so that two keys are equal only if their inputs are.
+/// Key of a plan: the bytes that the precision and the inputs hash, which is everything but the tensors' values that the
+/// plan depends on. The bytes themselves are kept, so that two keys are equal only if their inputs are.
 #[derive(PartialEq)]
 struct Key(Vec<u8>);
 
@@ -150,7 +150,7 @@ pub(super) struct Compiled<Y> {
 }
 
 impl<Y: Tree> Compiled<Y> {
-    /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures what a running transform
+    /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures a tensor that a running transform
     /// differentiates through.
     fn new<X: Tree>(f: impl FnOnce(&X) -> Y, x: &X, precision: Precision) -> Result<Option<Self>> {
         let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
@@ -165,8 +165,9 @@ impl<Y: Tree> Compiled<Y> {
         }))
     }
 
-    /// Runs `f` on aliases of the leaves of `x` and makes a plan of what it recorded, without computing it. There is no
-    /// plan if `f` asked for values, draws random numbers, or captured what a running transform differentiates through.
+    /// Runs `f` on aliases of the leaves of `x` and makes a plan of the recorded graph, without computing it. There is no
+    /// plan if `f` asked for values, draws random numbers, or captured a tensor that a running transform differentiates
+    /// through.
     fn record<X: Tree>(f: impl FnOnce(&X) -> Result<Y>, x: &X) -> Result<Option<Self>> {
         let before = evaluations();
         let aliased = x.map_leaves(|leaf| leaf.alias(None));

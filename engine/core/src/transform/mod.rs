@@ -9,8 +9,7 @@ mod custom;
 mod grad;
 mod jit;
 mod jvp;
-mod pools;
-mod rescale;
+mod rewrite;
 mod tape;
 mod unroll;
 mod vjp;
@@ -20,8 +19,7 @@ pub use custom::custom_vjp;
 pub use grad::{grad, try_value_and_grad, value_and_grad, value_and_grad_aux};
 pub use jit::{JitCache, jit, jit_with};
 pub use jvp::{hvp, jvp};
-pub use pools::with_mean_pools;
-pub use rescale::rescaled;
+pub use rewrite::{Node, interpret, rewrite};
 pub use unroll::{Policy, UnrollOptions, stream, unroll};
 pub use vjp::{Pullback, vjp};
 
@@ -39,7 +37,7 @@ fn open<T: Tree>(tree: &T) -> (T, Vec<Tensor>, TraceGuard) {
     (aliased, leaves, guard)
 }
 
-/// A tree built of the given leaves.
+/// The structure of `like` with the given leaves.
 pub(crate) fn unflatten<T: Tree>(like: &T, leaves: Vec<Tensor>) -> T {
     let mut leaves = leaves.into_iter();
     like.rebuild(&mut || leaves.next().expect("as many tensors as leaves"))

@@ -1,168 +1,91 @@
-//! Walks over a recorded graph, backwards and forwards.
+//! Reverse-mode and forward-mode differentiation of recorded graphs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::rewrite::{Node, between};
 use crate::ir::Op;
 use crate::tensor::call::Call;
 use crate::{Result, Tensor};
 
-/// The part of a graph that lies between `wrt` and the outputs, oldest first.
-///
-/// Entries hold their inputs themselves: the graph may forget its history while the tape is in use.
+/// The differentiable operations on the paths from `wrt` to the outputs, oldest first.
 #[derive(Clone)]
 pub(crate) struct Tape {
-    entries: Vec<Entry>,
+    nodes: Vec<Node>,
     wrt: Vec<Tensor>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    tensor: Tensor,
-    inputs: Vec<Tensor>,
-    call: Option<Arc<Call>>,
-}
-
-/// The inputs that derivatives flow to; a call's primal result is not among them.
-fn differentiable_inputs(tensor: &Tensor) -> (Vec<Tensor>, Option<Arc<Call>>) {
-    let body = tensor.body();
-    let mut inputs = body.inputs.clone();
-    if matches!(tensor.0.op, Op::Call { .. }) && body.value.is_none() {
+/// The node of a tensor that derivatives flow through, with the inputs that they flow to. A call's rule stands for the
+/// operations of its primal result, so that is not among them.
+fn differentiable(output: &Tensor) -> Option<Node> {
+    if !output.dtype().is_float() || !output.0.op.is_differentiable() {
+        return None;
+    }
+    let body = output.body();
+    let (mut inputs, call) = (body.inputs.clone(), body.call.clone());
+    if call.is_some() && body.value.is_none() {
         inputs.pop();
     }
-    (inputs, body.call.clone())
+    let output = output.clone();
+    Some(Node {
+        output,
+        inputs,
+        call,
+    })
 }
 
 impl Tape {
     /// Records what depends on `wrt` among the history of `outputs`.
     pub fn new(outputs: &[Tensor], wrt: &[Tensor]) -> Tape {
-        let targets: HashSet<u64> = wrt.iter().map(Tensor::id).collect();
-        let oldest = targets.iter().copied().min().unwrap_or(u64::MAX);
-        let mut seen = HashSet::new();
-        let mut stack = outputs.to_vec();
-        let mut entries = Vec::new();
-        while let Some(tensor) = stack.pop() {
-            let id = tensor.id();
-            // Nodes older than the oldest target cannot depend on any.
-            let passes =
-                tensor.dtype().is_float() && tensor.0.op.is_differentiable() && id > oldest;
-            if !passes || targets.contains(&id) || !seen.insert(id) {
-                continue;
-            }
-            let (inputs, call) = differentiable_inputs(&tensor);
-            stack.extend(inputs.iter().cloned());
-            entries.push(Entry {
-                tensor,
-                inputs,
-                call,
-            });
-        }
-        entries.sort_unstable_by_key(|entry| entry.tensor.id());
-        let mut dependent = targets;
-        entries.retain(|entry| {
-            let depends = entry
-                .inputs
-                .iter()
-                .any(|input| dependent.contains(&input.id()));
-            if depends {
-                dependent.insert(entry.tensor.id());
-            }
-            depends
-        });
         Tape {
-            entries,
+            nodes: between(wrt, outputs, differentiable),
             wrt: wrt.to_vec(),
         }
     }
 
-    /// Reverse walk: the cotangents of the targets from those of the outputs. Uses the tape up, so that what
-    /// it holds can be freed on the way.
+    /// The cotangents of `wrt` from those of the outputs, by falling age. Uses the tape up, so that what it holds can be
+    /// freed on the way.
     pub fn backward(mut self, seeds: &[(Tensor, Tensor)]) -> Result<Vec<Option<Tensor>>> {
         let mut cts: HashMap<u64, Tensor> = HashMap::new();
         for (output, ct) in seeds {
             accumulate(&mut cts, output.id(), ct.clone());
         }
-        let needed: HashSet<u64> = self
-            .entries
-            .iter()
-            .map(|entry| entry.tensor.id())
-            .chain(self.wrt.iter().map(Tensor::id))
-            .collect();
-        while let Some(entry) = self.entries.pop() {
-            let input_cts = match &entry.call {
+        let outputs = self.nodes.iter().map(Node::output);
+        let needed: HashSet<u64> = outputs.chain(&self.wrt).map(Tensor::id).collect();
+        while let Some(node) = self.nodes.pop() {
+            let input_cts = match &node.call {
                 Some(call) => {
-                    let outputs = self.siblings(&entry);
-                    let output_cts: Vec<_> = outputs
-                        .iter()
-                        .map(|t| t.as_ref().and_then(|t| cts.remove(&t.id())))
-                        .collect();
+                    let mut outputs = vec![None; call.outputs.len()];
+                    let mut sibling = Some(node.clone());
+                    while let Some(node) = sibling {
+                        put(&mut outputs, node.output);
+                        sibling = self.nodes.pop_if(|node| node.is_of(call));
+                    }
+                    let ct_of = |t: &Option<Tensor>| t.as_ref().and_then(|t| cts.remove(&t.id()));
+                    let output_cts: Vec<Option<Tensor>> = outputs.iter().map(ct_of).collect();
                     if output_cts.iter().all(Option::is_none) {
                         continue;
                     }
                     let outputs = fill_in(call, outputs);
-                    call.rule.vjp(&entry.inputs, &outputs, &output_cts)?
+                    call.rule.vjp(&node.inputs, &outputs, &output_cts)?
                 }
                 None => {
-                    let Some(ct) = cts.remove(&entry.tensor.id()) else {
+                    let Some(ct) = cts.remove(&node.output.id()) else {
                         continue;
                     };
-                    entry.tensor.0.op.vjp(&entry.tensor, &entry.inputs, &ct)
+                    node.op().vjp(&node.output, &node.inputs, &ct)
                 }
             };
-            for (input, ct) in entry.inputs.iter().zip(input_cts) {
+            for (input, ct) in node.inputs.iter().zip(input_cts) {
                 if let Some(ct) = ct.filter(|_| needed.contains(&input.id())) {
                     accumulate(&mut cts, input.id(), ct);
                 }
             }
         }
-        Ok(self
-            .wrt
-            .iter()
-            .map(|target| cts.get(&target.id()).cloned())
-            .collect())
+        Ok(look_up(&cts, &self.wrt))
     }
 
-    /// The outputs with every max pool replaced by the mean of its window; what stands in calls stays as it is.
-    pub fn with_mean_pools(self, outputs: &[Tensor]) -> Vec<Tensor> {
-        let mut new: HashMap<u64, Tensor> = HashMap::new();
-        for Entry { tensor, inputs, .. } in &self.entries {
-            let current = |input: &Tensor| new.get(&input.id()).unwrap_or(input).clone();
-            let replaced = match &tensor.0.op {
-                Op::PoolGather(window) => current(&inputs[0]).avg_pool2d(window.options),
-                Op::Call { .. } => continue,
-                _ if inputs.iter().all(|input| !new.contains_key(&input.id())) => continue,
-                op => {
-                    let inputs: Vec<Tensor> = inputs.iter().map(current).collect();
-                    let inputs: Vec<&Tensor> = inputs.iter().collect();
-                    Tensor::apply(op.clone(), &inputs, tensor.shape(), tensor.dtype())
-                }
-            };
-            new.insert(tensor.id(), replaced);
-        }
-        let replaced = |output: &Tensor| new.get(&output.id()).unwrap_or(output).clone();
-        outputs.iter().map(replaced).collect()
-    }
-
-    /// Takes the other outputs of the entry's call off the tape; they stand right before it.
-    fn siblings(&mut self, last: &Entry) -> Vec<Option<Tensor>> {
-        let call = last.call.as_ref().expect("only calls have siblings");
-        let mut outputs = vec![None; call.outputs.len()];
-        let mut put = |tensor: &Tensor| {
-            if let Op::Call { output } = tensor.0.op {
-                outputs[output] = Some(tensor.clone());
-            }
-        };
-        put(&last.tensor);
-        while let Some(entry) = self
-            .entries
-            .pop_if(|e| e.call.as_ref().is_some_and(|c| Arc::ptr_eq(c, call)))
-        {
-            put(&entry.tensor);
-        }
-        outputs
-    }
-
-    /// Forward walk: the tangents of `outputs` from those of the targets.
+    /// The tangents of `outputs` from those of `wrt`, by rising age.
     pub fn forward(
         self,
         tangents: &[Option<Tensor>],
@@ -174,33 +97,20 @@ impl Tape {
                 known.insert(target.id(), tangent.clone());
             }
         }
-        let mut entries = self.entries.into_iter().peekable();
-        while let Some(entry) = entries.next() {
-            let tangents: Vec<_> = entry
-                .inputs
-                .iter()
-                .map(|t| known.get(&t.id()).cloned())
-                .collect();
+        let mut nodes = self.nodes.into_iter().peekable();
+        while let Some(node) = nodes.next() {
+            let tangents = look_up(&known, &node.inputs);
             let zero = tangents.iter().all(Option::is_none);
-            let Some(call) = &entry.call else {
-                if !zero
-                    && let Some(t) = entry
-                        .tensor
-                        .0
-                        .op
-                        .jvp(&entry.tensor, &entry.inputs, &tangents)
-                {
-                    known.insert(entry.tensor.id(), t);
+            let Some(call) = &node.call else {
+                if !zero && let Some(t) = node.op().jvp(&node.output, &node.inputs, &tangents) {
+                    known.insert(node.output.id(), t);
                 }
                 continue;
             };
             let mut results = vec![None; call.outputs.len()];
-            let mut member = Some(entry.clone());
-            while let Some(e) = member {
-                if let Op::Call { output } = e.tensor.0.op {
-                    results[output] = Some(e.tensor);
-                }
-                member = entries.next_if(|e| e.call.as_ref().is_some_and(|c| Arc::ptr_eq(c, call)));
+            put(&mut results, node.output);
+            while let Some(node) = nodes.next_if(|node| node.is_of(call)) {
+                put(&mut results, node.output);
             }
             if zero {
                 continue;
@@ -208,21 +118,37 @@ impl Tape {
             let ids: Vec<Option<u64>> =
                 results.iter().map(|t| t.as_ref().map(Tensor::id)).collect();
             let outputs = fill_in(call, results);
-            let out_tangents = call.rule.jvp(&entry.inputs, &outputs, &tangents)?;
+            let out_tangents = call.rule.jvp(&node.inputs, &outputs, &tangents)?;
             for (id, tangent) in ids.into_iter().zip(out_tangents) {
                 if let (Some(id), Some(tangent)) = (id, tangent) {
                     known.insert(id, tangent);
                 }
             }
         }
-        Ok(outputs
-            .iter()
-            .map(|t| known.get(&t.id()).cloned())
-            .collect())
+        Ok(look_up(&known, outputs))
     }
 }
 
-/// Outputs of a call that nobody reached stand in as zeros: their cotangents are zero.
+impl Node {
+    /// Returns true if this is an output of `call`. All outputs of a call stand next to each other on a tape.
+    fn is_of(&self, call: &Arc<Call>) -> bool {
+        self.call.as_ref().is_some_and(|c| Arc::ptr_eq(c, call))
+    }
+}
+
+/// Puts an output of a call in its place.
+fn put(outputs: &mut [Option<Tensor>], tensor: Tensor) {
+    if let Op::Call { output } = tensor.0.op {
+        outputs[output] = Some(tensor);
+    }
+}
+
+fn look_up(values: &HashMap<u64, Tensor>, tensors: &[Tensor]) -> Vec<Option<Tensor>> {
+    let value = |t: &Tensor| values.get(&t.id()).cloned();
+    tensors.iter().map(value).collect()
+}
+
+/// A call's outputs, with zeros for those that no path reaches, whose cotangents are zero too.
 fn fill_in(call: &Call, outputs: Vec<Option<Tensor>>) -> Vec<Tensor> {
     let stand_in = |(t, (shape, dtype, device)): (Option<Tensor>, &(Vec<usize>, _, _))| {
         t.unwrap_or_else(|| Tensor::zeros(shape, *dtype, device))
@@ -242,8 +168,8 @@ fn accumulate(cts: &mut HashMap<u64, Tensor>, id: u64, ct: Tensor) {
     cts.insert(id, sum);
 }
 
-/// The traced tensors that a closure captured: history of `outputs` that is older than `mark`, not counting
-/// what lies behind the aliases of the closure's arguments.
+/// The traced tensors that a closure captured: float tensors in the history of `outputs` that are older than `mark`, the
+/// history of the aliases of the closure's arguments excluded.
 pub(crate) fn captured(outputs: &[Tensor], aliases: &[Tensor], mark: u64) -> Vec<Tensor> {
     let mut found = Vec::new();
     let mut seen: HashSet<u64> = aliases.iter().map(Tensor::id).collect();

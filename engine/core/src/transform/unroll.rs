@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::checkpoint::{Function, When, replayed};
 use super::jit::{Compiled, JitCache};
-use crate::ir::Op;
 use crate::tensor::id_mark;
 use crate::{Error, Result, Tensor, Tree};
 
-/// What an [`unroll`] keeps for its derivative. All policies compute the same.
+/// Checkpointing policy of an [`unroll`]: the values kept for its derivative. All policies compute the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Every intermediate value: fastest, and memory grows with each step's whole graph.
@@ -32,7 +31,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The states that are kept wait in host memory instead of the device's.
+    /// This policy with the kept states in host memory instead of the device's.
     pub fn host_offload(self) -> UnrollOptions {
         UnrollOptions {
             policy: self,
@@ -65,9 +64,9 @@ impl FromStr for Policy {
 /// A [`Policy`] and where the states are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnrollOptions {
-    /// What is kept.
+    /// Checkpointing policy.
     pub policy: Policy,
-    /// Whether the states wait in host memory.
+    /// True if kept states are moved to host memory.
     pub host_offload: bool,
 }
 
@@ -141,8 +140,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Runs `state ← step(state, x)` as [`unroll`] does, for no derivative: the `xs` are taken one by one, and of the states
-/// none is kept. Memory is that of one step, however many there are.
+/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state is
+/// kept. The memory needed is that of one step, whatever their number.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Tensor, stream};
@@ -156,10 +155,10 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
 /// ```
 ///
 /// # Errors
-/// Those of [`unroll`], and the first of `xs`.
+/// Those of [`unroll`], and the first error of `xs`.
 ///
 /// # Panics
-/// If something is differentiated through `init`: its history would grow with each step.
+/// If a running transform differentiates through `init`: its history would grow with each step.
 pub fn stream<S: Tree, X: Tree, Y: Tree, E: From<Error>>(
     step: impl Fn(&S, &X) -> (S, Y) + Send + Sync + 'static,
     init: &S,
@@ -181,7 +180,7 @@ pub fn stream<S: Tree, X: Tree, Y: Tree, E: From<Error>>(
 
 type Step<S, X, Y> = Function<(S, X), (S, Y)>;
 
-/// Inputs that are all there.
+/// Iterator over the inputs of a slice.
 fn at_hand<X: Tree>(xs: &[X]) -> impl Iterator<Item = Result<X>> {
     xs.iter().cloned().map(Ok)
 }
@@ -207,7 +206,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         Ok(compiled)
     }
 
-    /// The steps one by one, as calls if `replay` says so; `first` is the number of the first.
+    /// Runs the steps one by one, as calls if `replay` is given; `first` is the number of the first step.
     fn run<E: From<Error>>(
         &self,
         init: &S,
@@ -330,7 +329,7 @@ fn choose<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Bytes of all values in the history of `outputs` that is not older than `mark`, views not counted.
+/// Bytes of all values in the history of `outputs` that is not older than `mark`, without views and constants.
 fn graph_bytes(outputs: &[Tensor], mark: u64) -> u64 {
     let mut seen = HashSet::new();
     let mut stack = outputs.to_vec();
@@ -339,11 +338,7 @@ fn graph_bytes(outputs: &[Tensor], mark: u64) -> u64 {
         if tensor.id() < mark || !seen.insert(tensor.id()) {
             continue;
         }
-        let view = matches!(
-            tensor.0.op,
-            Op::Alias | Op::Detach | Op::Full(_) | Op::Reshape | Op::Broadcast | Op::Permute(_)
-        );
-        if !view {
+        if tensor.0.op.is_stored() {
             bytes += tensor.bytes();
         }
         stack.extend(tensor.inputs());

@@ -3,11 +3,11 @@
 use super::{BINDINGS, LENGTH, Role};
 use crate::DType;
 use crate::graph::values::{Graph, Id};
-use crate::ir::{Op, Unary};
+use crate::ir::Op;
 
-/// What computing a node in registers takes.
+/// Cost of computing a node in registers.
 #[derive(Clone, Default)]
-struct Cost {
+struct RegisterCost {
     /// The type of its arithmetic, if there is any.
     float: Option<DType>,
     inputs: Vec<Id>,
@@ -27,7 +27,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
     for id in (0..nodes.len()).rev().filter(|&id| live[id]) {
         let (as_value, uses) = match roles[id] {
             Role::Opaque => (true, 1),
-            Role::View => (needed[id], users[id].max(1)),
+            Role::AxisMap => (needed[id], users[id].max(1)),
             _ => (false, 1),
         };
         for &input in &nodes[id].inputs {
@@ -38,7 +38,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
     let mut stored: Vec<bool> = (0..nodes.len())
         .map(|id| needed[id] || matches!(roles[id], Role::Opaque | Role::Sum))
         .collect();
-    // What is stored for one user's sake changes the costs of others: until nothing changes.
+    // Storing a value for one user changes the costs of others, so this repeats until nothing changes.
     loop {
         let before = stored.clone();
         decide(graph, live, roles, &users, &mut stored);
@@ -51,7 +51,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
 /// One pass over the costs of all expressions. Nodes become stored, never the reverse.
 fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored: &mut [bool]) {
     let nodes = &graph.nodes;
-    let mut costs: Vec<Cost> = vec![Cost::default(); nodes.len()];
+    let mut costs: Vec<RegisterCost> = vec![RegisterCost::default(); nodes.len()];
     for id in (0..nodes.len()).filter(|&id| live[id]) {
         if !matches!(roles[id], Role::Function | Role::Sum) {
             continue;
@@ -76,28 +76,28 @@ fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored:
     }
 }
 
-/// What a node's expression takes, and the expressions that are part of it.
+/// Cost of a node's expression, including the expressions inside it.
 fn cost(
     graph: &Graph,
     roles: &[Role],
     stored: &mut [bool],
-    costs: &[Cost],
+    costs: &[RegisterCost],
     id: Id,
-) -> (Cost, Vec<Id>) {
+) -> (RegisterCost, Vec<Id>) {
     let nodes = &graph.nodes;
-    let mut cost = Cost {
+    let mut cost = RegisterCost {
         instructions: 1,
-        heavy: is_heavy(&nodes[id].op),
+        heavy: nodes[id].op.is_heavy(),
         float: [id, nodes[id].inputs[0]]
             .map(|id| nodes[id].dtype)
             .into_iter()
             .find(|d| d.is_float()),
-        ..Cost::default()
+        ..RegisterCost::default()
     };
     let mut parts = Vec::new();
     for &input in &nodes[id].inputs {
         let mut source = input;
-        while roles[source] == Role::View {
+        while roles[source] == Role::AxisMap {
             source = nodes[source].inputs[0];
         }
         if roles[source] == Role::Constant {
@@ -130,12 +130,4 @@ fn domain_size(graph: &Graph, id: Id) -> usize {
         Op::Sum(_) => graph.nodes[node.inputs[0]].numel(),
         _ => node.numel(),
     }
-}
-
-fn is_heavy(op: &Op) -> bool {
-    use Unary::*;
-    matches!(
-        op,
-        Op::Unary(Exp | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf | Powf(_))
-    )
 }

@@ -6,15 +6,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use self::axes::{AxisMap, maps_axes, stretched, through};
 use self::cost::stored;
-use self::views::{Map, is_unit_reshape, stretched, through};
 use super::values::{Graph, Id, Node};
 use crate::DType;
 use crate::ir::program::{Input, Instr, Output, Program, Register};
 use crate::ir::{Logic, Op, shape};
 
+mod axes;
 mod cost;
-mod views;
 
 /// Inputs and outputs of one kernel: the portable 8 storage buffers, less one for parameters.
 pub(super) const BINDINGS: usize = 7;
@@ -22,7 +22,7 @@ pub(super) const BINDINGS: usize = 7;
 pub(super) const LENGTH: usize = 40;
 
 /// One kernel: an operation by itself, or a program for one or more nodes.
-pub(crate) enum Kernel {
+pub(crate) enum Fused {
     Op(Id),
     Program {
         program: Program,
@@ -31,29 +31,29 @@ pub(crate) enum Kernel {
     },
 }
 
-impl Kernel {
+impl Fused {
     pub fn inputs<'a>(&'a self, graph: &'a Graph) -> &'a [Id] {
         match self {
-            Kernel::Op(id) => &graph.nodes[*id].inputs,
-            Kernel::Program { inputs, .. } => inputs,
+            Fused::Op(id) => &graph.nodes[*id].inputs,
+            Fused::Program { inputs, .. } => inputs,
         }
     }
 
     pub fn outputs(&self) -> &[Id] {
         match self {
-            Kernel::Op(id) => std::slice::from_ref(id),
-            Kernel::Program { outputs, .. } => outputs,
+            Fused::Op(id) => std::slice::from_ref(id),
+            Fused::Program { outputs, .. } => outputs,
         }
     }
 }
 
-/// What a node can be in a program.
+/// Role of a node in a program.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Role {
     /// An elementwise function of its inputs.
     Function,
-    /// The input's elements in another order or repeated.
-    View,
+    /// The input's elements in another order or repeated: a map of axes.
+    AxisMap,
     /// A sum of its input.
     Sum,
     /// A constant.
@@ -74,20 +74,17 @@ fn role(graph: &Graph, node: &Node) -> Role {
         Op::Select => function(float(node.dtype)),
         Op::Cast => function(float(node.dtype) && !float(dtype(0))),
         Op::Sum(_) if float(node.dtype) => Role::Sum,
-        Op::Broadcast | Op::Permute(_) => Role::View,
-        Op::Reshape if is_unit_reshape(&graph.nodes[node.inputs[0]].shape, &node.shape) => {
-            Role::View
-        }
+        _ if maps_axes(graph, node) => Role::AxisMap,
         _ => Role::Opaque,
     }
 }
 
 /// The decisions, then the kernels in an order in which they can run.
-pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Kernel> {
+pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Fused> {
     let live = live(graph, targets);
     let roles: Vec<Role> = graph.nodes.iter().map(|n| role(graph, n)).collect();
     let stored = stored(graph, targets, &live, &roles);
-    let pass = Pass {
+    let pass = Fusion {
         graph,
         roles,
         stored,
@@ -111,26 +108,26 @@ fn live(graph: &Graph, targets: &[Id]) -> Vec<bool> {
     live
 }
 
-struct Pass<'a> {
+struct Fusion<'a> {
     graph: &'a Graph,
     roles: Vec<Role>,
     stored: Vec<bool>,
 }
 
-impl Pass<'_> {
-    fn kernels(&self, live: &[bool]) -> Vec<Kernel> {
-        let mut order = Order::default();
+impl Fusion<'_> {
+    fn kernels(&self, live: &[bool]) -> Vec<Fused> {
+        let mut order = KernelList::default();
         let wanted = |&id: &Id| live[id] && self.stored[id];
         for id in (0..self.graph.nodes.len()).filter(wanted) {
             match self.roles[id] {
                 Role::Function | Role::Sum => self.place_program(&mut order, id),
                 // Views wait until they are read, so that they do not keep apart what could be one program.
-                Role::View => {}
+                Role::AxisMap => {}
                 Role::Constant | Role::Opaque => self.place_alone(&mut order, id),
             }
         }
         for id in (0..self.graph.nodes.len()).filter(wanted) {
-            if self.roles[id] == Role::View && !order.read.contains(&id) {
+            if self.roles[id] == Role::AxisMap && !order.read.contains(&id) {
                 self.place_alone(&mut order, id);
             }
         }
@@ -138,21 +135,21 @@ impl Pass<'_> {
     }
 
     /// An operation by itself, after the views that it reads.
-    fn place_alone(&self, order: &mut Order, id: Id) {
+    fn place_alone(&self, order: &mut KernelList, id: Id) {
         let node = &self.graph.nodes[id];
         if node.op == Op::Data {
             return;
         }
         for &input in &node.inputs {
-            if order.read.insert(input) && self.roles[input] == Role::View {
+            if order.read.insert(input) && self.roles[input] == Role::AxisMap {
                 self.place_alone(order, input);
             }
         }
-        order.kernels.push(Some(Kernel::Op(id)));
+        order.kernels.push(Some(Fused::Op(id)));
     }
 
     /// A program for this node, or an earlier one's that takes it in.
-    fn place_program(&self, order: &mut Order, id: Id) {
+    fn place_program(&self, order: &mut KernelList, id: Id) {
         let alone = self.program(&[id]);
         let key = (alone.domain.clone(), alone.summed.clone());
         let earlier = order
@@ -166,30 +163,30 @@ impl Pass<'_> {
         let joined = earlier
             .filter_map(|at| self.joined(order, at, id, &alone).map(|both| (at, both)))
             .next();
-        let (members, emission) = match joined {
+        let (members, builder) = match joined {
             Some((at, (members, both))) => {
                 order.kernels[at] = None;
                 (members, both)
             }
             None => (vec![id], alone),
         };
-        order.read.extend(&emission.sources);
+        order.read.extend(&builder.sources);
         let open = order.open.entry(key).or_default();
         open.retain(|&at| order.kernels[at].is_some());
         open.push(order.kernels.len());
-        order.kernels.push(Some(self.finish(emission, members)));
+        order.kernels.push(Some(self.finish(builder, members)));
     }
 
     /// The program of an earlier kernel's nodes and one more, if they can and should be one.
     fn joined(
         &self,
-        order: &Order,
+        order: &KernelList,
         at: usize,
         id: Id,
-        alone: &Emission,
-    ) -> Option<(Vec<Id>, Emission)> {
+        alone: &ProgramBuilder,
+    ) -> Option<(Vec<Id>, ProgramBuilder)> {
         let nodes = &self.graph.nodes;
-        let Some(Kernel::Program {
+        let Some(Fused::Program {
             outputs, inputs, ..
         }) = &order.kernels[at]
         else {
@@ -214,7 +211,7 @@ impl Pass<'_> {
         fits.then_some((members, both))
     }
 
-    fn finish(&self, emission: Emission, outputs: Vec<Id>) -> Kernel {
+    fn finish(&self, builder: ProgramBuilder, outputs: Vec<Id>) -> Fused {
         let nodes = &self.graph.nodes;
         let output = |(&id, &register): (&Id, &Register)| Output {
             register,
@@ -223,22 +220,22 @@ impl Pass<'_> {
         };
         let program = Program {
             // Programs of truth values alone compute nothing.
-            float: emission.float.unwrap_or(DType::F32),
-            outputs: outputs.iter().zip(&emission.results).map(output).collect(),
-            domain: emission.domain,
-            summed: emission.summed,
-            inputs: emission.inputs,
-            code: emission.code,
+            float: builder.float.unwrap_or(DType::F32),
+            outputs: outputs.iter().zip(&builder.results).map(output).collect(),
+            domain: builder.domain,
+            summed: builder.summed,
+            inputs: builder.inputs,
+            code: builder.code,
         };
-        Kernel::Program {
+        Fused::Program {
             program,
-            inputs: emission.sources,
+            inputs: builder.sources,
             outputs,
         }
     }
 
     /// The program that computes the members, which have one domain.
-    fn program(&self, members: &[Id]) -> Emission {
+    fn program(&self, members: &[Id]) -> ProgramBuilder {
         let nodes = &self.graph.nodes;
         let first = &nodes[members[0]];
         let (domain, summed) = match &first.op {
@@ -249,7 +246,7 @@ impl Pass<'_> {
             }
             _ => (first.shape.to_vec(), vec![false; first.shape.len()]),
         };
-        let mut emission = Emission {
+        let mut builder = ProgramBuilder {
             float: None,
             mixed: false,
             members: members.to_vec(),
@@ -261,24 +258,24 @@ impl Pass<'_> {
             results: Vec::new(),
             known: HashMap::new(),
         };
-        let identity: Map = (0..emission.domain.len()).map(Some).collect();
+        let identity: AxisMap = (0..builder.domain.len()).map(Some).collect();
         for &member in members {
             let id = match nodes[member].op {
                 Op::Sum(_) => nodes[member].inputs[0],
                 _ => member,
             };
-            let register = self.emit(&mut emission, id, &identity, id == member);
-            emission.results.push(register);
+            let register = self.emit(&mut builder, id, &identity, id == member);
+            builder.results.push(register);
         }
-        emission
+        builder
     }
 
     /// The register that holds a node's element; `fresh` computes it even if it is stored. The depth of the
     /// recursion is bounded by [`LENGTH`].
-    fn emit(&self, to: &mut Emission, mut id: Id, map: &Map, fresh: bool) -> Register {
+    fn emit(&self, to: &mut ProgramBuilder, mut id: Id, map: &AxisMap, fresh: bool) -> Register {
         let nodes = &self.graph.nodes;
         let mut map = map.clone();
-        while self.roles[id] == Role::View {
+        while self.roles[id] == Role::AxisMap {
             map = through(self.graph, &nodes[id], &map);
             id = nodes[id].inputs[0];
         }
@@ -342,19 +339,19 @@ impl Pass<'_> {
 
 /// Kernels in the making.
 #[derive(Default)]
-struct Order {
+struct KernelList {
     /// `None` where a kernel was taken into a later one.
-    kernels: Vec<Option<Kernel>>,
-    /// What kernels so far read.
+    kernels: Vec<Option<Fused>>,
+    /// Values that the kernels so far read.
     read: HashSet<Id>,
     /// By domain and summed axes: programs that may take in more.
     open: HashMap<(Vec<usize>, Vec<bool>), Vec<usize>>,
 }
 
 /// A program in the making.
-struct Emission {
+struct ProgramBuilder {
     float: Option<DType>,
-    /// Of both float types, which no program can be.
+    /// A graph with both float types, which one program cannot have.
     mixed: bool,
     members: Vec<Id>,
     domain: Vec<usize>,
@@ -364,12 +361,12 @@ struct Emission {
     inputs: Vec<Input>,
     code: Vec<Instr>,
     results: Vec<Register>,
-    known: HashMap<(Id, Map), Register>,
+    known: HashMap<(Id, AxisMap), Register>,
 }
 
-impl Emission {
+impl ProgramBuilder {
     /// The axis of the input for each axis of the domain.
-    fn axes(&self, map: &Map) -> Vec<Option<usize>> {
+    fn axes(&self, map: &AxisMap) -> Vec<Option<usize>> {
         (0..self.domain.len())
             .map(|d| map.iter().position(|&a| a == Some(d)))
             .collect()

@@ -6,7 +6,7 @@ use crate::graph::values::{Graph, Id};
 use crate::ir::Op;
 use crate::runtime::{Buffer, Device, MemoryRequest};
 
-/// Where a run holds the most.
+/// Peak of the memory that a run holds.
 pub(crate) struct Peak {
     /// Bytes beside those that were held before, leaves among them.
     pub grown: u64,
@@ -17,14 +17,14 @@ pub(crate) struct Peak {
 /// The slot whose memory each node's value lies in, and the bytes that a node takes by itself.
 pub(super) fn memory(graph: &Graph) -> (Vec<Id>, Vec<u64>) {
     let mut owners: Vec<Id> = Vec::with_capacity(graph.nodes.len());
-    // Whether a view's elements are in another order than in memory, so that a reshape must copy them.
+    // True if a view's elements are in another order than in memory, so that a reshape must copy them.
     let mut strided = vec![false; graph.nodes.len()];
     let mut bytes = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
         let element = node.device.element_bytes(node.dtype);
         let stored = node.stored_bytes() / node.dtype.size() as u64 * element;
         let dense = node.numel() as u64 * element;
-        let input = node.inputs.first().copied().filter(|_| node.is_view());
+        let input = node.inputs.first().copied().filter(|_| node.op.is_view());
         let (owner, size) = match (input, &node.op) {
             (Some(input), Op::Reshape) if strided[input] => (id, dense),
             (Some(input), op) => {
@@ -40,7 +40,7 @@ pub(super) fn memory(graph: &Graph) -> (Vec<Id>, Vec<u64>) {
 }
 
 impl Plan {
-    /// Where a run holds the most on a device, if it gets `own` bytes back when a leaf is not needed any more.
+    /// Peak of the memory that a run holds on a device, if it gets `own` bytes back when a leaf is not needed any more.
     pub fn peak(&self, device: &Device, own: impl Fn(usize) -> u64) -> Peak {
         let (mut live, mut peak) = (0, Peak { grown: 0, at: 0 });
         self.walk(device, own, |at, change, _| {
@@ -93,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// What is alive at a step on a device, leaves included, with its bytes.
+    /// Values alive at a step on a device, leaves included, with their bytes.
     pub fn alive(&self, device: &Device, at: usize) -> Vec<(String, u64)> {
         let mut alive: Option<Vec<Id>> = None;
         self.walk(
@@ -107,7 +107,7 @@ impl Plan {
             },
         );
         let makers = self.steps.iter().flat_map(|step| {
-            let what = step.work.to_string();
+            let what = step.action.to_string();
             let maker = move |(slot, meta): &(Id, crate::runtime::Meta)| {
                 (*slot, format!("{} {:?}", short(&what), meta.shape))
             };
@@ -159,7 +159,7 @@ impl Plan {
                 let shape = &step.outputs[0].1.shape;
                 format!(
                     "computing {} of shape {shape:?}",
-                    short(&step.work.to_string())
+                    short(&step.action.to_string())
                 )
             },
             alive: &|| self.alive(device, peak.at),

@@ -1,11 +1,11 @@
-//! Plans: kernels in order, over numbered slots, that can run again and again with other leaves.
+//! Plans: kernels in order, over numbered slots, that can run many times with different leaves.
 
 use std::fmt;
 
-use super::fuse::{Kernel as Fused, fuse};
+use super::fuse::{Fused, fuse};
 use super::values::{Graph, Id};
 use crate::ir::Op;
-use crate::runtime::{self, Buffer, Compiled, Device, Meta};
+use crate::runtime::{self, Buffer, CompiledProgram, Device, Meta};
 use crate::{DType, Error, Precision, Result};
 
 mod footprint;
@@ -27,7 +27,7 @@ pub struct Kernel {
 
 /// A compiled graph.
 pub(crate) struct Plan {
-    steps: Vec<Step>,
+    steps: Vec<PlanStep>,
     slots: usize,
     /// The slot of each leaf, in the order in which the leaves were made.
     pub leaves: Vec<Id>,
@@ -44,23 +44,25 @@ pub(crate) struct Plan {
     precision: Precision,
 }
 
-/// One kernel's launch.
-struct Step {
-    pub work: Work,
+/// One kernel of a plan with its operands.
+struct PlanStep {
+    pub action: Action,
     pub device: Device,
-    pub inputs: Vec<Use>,
+    pub inputs: Vec<Operand>,
     pub outputs: Vec<(Id, Meta)>,
 }
 
-enum Work {
+/// Computation of a step.
+enum Action {
     Op(Op),
-    Program(Box<Compiled>),
+    Program(Box<CompiledProgram>),
 }
 
-/// An operand, and whether nothing after the step needs it.
-struct Use {
+/// An input of a step.
+struct Operand {
     pub slot: Id,
     pub meta: Meta,
+    /// No later step needs the value.
     pub last: bool,
 }
 
@@ -71,26 +73,26 @@ impl Plan {
             shape: crate::ir::shape::physical(&graph.nodes[id].shape),
             dtype: graph.nodes[id].dtype,
         };
-        let mut steps: Vec<Step> = fuse(graph, targets)
+        let mut steps: Vec<PlanStep> = fuse(graph, targets)
             .into_iter()
             .map(|kernel| {
                 let device = graph.nodes[kernel.outputs()[0]].device.clone();
-                let operand = |&slot: &Id| Use {
+                let operand = |&slot: &Id| Operand {
                     slot,
                     meta: meta(slot),
                     last: false,
                 };
-                let inputs: Vec<Use> = kernel.inputs(graph).iter().map(operand).collect();
+                let inputs: Vec<Operand> = kernel.inputs(graph).iter().map(operand).collect();
                 let outputs = kernel.outputs().iter().map(|&id| (id, meta(id))).collect();
-                let work = match kernel {
-                    Fused::Op(id) => Work::Op(graph.nodes[id].op.clone()),
+                let action = match kernel {
+                    Fused::Op(id) => Action::Op(graph.nodes[id].op.clone()),
                     Fused::Program { program, .. } => {
                         let metas: Vec<&Meta> = inputs.iter().map(|i| &i.meta).collect();
-                        Work::Program(Box::new(Compiled::new(program, &metas, &device)))
+                        Action::Program(Box::new(CompiledProgram::new(program, &metas, &device)))
                     }
                 };
-                Step {
-                    work,
+                PlanStep {
+                    action,
                     device,
                     inputs,
                     outputs,
@@ -133,9 +135,9 @@ impl Plan {
 
     /// Kernels that a run launches.
     pub fn launches(&self) -> usize {
-        let of = |step: &Step| match &step.work {
-            Work::Op(_) => 1,
-            Work::Program(compiled) => compiled.launches(),
+        let of = |step: &PlanStep| match &step.action {
+            Action::Op(_) => 1,
+            Action::Program(compiled) => compiled.launches(),
         };
         self.steps.iter().map(of).sum()
     }
@@ -153,29 +155,29 @@ impl Plan {
             let inputs = step.inputs.iter().map(|operand| self.bytes[operand.slot]);
             let outputs = step.outputs.iter().map(|(slot, _)| self.bytes[*slot]);
             Kernel {
-                what: step.work.to_string(),
+                what: step.action.to_string(),
                 inputs: shapes(&mut step.inputs.iter().map(|o| &o.meta)),
                 outputs: shapes(&mut step.outputs.iter().map(|(_, m)| m)),
                 bytes: inputs.chain(outputs).sum(),
-                flops: match &step.work {
-                    Work::Op(op) => {
+                flops: match &step.action {
+                    Action::Op(op) => {
                         let inner = step.inputs.first().and_then(|o| o.meta.shape.last());
                         op.flops(
                             crate::ir::shape::numel(&step.outputs[0].1.shape),
                             inner.copied(),
                         )
                     }
-                    Work::Program(_) => 0,
+                    Action::Program(_) => 0,
                 },
             }
         })
     }
 
-    /// Whether a step draws random numbers.
+    /// Returns true if a step draws random numbers.
     pub fn is_random(&self) -> bool {
         self.steps
             .iter()
-            .any(|step| matches!(step.work, Work::Op(Op::Random(_))))
+            .any(|step| matches!(step.action, Action::Op(Op::Random(_))))
     }
 
     /// The targets' values from the leaves', which are let go of after their last use.
@@ -204,16 +206,16 @@ impl Plan {
                 .collect();
             let metas: Vec<&Meta> = step.inputs.iter().map(|operand| &operand.meta).collect();
             let outs: Vec<&Meta> = step.outputs.iter().map(|(_, meta)| meta).collect();
-            let values = match &step.work {
-                Work::Op(op) => {
+            let values = match &step.action {
+                Action::Op(op) => {
                     let how = (&step.device, self.precision);
                     runtime::execute(op, &metas, buffers, outs[0], how).map(|v| vec![v])
                 }
-                Work::Program(program) => program.run(&metas, buffers, &step.device),
+                Action::Program(program) => program.run(&metas, buffers, &step.device),
             };
             let values = values.map_err(|reason| Error::Device {
                 device: step.device.to_string(),
-                during: format!("computing {} of shape {:?}", step.work, outs[0].shape),
+                during: format!("computing {} of shape {:?}", step.action, outs[0].shape),
                 reason,
             })?;
             for ((slot, _), value) in step.outputs.iter().zip(values) {
@@ -225,11 +227,11 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Work {
+impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Work::Op(op) => f.write_str(op.name()),
-            Work::Program(compiled) => compiled.program().fmt(f),
+            Action::Op(op) => f.write_str(op.name()),
+            Action::Program(compiled) => compiled.program().fmt(f),
         }
     }
 }

@@ -1,16 +1,17 @@
-//! The CPU backend: Burn's, with kernels of our own where there are such.
+//! The CPU backend: Burn's, with the engine's own kernels for some operations.
 
+use burn_backend::IntDType;
 use burn_backend::TensorData;
 use burn_backend::ops::FloatTensorOps;
-use burn_backend::{IntDType, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
+use burn_wgpu::{CubeTensor, Wgpu};
 
+use crate::DType;
+use crate::ir::Draw;
 use crate::ir::random::values;
 use crate::ir::shape::numel;
-use crate::ir::{Conv, Draw, Window};
 use crate::runtime::Storage;
 use crate::runtime::backend::{Backed, Padding, Value};
-use crate::{DType, Precision};
 
 fn same_flex(a: &FlexTensor, b: &FlexTensor) -> bool {
     std::ptr::eq(a.bytes().as_ptr(), b.bytes().as_ptr())
@@ -48,25 +49,15 @@ impl Backed for Flex {
     fn same_bool_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
         same_flex(a, b)
     }
-    fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
-        super::convolve(conv, a, b)
-    }
-    fn matmul(a: FlexTensor, b: FlexTensor, _: Precision) -> FlexTensor {
-        Flex::float_matmul(a, b)
-    }
-    fn max_pool_index(x: FlexTensor, window: &Window) -> FlexTensor {
-        super::pool::max_pool_index(&x, window)
-    }
-    fn pool_gather(x: FlexTensor, indices: FlexTensor) -> FlexTensor {
-        super::pool::pool_gather(&x, &indices)
-    }
-    fn pool_scatter(
-        values: FlexTensor,
-        indices: FlexTensor,
-        _: &Window,
-        size: [usize; 2],
-    ) -> FlexTensor {
-        super::pool::pool_scatter(&values, &indices, size)
+    fn kernel<const N: usize>(
+        inputs: [Value<Self>; N],
+        cpu: impl FnOnce([FlexTensor; N]) -> Value<Flex>,
+        _: impl FnOnce([CubeTensor; N]) -> Value<Wgpu>,
+    ) -> Value<Self> {
+        cpu(inputs.map(|input| match input {
+            Value::Float(t) | Value::Int(t) | Value::Bool(t) => t,
+            Value::Fill(_) => unreachable!("kernels take dense values"),
+        }))
     }
     fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
         let pad = |x| super::pad::pad(x, padding, shape);
@@ -75,24 +66,6 @@ impl Backed for Flex {
             Value::Int(x) => pad(x).map(Value::Int),
             _ => None,
         }
-    }
-    fn scatter_add(
-        axis: usize,
-        values: FlexTensor,
-        indices: FlexTensor,
-        size: usize,
-        _: Option<usize>,
-    ) -> FlexTensor {
-        let mut shape = values.shape();
-        shape[axis] = size;
-        let zeros = FlexTensor::zeros(shape, values.dtype());
-        Flex::float_scatter(
-            axis,
-            zeros,
-            indices,
-            values,
-            burn_backend::tensor::IndexingUpdateOp::Add,
-        )
     }
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FlexTensor {
         Flex::float_from_data(

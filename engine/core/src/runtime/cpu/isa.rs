@@ -1,29 +1,7 @@
 //! The kernels, compiled for each instruction set and chosen when the program runs.
 
-use super::kernels;
+use super::kernels::{self, Pixels, Segment};
 use super::simd::{Portable, Simd};
-
-/// A run of pixels: where its sources lie, where it lies in a tile and where its results go.
-#[derive(Clone, Copy)]
-pub(super) struct Segment {
-    pub source: usize,
-    pub tile: usize,
-    pub out: usize,
-    pub len: usize,
-}
-
-/// The pixels that [`Isa::outer`] sums over: images of rows of columns, and the distances between them.
-#[derive(Clone, Copy)]
-pub(super) struct Pixels {
-    pub images: usize,
-    pub rows: usize,
-    pub cols: usize,
-    pub x_image: usize,
-    pub x_row: usize,
-    pub x_col: usize,
-    /// Distance between the pixels of `y`, which follow each other without gaps.
-    pub y_pixel: usize,
-}
 
 /// `c[i][p] (+)= Σ_k a[k][i] · b[offsets[k] + p]` for `M` rows and `N` vectors of `p`; `c`'s rows are `pitch`
 /// apart, and what is there is added if `add`.
@@ -107,7 +85,7 @@ impl<T> Isa<T> {
         self.gemm[0].len()
     }
 
-    /// How many of `left` vectors the next register tile takes: not the most if one would be left over.
+    /// Number of the `left` vectors that the next register tile takes: not the most if one would be left over.
     pub fn next_vectors(&self, left: usize) -> usize {
         if left == self.vectors + 1 {
             left.div_ceil(2)

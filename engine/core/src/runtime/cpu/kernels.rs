@@ -1,8 +1,29 @@
-//! The innermost loops, for any vector type. [`Isa`](super::isa::Isa) says what each does, and what its caller
+//! The innermost loops, for any vector type. `Isa` says what each does, and what its caller
 //! must hold to; they are always part of a function with the target features of their vectors.
 
-use super::isa::{Pixels, Segment};
 use super::simd::Simd;
+
+/// A run of pixels: where its sources lie, where it lies in a tile and where its results go.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    pub source: usize,
+    pub tile: usize,
+    pub out: usize,
+    pub len: usize,
+}
+
+/// The pixels that [`outer`] sums over: images of rows of columns, and the distances between them.
+#[derive(Clone, Copy)]
+pub(super) struct Pixels {
+    pub images: usize,
+    pub rows: usize,
+    pub cols: usize,
+    pub x_image: usize,
+    pub x_row: usize,
+    pub x_col: usize,
+    /// Distance between the pixels of `y`, which follow each other without gaps.
+    pub y_pixel: usize,
+}
 
 #[inline(always)]
 pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(

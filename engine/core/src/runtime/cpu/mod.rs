@@ -2,6 +2,7 @@
 
 mod backend;
 mod block;
+mod bound;
 mod conv;
 mod isa;
 mod kernels;
@@ -9,11 +10,13 @@ mod machine;
 pub(super) mod pad;
 pub(super) mod pool;
 pub(crate) mod program;
+mod registers;
 mod scratch;
 mod simd;
 mod walk;
 
-use burn_backend::{DType, Element, Shape, TensorData};
+use burn_backend::ops::FloatTensorOps;
+use burn_backend::{DType, Element, Shape, TensorData, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 
 use crate::ir::{Conv, ConvKind};
@@ -24,7 +27,7 @@ pub(super) fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor) -> FlexTensor 
     match a.dtype() {
         DType::F32 => convolve_as::<f32>(conv, &a, &b),
         DType::F64 => convolve_as::<f64>(conv, &a, &b),
-        _ => super::kernels::conv::convolve::<Flex>(conv, a, b, None),
+        _ => super::fallback::convolve::<Flex>(conv, a, b, None),
     }
 }
 
@@ -47,4 +50,18 @@ fn convolve_as<T: Float + Element + bytemuck::Pod>(
 fn elements<T: Element + bytemuck::Pod>(t: &FlexTensor) -> &[T] {
     t.as_slice()
         .expect("a contiguous tensor of the operation's type")
+}
+
+/// Adds values at indices along `axis` to zeros of length `size`, in order.
+pub(super) fn scatter_add(
+    axis: usize,
+    values: FlexTensor,
+    indices: FlexTensor,
+    size: usize,
+) -> FlexTensor {
+    let mut shape = values.shape();
+    shape[axis] = size;
+    let zeros = FlexTensor::zeros(shape, values.dtype());
+    let add = burn_backend::tensor::IndexingUpdateOp::Add;
+    Flex::float_scatter(axis, zeros, indices, values, add)
 }

@@ -1,15 +1,17 @@
 //! Programs on the CPU: blocks of a few hundred elements go through all instructions while they are in the
 //! first-level cache.
 
-use burn_backend::{DType as BurnDType, Element, TensorData};
+use burn_backend::{Element, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::block::{self, BLOCK, Real};
-use super::machine::{Machine, Place, places};
+use super::block::{self, BLOCK};
+use super::bound::BoundProgram;
+use super::machine::{BlockMachine, OutputStart};
 use super::walk::Walk;
 use crate::DType;
-use crate::ir::program::{Loops, Output, Program};
+use crate::ir::elementwise::Real;
+use crate::ir::program::{Output, Program};
 use crate::ir::shape::{numel, physical};
 use crate::runtime::Value;
 
@@ -28,8 +30,8 @@ pub(crate) fn run(program: &Program, inputs: Vec<Value<Flex>>) -> Vec<Value<Flex
         })
         .collect();
     let values = match program.float {
-        DType::F64 => Run::<f64>::new(program, &inputs).outputs(),
-        _ => Run::<f32>::new(program, &inputs).outputs(),
+        DType::F64 => BoundProgram::<f64>::new(program, &inputs).outputs(),
+        _ => BoundProgram::<f32>::new(program, &inputs).outputs(),
     };
     let kind = |(t, o): (FlexTensor, &Output)| match o.dtype {
         DType::Bool => Value::Bool(t),
@@ -38,60 +40,7 @@ pub(crate) fn run(program: &Program, inputs: Vec<Value<Flex>>) -> Vec<Value<Flex
     values.into_iter().zip(&program.outputs).map(kind).collect()
 }
 
-/// Elements of an input, from its first on.
-enum Source<'a, T> {
-    Float(&'a [T]),
-    Int(&'a [i32]),
-    Byte(&'a [u8]),
-}
-
-pub(super) struct Run<'a, T> {
-    pub(super) program: &'a Program,
-    loops: Loops,
-    sources: Vec<Source<'a, T>>,
-    pub(super) places: Vec<Place>,
-    /// How many scratch blocks there are.
-    pub(super) scratch: usize,
-}
-
-/// Rows of the innermost axis that one block holds: their first elements in each input, and a part of the row.
-pub(super) struct Rows<'a> {
-    pub(super) starts: &'a [usize],
-    /// Elements of each row.
-    pub(super) len: usize,
-}
-
-impl<'a, T: Real + Element> Run<'a, T> {
-    fn new(program: &'a Program, inputs: &'a [FlexTensor]) -> Self {
-        let strides: Vec<Vec<usize>> = inputs
-            .iter()
-            .enumerate()
-            .map(|(i, t)| {
-                let own: Vec<usize> = t.layout().strides().iter().map(|&s| s as usize).collect();
-                program.strides(i, &own)
-            })
-            .collect();
-        let sources = inputs
-            .iter()
-            .map(|t| {
-                let start = t.layout().start_offset();
-                match t.dtype() {
-                    BurnDType::I32 => Source::Int(&t.storage::<i32>()[start..]),
-                    BurnDType::U8 | BurnDType::Bool(_) => Source::Byte(&t.storage::<u8>()[start..]),
-                    _ => Source::Float(&t.storage::<T>()[start..]),
-                }
-            })
-            .collect();
-        let (places, scratch) = places(program);
-        Run {
-            program,
-            loops: Loops::new(program, &strides),
-            sources,
-            places,
-            scratch,
-        }
-    }
-
+impl<'a, T: Real + Element> BoundProgram<'a, T> {
     fn outputs(&self) -> Vec<FlexTensor> {
         let reduces = self.program.is_reduction();
         let mut values: Vec<Vec<T>> = self
@@ -106,7 +55,10 @@ impl<'a, T: Real + Element> Run<'a, T> {
                 .zip(&self.program.outputs)
                 .for_each(|(v, o)| v.resize(numel(&o.shape), T::ZERO));
         } else if !reduces {
-            let outs: Vec<Out<T>> = values.iter_mut().map(|v| Out(v.as_mut_ptr())).collect();
+            let outs: Vec<OutputStart<T>> = values
+                .iter_mut()
+                .map(|v| OutputStart(v.as_mut_ptr()))
+                .collect();
             self.store(&outs);
             for (v, o) in values.iter_mut().zip(&self.program.outputs) {
                 // SAFETY: `store` wrote every element of the domain, which is the output's shape.
@@ -134,39 +86,13 @@ impl<'a, T: Real + Element> Run<'a, T> {
             .collect()
     }
 
-    /// A block of an input: where it lies, or a copy of it at `to`.
-    pub(super) fn load(&self, input: usize, rows: &Rows<'_>, column: usize, to: *mut T) -> *mut T {
-        let stride = *self.loops.strides[input].last().expect("there is an axis");
-        let inputs = self.sources.len();
-        let starts = rows.starts[input..]
-            .iter()
-            .step_by(inputs)
-            .map(|s| s + column * stride);
-        let len = rows.len;
-        // SAFETY: a block has at most `BLOCK` elements, which is what there is room for.
-        let block = unsafe { std::slice::from_raw_parts_mut(to, starts.len() * len) };
-        match &self.sources[input] {
-            Source::Float(x) => {
-                let first = rows.starts[input] + column;
-                let follows = |(row, start): (usize, usize)| start == first + row * len;
-                if stride == 1 && starts.clone().enumerate().all(follows) {
-                    return x[first..first + block.len()].as_ptr().cast_mut();
-                }
-                gather(x, starts, stride, block, len, |v| v);
-            }
-            Source::Int(x) => gather(x, starts, stride, block, len, |v| T::of(f64::from(v))),
-            Source::Byte(x) => gather(x, starts, stride, block, len, |v| T::of(f64::from(v))),
-        }
-        to
-    }
-
     /// The elements of the innermost axis, and how many rows of them there are.
     fn inner(&self) -> usize {
         *self.loops.sizes.last().expect("there is an axis")
     }
 
     /// Writes every output's elements in the order of the domain.
-    fn store(&self, outs: &[Out<T>]) {
+    fn store(&self, outs: &[OutputStart<T>]) {
         let inner = self.inner();
         let axes: Vec<usize> = (0..self.loops.sizes.len() - 1).collect();
         let rows: usize = axes.iter().map(|&a| self.loops.sizes[a]).product();
@@ -180,7 +106,7 @@ impl<'a, T: Real + Element> Run<'a, T> {
         };
         let split_rows = rows >= tasks;
         let run = |task: usize| {
-            let mut machine = Machine::new(self);
+            let mut machine = BlockMachine::new(self);
             let (from, to, left, right) = match split_rows {
                 true => (rows * task / tasks, rows * (task + 1) / tasks, 0, inner),
                 false => (0, rows, inner * task / tasks, inner * (task + 1) / tasks),
@@ -226,40 +152,42 @@ impl<'a, T: Real + Element> Run<'a, T> {
         };
         let pieces = rows.div_ceil(rows_each) * parts;
         let group = (BLOCK / inner).max(1);
-        let run = |machine: &mut Machine<'_, 'a, T>, output: usize, piece: usize| -> Vec<f64> {
-            let base = Walk::new(&self.loops, &kept, output, vec![0; self.sources.len()]).offsets;
-            let (from, part) = (piece / parts * rows_each, piece % parts);
-            let to = (from + rows_each).min(rows);
-            let (left, right) = (
-                part * inner.div_ceil(parts),
-                ((part + 1) * inner.div_ceil(parts)).min(inner),
-            );
-            let mut walk = Walk::new(&self.loops, &summed, from, base);
-            let mut sums = vec![0.0; values.len()];
-            let mut row = from;
-            while row < to {
-                let count = if parts == 1 { group.min(to - row) } else { 1 };
-                machine.starts.clear();
-                for _ in 0..count {
-                    machine.starts.extend_from_slice(&walk.offsets);
-                    walk.advance();
-                }
-                let mut column = left;
-                while column < right {
-                    let len = (right - column).min(BLOCK);
-                    machine.block(count, column, len, None);
-                    for (sum, output) in sums.iter_mut().zip(&self.program.outputs) {
-                        *sum += block::sum(machine.register(output.register, count * len));
+        let run =
+            |machine: &mut BlockMachine<'_, 'a, T>, output: usize, piece: usize| -> Vec<f64> {
+                let base =
+                    Walk::new(&self.loops, &kept, output, vec![0; self.sources.len()]).offsets;
+                let (from, part) = (piece / parts * rows_each, piece % parts);
+                let to = (from + rows_each).min(rows);
+                let (left, right) = (
+                    part * inner.div_ceil(parts),
+                    ((part + 1) * inner.div_ceil(parts)).min(inner),
+                );
+                let mut walk = Walk::new(&self.loops, &summed, from, base);
+                let mut sums = vec![0.0; values.len()];
+                let mut row = from;
+                while row < to {
+                    let count = if parts == 1 { group.min(to - row) } else { 1 };
+                    machine.starts.clear();
+                    for _ in 0..count {
+                        machine.starts.extend_from_slice(&walk.offsets);
+                        walk.advance();
                     }
-                    column += len;
+                    let mut column = left;
+                    while column < right {
+                        let len = (right - column).min(BLOCK);
+                        machine.block(count, column, len, None);
+                        for (sum, output) in sums.iter_mut().zip(&self.program.outputs) {
+                            *sum += block::sum(machine.register(output.register, count * len));
+                        }
+                        column += len;
+                    }
+                    row += count;
                 }
-                row += count;
-            }
-            sums
-        };
+                sums
+            };
         let items = outputs * pieces;
         let partial: Vec<Vec<f64>> = if outputs * rows * inner < PARALLEL {
-            let mut machine = Machine::new(self);
+            let mut machine = BlockMachine::new(self);
             (0..items)
                 .map(|i| run(&mut machine, i / pieces, i % pieces))
                 .collect()
@@ -267,7 +195,7 @@ impl<'a, T: Real + Element> Run<'a, T> {
             (0..items)
                 .into_par_iter()
                 .map_init(
-                    || Machine::new(self),
+                    || BlockMachine::new(self),
                     |machine, i| run(machine, i / pieces, i % pieces),
                 )
                 .collect()
@@ -286,7 +214,7 @@ impl<'a, T: Real + Element> Run<'a, T> {
         let size = |axes: &[usize]| axes.iter().map(|&a| self.loops.sizes[a]).product::<usize>();
         let (outer, rows) = (size(&kept), size(&summed));
         let parts = inner.div_ceil(BLOCK);
-        let run = |machine: &mut Machine<'_, 'a, T>, item: usize| -> Vec<Vec<T>> {
+        let run = |machine: &mut BlockMachine<'_, 'a, T>, item: usize| -> Vec<Vec<T>> {
             let base = Walk::new(
                 &self.loops,
                 &kept,
@@ -315,12 +243,12 @@ impl<'a, T: Real + Element> Run<'a, T> {
         };
         let items = outer * parts;
         let parts: Vec<Vec<Vec<T>>> = if outer * rows * inner < PARALLEL {
-            let mut machine = Machine::new(self);
+            let mut machine = BlockMachine::new(self);
             (0..items).map(|i| run(&mut machine, i)).collect()
         } else {
             (0..items)
                 .into_par_iter()
-                .map_init(|| Machine::new(self), |machine, i| run(machine, i))
+                .map_init(|| BlockMachine::new(self), |machine, i| run(machine, i))
                 .collect()
         };
         for part in parts {
@@ -330,32 +258,3 @@ impl<'a, T: Real + Element> Run<'a, T> {
         }
     }
 }
-
-/// Copies rows of `len` elements, `stride` apart, to a block.
-fn gather<S: Copy, T: Copy>(
-    x: &[S],
-    starts: impl Iterator<Item = usize>,
-    stride: usize,
-    block: &mut [T],
-    len: usize,
-    convert: impl Fn(S) -> T,
-) {
-    for (start, row) in starts.zip(block.chunks_mut(len)) {
-        match stride {
-            0 => row.fill(convert(x[start])),
-            1 => row
-                .iter_mut()
-                .zip(&x[start..start + len])
-                .for_each(|(to, &v)| *to = convert(v)),
-            _ => row
-                .iter_mut()
-                .zip(x[start..].iter().step_by(stride))
-                .for_each(|(to, &v)| *to = convert(v)),
-        }
-    }
-}
-
-/// An output's first element; tasks write disjoint parts.
-pub(super) struct Out<T>(pub(super) *mut T);
-// SAFETY: tasks write disjoint elements, and nobody reads before all are done.
-unsafe impl<T: Send> Sync for Out<T> {}

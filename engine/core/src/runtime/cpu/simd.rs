@@ -91,7 +91,7 @@ macro_rules! portable {
                     self.0[i] = if cfg!(target_arch = "aarch64") {
                         a.0[i].mul_add(b.0[i], self.0[i])
                     } else {
-                        // Where fused multiply-add is no instruction, it is a slow call.
+                        // Fused multiply-add is a slow call on processors that lack the instruction.
                         a.0[i] * b.0[i] + self.0[i]
                     };
                 }

@@ -1,7 +1,6 @@
-//! Programs on GPUs: kernels that are generated, compiled once and launched with parameters.
+//! Programs on GPUs: generated kernels that are compiled once and launched with parameters.
 
-mod functions;
-mod shapes;
+mod loops;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -21,22 +20,22 @@ use super::{Backed, Value};
 use crate::DType;
 use crate::ir::program::{Input, Instr, Loops, Output, Program};
 use crate::ir::shape::{numel, physical, strides};
-use text::{Shape, Text, Width};
+use text::{Division, KernelText, Width};
 
-/// Elements, or fours of them, that an invocation of a software rasterizer stores, so that what is the same for all of them is
-/// read once.
+/// Elements, or groups of four, that an invocation of a software rasterizer stores, so that values that are equal for all of
+/// them are read once.
 const RUN: usize = 16;
-/// Elements, or fours of them, that one invocation adds up.
+/// Elements, or groups of four, that one invocation sums.
 const SERIAL: usize = 1024;
 /// Invocations of a workgroup on a GPU.
 const WORKGROUP: usize = 256;
 /// Invocations of a workgroup on a software rasterizer.
 const NARROW: usize = 32;
-/// Workgroups that keep a large GPU busy.
+/// Workgroups that occupy a large GPU.
 const BUSY: usize = 1024;
 
 /// A program that is ready to be launched on contiguous inputs.
-pub(crate) struct Compiled {
+pub(crate) struct GeneratedKernel {
     source: Arc<str>,
     words: Vec<u32>,
     params: OnceLock<Handle>,
@@ -44,13 +43,13 @@ pub(crate) struct Compiled {
     workgroup: usize,
     outputs: Vec<Output>,
     splits: usize,
-    /// Adds up partial sums.
-    second: Option<Box<Compiled>>,
+    /// The kernel that sums partial sums.
+    second: Option<Box<GeneratedKernel>>,
 }
 
-impl Compiled {
-    /// For inputs of these shapes, on a device of this class.
-    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> Compiled {
+impl GeneratedKernel {
+    /// Generates the kernels of a program for inputs of these shapes on a device of this class.
+    pub fn new(program: &Program, shapes: &[&[usize]], class: Class) -> GeneratedKernel {
         let own: Vec<Vec<usize>> = shapes
             .iter()
             .enumerate()
@@ -59,28 +58,28 @@ impl Compiled {
         let (loops, width) = grouped(program, Loops::new(program, &own), class);
         let software = class != Class::Gpu;
         let workgroup = if software { NARROW } else { WORKGROUP };
-        let shape = shape(program, &loops, software);
-        let Text {
+        let division = division(program, &loops, software);
+        let KernelText {
             source,
             words,
             tasks,
             splits,
-        } = text::write(program, &loops, width, shape, workgroup);
-        let groups = match shape {
-            Shape::Tree { .. } => tasks,
+        } = text::write(program, &loops, width, division, workgroup);
+        let groups = match division {
+            Division::Tree { .. } => tasks,
             _ => tasks.div_ceil(workgroup),
         };
         let second = (splits > 1).then(|| {
             let outputs: Vec<usize> = program.outputs.iter().map(|o| numel(&o.shape)).collect();
             let adder = adder(program, splits, outputs[0]);
             let shape = [splits, outputs[0]];
-            Box::new(Compiled::new(
+            Box::new(GeneratedKernel::new(
                 &adder,
                 &vec![&shape[..]; outputs.len()],
                 class,
             ))
         });
-        Compiled {
+        GeneratedKernel {
             source: source.into(),
             words,
             params: OnceLock::new(),
@@ -92,7 +91,7 @@ impl Compiled {
         }
     }
 
-    /// The outputs' values.
+    /// Launches the kernels; returns the values of the outputs.
     pub fn run(
         &self,
         inputs: Vec<Value<Wgpu>>,
@@ -132,14 +131,8 @@ impl Compiled {
                 .chain(&outputs)
                 .map(|t| &t.handle)
                 .chain([params]);
-            let source = Source(self.source.clone());
-            wgsl::launch_generated(
-                &client,
-                source,
-                self.workgroup as u32,
-                self.groups as u64,
-                buffers,
-            );
+            let source = WgslSource(self.source.clone());
+            wgsl::launch_generated(&client, source, self.workgroup, self.groups, buffers);
         }
         let values = outputs
             .into_iter()
@@ -163,7 +156,7 @@ impl Compiled {
         }
     }
 
-    /// Kernels that a run launches.
+    /// Number of kernels that a run launches.
     pub fn launches(&self) -> usize {
         1 + self.second.as_ref().map_or(0, |s| s.launches())
     }
@@ -181,12 +174,12 @@ fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
     )
 }
 
-/// Loops over as many neighbours at a time as the device reads with one instruction.
+/// Groups the innermost loop by as many elements as the device reads with one instruction.
 fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
     let sums_along = loops.summed.last() == Some(&true);
     let floats = program.inputs.iter().all(|input| input.dtype == DType::F32);
-    if class == (Class::Software { wide: true }) && sums_along && floats {
-        // Reading 64 bits costs a software rasterizer no more than reading 32.
+    if class == (Class::SoftwareRasterizer { wide: true }) && sums_along && floats {
+        // A software rasterizer reads 64 bits as fast as 32.
         if let Some(groups) = loops.in_groups(8) {
             return (groups, Width::Eight);
         }
@@ -197,17 +190,17 @@ fn grouped(program: &Program, loops: Loops, class: Class) -> (Loops, Width) {
     }
 }
 
-/// How the work is divided: a function of the shapes and the device's class alone.
-fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
+/// Chooses how elements are divided among invocations, from the shapes and the device's class alone.
+fn division(program: &Program, loops: &Loops, software: bool) -> Division {
     let size = |axes: &[usize]| axes.iter().map(|&a| loops.sizes[a]).product::<usize>();
     let inner = *loops.sizes.last().expect("there is an axis");
     let (kept, rows) = (size(&loops.outer(false)), size(&loops.outer(true)));
     if !program.is_reduction() {
         let run = if software { RUN } else { 1 };
-        return Shape::Store { run };
+        return Division::Store { run };
     }
     match (loops.summed.last() == Some(&true), software) {
-        (true, true) => Shape::Serial {
+        (true, true) => Division::Serial {
             rows: (SERIAL / inner.max(1)).max(1),
             part: inner.clamp(1, SERIAL),
         },
@@ -217,7 +210,7 @@ fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
                 .div_ceil(kept.max(1))
                 .min(count.div_ceil(8 * WORKGROUP))
                 .max(1);
-            Shape::Tree {
+            Division::Tree {
                 each: count.div_ceil(splits).max(1),
             }
         }
@@ -231,14 +224,14 @@ fn shape(program: &Program, loops: &Loops, software: bool) -> Shape {
                 .min(rows.div_ceil(16))
                 .max(rows.div_ceil(SERIAL))
                 .max(1);
-            Shape::Column {
+            Division::Column {
                 rows: rows.div_ceil(splits).max(1),
             }
         }
     }
 }
 
-/// The program that adds up partial sums `[splits, count]` of each output.
+/// The program that sums partial sums `[splits, count]` of each output.
 fn adder(program: &Program, splits: usize, count: usize) -> Program {
     let outputs = program.outputs.len();
     Program {
@@ -264,14 +257,14 @@ fn adder(program: &Program, splits: usize, count: usize) -> Program {
 }
 
 #[derive(Clone)]
-struct Source(Arc<str>);
+struct WgslSource(Arc<str>);
 
-impl KernelSource for Source {
+impl KernelSource for WgslSource {
     fn source(&self) -> SourceTemplate {
         SourceTemplate::new(self.0.to_string())
     }
     fn id(&self) -> KernelId {
-        // Unchecked: indices are within bounds by construction, and loops end.
+        // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops end.
         KernelId::new::<Self>()
             .mode(ExecutionMode::Unchecked)
             .info(self.0.clone())

@@ -3,7 +3,7 @@
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 
-use super::Compiled;
+use super::GeneratedKernel;
 use crate::ir::program::Program;
 use crate::runtime::device::Class;
 use crate::runtime::{Backed, DeviceKind, Value, cpu};
@@ -84,12 +84,12 @@ fn every_class_computes_what_the_cpu_computes() {
         let expected = cpu::program::run(&program, values::<Flex>(&inputs, &FlexDevice));
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
         let classes = [
-            Class::Software { wide: true },
-            Class::Software { wide: false },
+            Class::SoftwareRasterizer { wide: true },
+            Class::SoftwareRasterizer { wide: false },
             Class::Gpu,
         ];
         for class in classes {
-            let compiled = Compiled::new(&program, &shapes, class);
+            let compiled = GeneratedKernel::new(&program, &shapes, class);
             for stage in [Some(&compiled), compiled.second.as_deref()]
                 .into_iter()
                 .flatten()
@@ -120,7 +120,7 @@ fn every_class_computes_what_the_cpu_computes() {
     }
 }
 
-/// The source depends on patterns, not on sizes: layers of different size share a pipeline.
+/// The source does not depend on sizes, so that layers of different sizes share a pipeline.
 #[test]
 fn sizes_are_parameters() {
     let source = |n: usize| {
@@ -129,7 +129,7 @@ fn sizes_are_parameters() {
         let y = (&x * &list).relu() * 0.37;
         let (program, shapes) = programs(&[x, list], &[y]).remove(0);
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-        Compiled::new(&program, &shapes, Class::Gpu).source
+        GeneratedKernel::new(&program, &shapes, Class::Gpu).source
     };
     assert_eq!(source(4), source(8));
     assert_eq!(source(5), source(9));

@@ -1,55 +1,61 @@
 //! Programs as WGSL.
 //!
-//! The text depends on the code and on the pattern of the strides, not on sizes, so that layers of different
-//! size share a pipeline. Sizes, strides and constants are words of the parameter buffer.
+//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different sizes
+//! share a pipeline. Sizes, strides and constants are words of the parameter buffer.
 
 use std::fmt::Write;
 
-use super::functions::{HALVES, HELPERS, unary};
 use crate::DType;
+use crate::ir::elementwise::WGSL;
 use crate::ir::program::{Instr, Loops, Program};
-use crate::ir::{Binary, Compare, Logic};
+use crate::ir::{Binary, Unary};
+
+/// Two floats lie in 64 bits.
+const HALVES: &str = "\
+fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
+fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
+";
 
 /// How elements are divided among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
     Store { run: usize },
-    /// An invocation sums `rows` rows, or a `part` of one, one after the other.
+    /// An invocation sums `rows` rows, or a `part` of one row, in order.
     Serial { rows: usize, part: usize },
-    /// A workgroup sums `each` elements of what belongs to one output.
+    /// A workgroup sums `each` elements of one output.
     Tree { each: usize },
     /// An invocation sums `rows` elements of a column.
     Column { rows: usize },
 }
 
-/// How many neighbours along the innermost axis a turn of a loop computes.
+/// Number of neighbours along the innermost axis that an instruction computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Width {
     One,
     Four,
-    /// Twice four: the halves of 64-bit words, for [`Shape::Serial`] alone, which does not mind their order.
+    /// Twice four: the halves of 64-bit words. Only for [`Division::Serial`], because it changes the order of elements.
     Eight,
 }
 
 /// A kernel and its parameters.
-pub(super) struct Text {
+pub(super) struct KernelText {
     pub source: String,
     pub words: Vec<u32>,
-    /// Invocations, or workgroups for [`Shape::Tree`].
+    /// Invocations, or workgroups for [`Division::Tree`].
     pub tasks: usize,
-    /// Partial sums of each output element.
+    /// Number of partial sums per output element.
     pub splits: usize,
 }
 
-/// The kernel of a program; loops count groups of `width` elements.
+/// Writes the kernel of a program whose loops count groups of `width` elements.
 pub(super) fn write(
     program: &Program,
     loops: &Loops,
     width: Width,
-    shape: Shape,
+    division: Division,
     workgroup: usize,
-) -> Text {
+) -> KernelText {
     let mut writer = Writer {
         program,
         loops,
@@ -59,7 +65,7 @@ pub(super) fn write(
         body: String::new(),
         depth: 1,
     };
-    let (tasks, splits) = writer.kernel(shape, workgroup);
+    let (tasks, splits) = writer.kernel(division, workgroup);
     let mut source = String::new();
     let mut binding = 0;
     let mut buffer = |name: String, element: &str| {
@@ -88,16 +94,16 @@ pub(super) fn write(
         };
         buffer(format!("in{index}"), &element(input.dtype, several));
     }
-    // What is summed along the innermost axis is one element.
-    let several = match shape {
-        Shape::Store { .. } | Shape::Column { .. } => width,
-        Shape::Serial { .. } | Shape::Tree { .. } => Width::One,
+    // A sum along the innermost axis is a single element.
+    let several = match division {
+        Division::Store { .. } | Division::Column { .. } => width,
+        Division::Serial { .. } | Division::Tree { .. } => Width::One,
     };
     for (index, output) in program.outputs.iter().enumerate() {
         buffer(format!("out{index}"), &element(output.dtype, several));
     }
     buffer("p".into(), "u32");
-    if let Shape::Tree { .. } = shape {
+    if let Division::Tree { .. } = division {
         for index in 0..program.outputs.len() {
             let _ = writeln!(
                 source,
@@ -108,7 +114,7 @@ pub(super) fn write(
     if width == Width::Eight {
         source.push_str(HALVES);
     }
-    source.push_str(&HELPERS.replace("NUM", writer.number()));
+    source.push_str(&WGSL.replace("NUM", writer.number()));
     let _ = write!(
         source,
         "@compute @workgroup_size({workgroup}, 1, 1)\nfn main(\n    \
@@ -117,7 +123,7 @@ pub(super) fn write(
          @builtin(local_invocation_index) lane: u32,\n) {{\n{}}}\n",
         writer.body
     );
-    Text {
+    KernelText {
         source,
         words: writer.words,
         tasks,
@@ -129,7 +135,7 @@ pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) loops: &'a Loops,
     pub(super) width: Width,
-    /// Which half of the words that were read is computed with.
+    /// Function that takes the current half of 64-bit loads: `even` or `odd`.
     pub(super) half: &'static str,
     pub(super) words: Vec<u32>,
     pub(super) body: String,
@@ -137,7 +143,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The type of a register that holds a number.
+    /// WGSL type of a register that holds a number.
     pub(super) fn number(&self) -> &'static str {
         if self.width == Width::One {
             "f32"
@@ -146,7 +152,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The type of a register's bits.
+    /// WGSL type of a register's bits.
     pub(super) fn bits(&self) -> &'static str {
         if self.width == Width::One {
             "u32"
@@ -155,7 +161,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A number that the text does not depend on.
+    /// WGSL of a size or stride, which is a word of the parameters.
     pub(super) fn word(&mut self, value: usize) -> String {
         self.words.push(value as u32);
         format!("p[{}u]", self.words.len() - 1)
@@ -199,7 +205,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The offset into an input from the coordinates of some axes.
+    /// WGSL of the offset into an input from the coordinates of some axes.
     pub(super) fn offset(&mut self, input: usize, axes: &[usize]) -> String {
         let mut terms = Vec::new();
         for &axis in axes {
@@ -235,7 +241,7 @@ impl Writer<'_> {
         self.loops.sizes.len() - 1
     }
 
-    /// Registers that change along the innermost axis.
+    /// For each register, true if it changes along the innermost axis.
     pub(super) fn varying(&self) -> Vec<bool> {
         let inner = self.last();
         let mut varying: Vec<bool> = Vec::with_capacity(self.program.code.len());
@@ -249,15 +255,18 @@ impl Writer<'_> {
         varying
     }
 
-    /// The registers that do (or do not) change along the innermost axis, where the wanted ones are given.
-    /// Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis for those that do.
+    /// Computes the wanted registers. Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis if they
+    /// change along it, or at `flat` if they have the layout of the domain.
     pub(super) fn registers(&mut self, suffix: &str, wanted: &[bool], flat: Option<&str>) {
         let inner = self.last();
         for (index, instr) in self.program.code.iter().enumerate() {
             if !wanted[index] {
                 continue;
             }
-            let r = |i: usize| format!("x{i}");
+            let call = |text: &str, a: usize, b: usize| {
+                text.replace("{a}", &format!("x{a}"))
+                    .replace("{b}", &format!("x{b}"))
+            };
             let text = match *instr {
                 Instr::Load(input) => {
                     let along = match self.loops.strides[input][inner] {
@@ -288,34 +297,12 @@ impl Writer<'_> {
                 }
                 Instr::Const(value) if self.divides(index) => self.parameter(value as f32),
                 Instr::Const(value) => self.constant(value as f32),
-                Instr::Unary(op, x) => {
-                    let number = self.number();
-                    unary(op, &r(x), number, |p| self.constant(p as f32))
-                }
-                Instr::Binary(op, a, b) => {
-                    let sign = match op {
-                        Binary::Add => "+",
-                        Binary::Sub => "-",
-                        Binary::Mul => "*",
-                        Binary::Div => "/",
-                    };
-                    format!("x{a} {sign} x{b}")
-                }
-                Instr::Compare(op, a, b) => {
-                    let sign = match op {
-                        Compare::Eq => "==",
-                        Compare::Gt => ">",
-                        Compare::Ge => ">=",
-                        Compare::Lt => "<",
-                        Compare::Le => "<=",
-                    };
-                    format!("x{a} {sign} x{b}")
-                }
-                Instr::Logic(Logic::And, a, b) => format!("x{a} & x{b}"),
-                Instr::Logic(Logic::Or, a, b) => format!("x{a} | x{b}"),
-                Instr::Logic(Logic::Not, a, _) => format!("!x{a}"),
+                Instr::Unary(f, x) => self.unary(f, x),
+                Instr::Binary(f, a, b) => call(f.wgsl(), a, b),
+                Instr::Compare(f, a, b) => call(f.wgsl(), a, b),
+                Instr::Logic(f, a, b) => call(f.wgsl(), a, b),
                 Instr::Select(c, a, b) => format!("select(x{b}, x{a}, x{c})"),
-                // By its bits: compilers may take for granted that numbers are finite.
+                // By its bits, because compilers may assume that numbers are finite.
                 Instr::IsFinite(x) => {
                     let bits = self.bits();
                     format!("(bitcast<{bits}>(x{x}) & {bits}(0x7f800000u)) != {bits}(0x7f800000u)")
@@ -329,6 +316,18 @@ impl Writer<'_> {
         }
     }
 
+    /// WGSL expression of a unary function of a register.
+    fn unary(&mut self, f: Unary, x: usize) -> String {
+        let text = f
+            .wgsl()
+            .replace("NUM", self.number())
+            .replace("{x}", &format!("x{x}"));
+        match f {
+            Unary::Powf(p) if text.contains("{p}") => text.replace("{p}", &self.constant(p as f32)),
+            _ => text,
+        }
+    }
+
     /// Simple fractions are part of the text; all else is a word, so that a learning rate that changes does
     /// not make a new pipeline.
     pub(super) fn constant(&mut self, value: f32) -> String {
@@ -339,7 +338,7 @@ impl Writer<'_> {
         self.parameter(value)
     }
 
-    /// A number that the compiler does not see.
+    /// WGSL of a number that is a word of the parameters.
     pub(super) fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
         format!(
@@ -349,14 +348,14 @@ impl Writer<'_> {
         )
     }
 
-    /// Whether something is divided by a register: compilers may do as they like with a literal zero there.
+    /// Returns true if a register is a divisor. WGSL leaves division by a literal zero undefined, so that it becomes a word.
     pub(super) fn divides(&self, register: usize) -> bool {
         let by =
             |instr: &Instr| matches!(instr, Instr::Binary(Binary::Div, _, b) if *b == register);
         self.program.code.iter().any(by)
     }
 
-    /// Whether an input's elements lie in the order of the domain.
+    /// Returns true if an input is contiguous in the order of the domain.
     pub(super) fn is_flat(&self, input: usize) -> bool {
         self.loops.strides[input] == crate::ir::shape::strides(&self.loops.sizes)
     }

@@ -1,6 +1,5 @@
-//! How each operation is computed, generic over Burn's backends. One file a family, as in `ops/`.
+//! Kernels of the operations, generic over Burn's backends: one file for each family, as in `ops/`.
 
-pub(super) mod conv;
 mod elementwise;
 pub(super) mod layout;
 mod order;
@@ -8,8 +7,11 @@ mod order;
 mod tests;
 
 use burn_backend::Shape;
+use burn_backend::ops::FloatTensorOps;
+use burn_flex::Flex;
 
 use super::backend::{Backed, Padding, Value, float_dtype};
+use super::{cpu, wgsl};
 use crate::ir::Op;
 use crate::{DType, Precision};
 
@@ -21,19 +23,19 @@ pub(super) struct Arg<B: Backed> {
     pub device: B::Device,
 }
 
-/// What the output must be.
+/// Required properties of the output.
 pub(super) struct Out<B: Backed> {
     pub shape: Vec<usize>,
     pub dtype: DType,
     pub device: B::Device,
-    /// How long a loop in a shader may be; longer ones are divided.
+    /// Most iterations of a loop in a shader; longer loops are divided.
     pub loop_limit: Option<usize>,
-    /// In what convolutions and matrix products multiply.
+    /// Numeric precision used inside convolutions and matrix products.
     pub precision: Precision,
 }
 
 impl<B: Backed> Arg<B> {
-    /// Spreads a constant out.
+    /// The value with a constant expanded to memory.
     pub fn dense(self) -> Value<B> {
         let Value::Fill(value) = self.value else {
             return self.value;
@@ -89,6 +91,7 @@ impl<B: Backed> Arg<B> {
 pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result<Value<B>, String> {
     let mut args = args.into_iter();
     let mut next = || args.next().expect("the operation has this input");
+    let size = |axis: usize| out.shape[axis];
     Ok(match op {
         Op::Data | Op::Full(_) | Op::Call { .. } | Op::Logic(_) | Op::IsFinite => {
             unreachable!("{} is not computed by a kernel of its own", op.name())
@@ -124,29 +127,35 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
         Op::Pad(axes) => layout::pad(next(), axes, out),
         Op::Concat(axis) => layout::concat(args.collect(), *axis),
         Op::Gather(axis) => layout::gather(next(), next(), *axis),
-        Op::ScatterAdd(axis) => {
-            let (values, indices) = (next().float(), next().int());
-            Value::Float(B::scatter_add(
-                *axis,
-                values,
-                indices,
-                out.shape[*axis],
-                out.loop_limit,
-            ))
-        }
-        Op::MatMul => Value::Float(B::matmul(next().float(), next().float(), out.precision)),
-        Op::Conv(conv) => Value::Float(B::convolve(
-            conv,
-            next().float(),
-            next().float(),
-            out.precision,
-        )),
-        Op::PoolGather(_) => Value::Float(B::pool_gather(next().float(), next().int())),
-        Op::PoolScatter(window) => {
-            let size = [out.shape[2], out.shape[3]];
-            let (values, indices) = (next().float(), next().int());
-            Value::Float(B::pool_scatter(values, indices, window, size))
-        }
-        Op::MaxPoolIndex(window) => Value::Int(B::max_pool_index(next().float(), window)),
+        Op::ScatterAdd(axis) => B::kernel(
+            [next(), next()].map(Arg::dense),
+            |[x, i]| Value::Float(cpu::scatter_add(*axis, x, i, size(*axis))),
+            |[x, i]| Value::Float(wgsl::scatter_add(*axis, x, i, size(*axis), out.loop_limit)),
+        ),
+        Op::MatMul => B::kernel(
+            [next(), next()].map(Arg::dense),
+            |[a, b]| Value::Float(Flex::float_matmul(a, b)),
+            |[a, b]| Value::Float(wgsl::matmul(a, b, out.precision)),
+        ),
+        Op::Conv(conv) => B::kernel(
+            [next(), next()].map(Arg::dense),
+            |[a, b]| Value::Float(cpu::convolve(conv, a, b)),
+            |[a, b]| Value::Float(wgsl::convolve(conv, a, b, out.precision)),
+        ),
+        Op::PoolGather(_) => B::kernel(
+            [next(), next()].map(Arg::dense),
+            |[x, i]| Value::Float(cpu::pool::pool_gather(&x, &i)),
+            |[x, i]| Value::Float(wgsl::images::pool_gather(x, i)),
+        ),
+        Op::PoolScatter(window) => B::kernel(
+            [next(), next()].map(Arg::dense),
+            |[x, i]| Value::Float(cpu::pool::pool_scatter(&x, &i, [size(2), size(3)])),
+            |[x, i]| Value::Float(wgsl::images::pool_scatter(x, i, window, [size(2), size(3)])),
+        ),
+        Op::MaxPoolIndex(window) => B::kernel(
+            [next().dense()],
+            |[x]| Value::Int(cpu::pool::max_pool_index(&x, window)),
+            |[x]| Value::Int(wgsl::images::max_pool_index(x, window)),
+        ),
     })
 }

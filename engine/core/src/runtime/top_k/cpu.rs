@@ -1,20 +1,20 @@
-//! On all cores: two passes over f32 for the threshold (sixteen bits each), one that writes.
+//! Top-k masks on all cores of the CPU: two passes of sixteen bits for the threshold of f32 scores, and one that writes.
 
 use burn_backend::{DType, Element, Shape, TensorData, TensorMetadata};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-/// Elements that one task takes.
+/// Elements per task.
 const BLOCK: usize = 1 << 16;
-/// Bits of a digit, and how many digits there are.
+/// Bits of a digit, and number of its values.
 const DIGIT: u32 = 16;
 const DIGITS: usize = 1 << DIGIT;
 
-/// A float that has a place in an order.
+/// A float with a key that orders it.
 trait Score: Element + bytemuck::Pod {
-    /// Bits of a key.
+    /// Number of bits of a key.
     const BITS: u32;
-    /// Larger for larger scores; 0 for NaN.
+    /// Unsigned key: larger for larger scores, 0 for NaN.
     fn key(self) -> u64;
 }
 
@@ -40,7 +40,7 @@ impl Score for f64 {
     }
 }
 
-/// The masks of the `k` largest, `0 < k <` all.
+/// Masks of the `k` largest scores, for 0 < `k` < their number.
 pub(super) fn masks(scores: &[FlexTensor], k: usize) -> Vec<FlexTensor> {
     let scores: Vec<FlexTensor> = scores.iter().map(FlexTensor::to_contiguous).collect();
     let masks = match scores[0].dtype() {
@@ -74,10 +74,10 @@ fn masks_of<T: Score>(scores: &[FlexTensor], k: usize) -> Vec<Vec<bool>> {
     masks
 }
 
-/// The k-th largest key, and how many scores have it.
+/// The k-th largest key.
 struct Threshold {
     key: u64,
-    /// How many of those stay.
+    /// Number of scores with this key that belong to the k largest.
     left: usize,
     ties: usize,
 }
@@ -98,7 +98,7 @@ impl Threshold {
         Threshold { key, left, ties }
     }
 
-    /// How many ties stand before each block.
+    /// Number of ties before each block.
     fn befores<T: Score>(&self, blocks: &[&[T]]) -> Vec<usize> {
         if self.left == self.ties {
             return vec![0; blocks.len()]; // All of them stay.
@@ -127,7 +127,7 @@ impl Threshold {
     }
 }
 
-/// How often each digit at `shift` occurs among the keys whose higher digits are those of `prefix`.
+/// Histogram of the digit at `shift` of the keys whose higher digits are those of `prefix`.
 fn digits<T: Score>(blocks: &[&[T]], prefix: u64, shift: u32) -> Vec<usize> {
     // All bits above the digit.
     let above = u64::MAX.checked_shl(shift + DIGIT).unwrap_or(0);

@@ -1,41 +1,37 @@
-//! By four passes of eight bits, a pass that counts ties by blocks, and one that writes.
+//! Top-k masks by a radix select on a GPU: four passes of eight bits, a pass that counts ties by blocks, and one that writes.
 
 use burn_backend::TensorMetadata;
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
-use prospr_shaders as shaders;
+use prospr_shaders::{FixedKernel, TopKDigit, TopKHistogram, TopKMask, TopKScan, TopKTies};
 
 use crate::runtime::Backed;
 use crate::runtime::wgsl::{launch, output};
 
-/// Scores that a workgroup counts, and those of a block of ties.
-const COUNTED: usize = 16_384;
-const BLOCK: usize = 2_048;
+/// Scores in a block of ties.
+const BLOCK: usize = TopKTies::SHADER.items as usize;
 
-/// The masks of the `k` largest, `0 < k <` all.
+/// Masks of the `k` largest scores, for 0 < `k` < their number.
 pub(super) fn masks(scores: Vec<CubeTensor>, k: usize) -> Vec<CubeTensor> {
     let scores: Vec<CubeTensor> = scores.into_iter().map(into_contiguous).collect();
     let (client, device) = (scores[0].client.clone(), scores[0].device.clone());
     let lens: Vec<usize> = scores.iter().map(|s| s.shape().num_elements()).collect();
     let small = |n: usize| u32::try_from(n).expect("a tensor of a GPU has fewer than 2³² elements");
-    // Invocations for workgroups of this many scores.
-    let invocations = |len: usize, block: usize| (len.div_ceil(block) * 256) as u64;
 
-    // The decided digits, how many are still to be found, and counts of the next digit.
+    // Digits found so far, rank among the remaining scores, and counts of the next digit.
     let mut state = vec![0; 2 + 256];
     state[1] = small(k);
     let state = client.create_from_slice(bytemuck::cast_slice(&state));
     for shift in [24, 16, 8, 0] {
-        let decided = u32::MAX.checked_shl(shift + 8).unwrap_or(0);
+        let mask = u32::MAX.checked_shl(shift + 8).unwrap_or(0);
         for (scores, &len) in scores.iter().zip(&lens) {
-            launch(
-                &client,
-                shaders::TOP_K_HISTOGRAM,
-                invocations(len, COUNTED),
-                &[&scores.handle, &state],
-                &[small(len), decided, shift, 0],
-            );
+            let params = TopKHistogram {
+                len: small(len),
+                mask,
+                shift,
+            };
+            launch(&client, &params, len, &[&scores.handle, &state]);
         }
-        launch(&client, shaders::TOP_K_DIGIT, 256, &[&state], &[shift; 4]);
+        launch(&client, &TopKDigit { shift }, 1, &[&state]);
     }
 
     let firsts: Vec<usize> = lens
@@ -50,33 +46,27 @@ pub(super) fn masks(scores: Vec<CubeTensor>, k: usize) -> Vec<CubeTensor> {
     let ties = client.empty(4 * blocks);
     let tensors = || scores.iter().zip(&lens).zip(&firsts);
     for ((scores, &len), &first) in tensors() {
-        launch(
-            &client,
-            shaders::TOP_K_TIES,
-            invocations(len, BLOCK),
-            &[&scores.handle, &state, &ties],
-            &[small(len), small(first)],
-        );
+        let params = TopKTies {
+            len: small(len),
+            first: small(first),
+        };
+        launch(&client, &params, len, &[&scores.handle, &state, &ties]);
     }
-    launch(
-        &client,
-        shaders::TOP_K_SCAN,
-        256,
-        &[&ties],
-        &[small(blocks)],
-    );
+    let params = TopKScan {
+        blocks: small(blocks),
+    };
+    launch(&client, &params, 1, &[&ties]);
     let bool = Wgpu::bool_dtype(&device).into();
     tensors()
         .map(|((scores, &len), &first)| {
             let shape: Vec<usize> = scores.shape().to_vec();
             let out = output(&client, &device, &shape, bool);
-            launch(
-                &client,
-                shaders::TOP_K_MASK,
-                invocations(len, BLOCK),
-                &[&scores.handle, &state, &ties, &out.handle],
-                &[small(len), small(first)],
-            );
+            let params = TopKMask {
+                len: small(len),
+                first: small(first),
+            };
+            let buffers = [&scores.handle, &state, &ties, &out.handle];
+            launch(&client, &params, len, &buffers);
             out
         })
         .collect()

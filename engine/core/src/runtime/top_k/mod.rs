@@ -1,8 +1,8 @@
-//! The largest of many scores, exactly, where they are: a radix select.
+//! Exact top-k masks by a radix select, on the device of the scores.
 //!
-//! Scores become unsigned keys of the same order. Their digits are counted, the highest first, and the digit that holds
-//! the k-th largest is fixed, until the k-th largest key is known. Scores above it stay, and as many at it as there is
-//! room for, the first ones. On a GPU nothing comes to the host.
+//! Scores are mapped to unsigned keys of the same order. Digit by digit from the highest, a histogram of the keys gives the
+//! next digit of the k-th largest key. The mask is true for scores above it, and for the first ones equal to it. On a GPU,
+//! nothing is copied to the host.
 
 mod cpu;
 mod gpu;

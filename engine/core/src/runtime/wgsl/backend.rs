@@ -2,14 +2,15 @@
 
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{IntDType, TensorData};
+use burn_flex::{Flex, FlexTensor};
 use burn_wgpu::{CubeTensor, Wgpu};
 
+use crate::DType;
+use crate::ir::Draw;
 use crate::ir::random::{Law, values};
 use crate::ir::shape::numel;
-use crate::ir::{Conv, Draw, Window};
 use crate::runtime::Storage;
 use crate::runtime::backend::{Backed, Padding, Value};
-use crate::{DType, Precision};
 
 fn same_cube(a: &CubeTensor, b: &CubeTensor) -> bool {
     a.handle.memory.descriptor().id == b.handle.memory.descriptor().id
@@ -43,25 +44,15 @@ impl Backed for Wgpu {
     fn same_bool_memory(a: &CubeTensor, b: &CubeTensor) -> bool {
         same_cube(a, b)
     }
-    fn convolve(conv: &Conv, a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
-        super::convolve(conv, a, b, precision)
-    }
-    fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
-        super::matmul(a, b, precision)
-    }
-    fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
-        super::images::max_pool_index(x, window)
-    }
-    fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
-        super::images::pool_gather(x, indices)
-    }
-    fn pool_scatter(
-        values: CubeTensor,
-        indices: CubeTensor,
-        window: &Window,
-        size: [usize; 2],
-    ) -> CubeTensor {
-        super::images::pool_scatter(values, indices, window, size)
+    fn kernel<const N: usize>(
+        inputs: [Value<Self>; N],
+        _: impl FnOnce([FlexTensor; N]) -> Value<Flex>,
+        gpu: impl FnOnce([CubeTensor; N]) -> Value<Wgpu>,
+    ) -> Value<Self> {
+        gpu(inputs.map(|input| match input {
+            Value::Float(t) | Value::Int(t) | Value::Bool(t) => t,
+            Value::Fill(_) => unreachable!("kernels take dense values"),
+        }))
     }
     fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>> {
         let pad = |x: &CubeTensor| super::images::pad(x.clone(), padding, shape);
@@ -71,15 +62,6 @@ impl Backed for Wgpu {
             Value::Bool(x) => pad(x).map(Value::Bool),
             Value::Fill(_) => None,
         }
-    }
-    fn scatter_add(
-        axis: usize,
-        values: CubeTensor,
-        indices: CubeTensor,
-        size: usize,
-        loop_limit: Option<usize>,
-    ) -> CubeTensor {
-        super::scatter_add(axis, values, indices, size, loop_limit)
     }
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
         match draw.law {

@@ -1,11 +1,11 @@
-//! A convolution as products of weights with gathered pixels.
+//! Geometry of a convolution as products of weights with gathered pixels.
 //!
-//! The input gradient of a strided convolution falls into phases: the input pixels `(s·t + a, s·u + b)` of one
-//! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these.
+//! The input gradient of a strided convolution is computed in phases: the input pixels `(s·t + a, s·u + b)` of one
+//! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these taps.
 
 use crate::ir::{Conv, ConvKind};
 
-/// A tap of a window: which pixel it looks at, from `step` times the output pixel on, and its place in the weight.
+/// A tap of a window: the pixel it looks at, relative to `stride` times the output pixel, and its index in the weight.
 #[derive(Clone, Copy)]
 pub(super) struct Tap {
     pub row: i64,
@@ -16,25 +16,25 @@ pub(super) struct Tap {
 /// A grid of output pixels that see the same taps.
 pub(super) struct Pass {
     pub grid: [usize; 2],
-    pub step: [usize; 2],
+    pub stride: [usize; 2],
     pub taps: Vec<Tap>,
-    /// Where the grid's pixels lie in an output image.
+    /// Offset of the grid's first pixel in an output image, and distances of its lines and columns there.
     pub base: usize,
     pub line: usize,
     pub column: usize,
 }
 
-/// What a convolution multiplies, in one group.
+/// Sizes of the operands of a convolution or of one of its gradients.
 pub(super) struct Geometry {
     pub images: usize,
     pub groups: usize,
-    /// Channels of the result, and channels that are summed over.
+    /// Per group: channels of the result, and channels that are summed over.
     pub rows: usize,
     pub channels: usize,
-    /// Of the images that are gathered from, and of the result.
+    /// Height and width of the images that are gathered from, and of the result.
     pub size: [usize; 2],
     pub out_size: [usize; 2],
-    /// Taps of the weight, and the weight's strides.
+    /// Taps and strides of the weight.
     pub taps: usize,
     pub w_group: usize,
     pub w_row: usize,
@@ -47,14 +47,14 @@ impl Pass {
         self.grid[0] * self.grid[1]
     }
 
-    /// Whether it covers an output image in order.
+    /// Returns true if the grid covers an output image contiguously.
     pub fn in_one_piece(&self) -> bool {
         self.column == 1 && self.line == self.grid[1]
     }
 }
 
 impl Geometry {
-    /// The weight gradient's is the forward's: its rows are the output's channels.
+    /// Geometry of a convolution. That of a weight gradient is the forward pass's: its rows are the output's channels.
     pub fn of(conv: &Conv) -> Geometry {
         let o = conv.options;
         let (outs, ins) = (conv.w[0] / o.groups, conv.w[1]);
@@ -92,6 +92,7 @@ impl Geometry {
     }
 }
 
+/// The only pass of a forward convolution.
 fn forward(conv: &Conv) -> Pass {
     let o = conv.options;
     let place = |k: usize, i: usize| (k * o.dilation[i]) as i64 - o.padding[i] as i64;
@@ -104,7 +105,7 @@ fn forward(conv: &Conv) -> Pass {
         .collect();
     Pass {
         grid: [conv.y[2], conv.y[3]],
-        step: o.stride,
+        stride: o.stride,
         taps,
         base: 0,
         line: conv.y[3],
@@ -112,9 +113,10 @@ fn forward(conv: &Conv) -> Pass {
     }
 }
 
+/// The phases of an input gradient.
 fn phases(conv: &Conv) -> Vec<Pass> {
     let (o, width) = (conv.options, conv.x[3]);
-    // Input row s·t + a is seen through tap k by output row t + (a + padding − k·dilation) / s, if that is whole.
+    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an integer.
     let place = |phase: usize, k: usize, i: usize| {
         let distance = (phase + o.padding[i]) as i64 - (k * o.dilation[i]) as i64;
         let step = o.stride[i] as i64;
@@ -137,7 +139,7 @@ fn phases(conv: &Conv) -> Vec<Pass> {
                     (conv.x[2] - a).div_ceil(o.stride[0]),
                     (width - b).div_ceil(o.stride[1]),
                 ],
-                step: [1, 1],
+                stride: [1, 1],
                 taps,
                 base: a * width + b,
                 line: o.stride[0] * width,

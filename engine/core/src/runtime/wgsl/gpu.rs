@@ -1,21 +1,20 @@
-//! Launching the tiled product of GPUs.
+//! Launch functions of the tiled matrix product for GPUs.
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
-use prospr_shaders::{Arithmetic, Gemm, Operands, Tile};
+use prospr_shaders::{Arithmetic, Gemm, GemmParams, Operands, OutLayout, Tile, WgslStruct};
 
-use super::conv::{Call, divide, in_parts, list};
-use super::geometry::Pass;
-use super::soft::pack_weights;
-use super::{Kernel, axis, dispatch, pack};
+use super::conv_launch::{Launch, divide, in_parts, out_layout, taps};
+use super::rasterizer::pack_weights;
+use super::{WgslKernel, axis, dispatch, pack, words};
 
-/// Invocations under way that keep a large GPU busy.
+/// Invocations that occupy a large GPU.
 const INVOCATIONS_WANTED: usize = 1 << 15;
-/// Slices of k that a weight gradient's part has at least and at most.
+/// Smallest and largest number of slices of k in a part of a weight gradient.
 const SLICES: [usize; 2] = [16, 16_384];
 
-/// The best tile for a product of these rows, depth and columns: the least padded work, weighed by how much a tile
-/// makes of its loads and, where the depth is not `divisible` into parts, by how many invocations there are.
+/// Chooses the tile for a product of these rows, depth and columns: the one with the least multiplications, padding
+/// included, weighted by loads per multiplication and, if the depth is not `divisible` into parts, by idle invocations.
 pub(super) fn choose(
     arithmetic: Arithmetic,
     [rows, depth, columns]: [usize; 3],
@@ -34,68 +33,31 @@ pub(super) fn choose(
     tiles.min_by(better).expect("there are tiles")
 }
 
-/// What `shaders/wgsl/gemm.wgsl` takes, in its order.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Params {
-    pub rows: usize,
-    pub columns: usize,
-    pub depth: usize,
-    pub groups: usize,
-    /// Group, k, row.
-    pub left: [usize; 3],
-    /// Group, k, column.
-    pub right: [usize; 3],
-    /// Pixels of an image, its width.
-    pub grid: [usize; 2],
-    pub step: [usize; 2],
-    pub size: [usize; 2],
-    pub channels: usize,
-    pub depth_a_part: usize,
-    /// Base, group, image, row, line, column.
-    pub out: [usize; 6],
-    pub taps: usize,
-    pub left_tap: usize,
+/// Launches `shaders/wgsl/gemm.wgsl`, divided into `parts` along k. Sets the numbers of tiles in `params`.
+pub(super) fn run(
+    client: &Client,
+    kernel: Gemm,
+    params: GemmParams,
+    taps: &[[i32; 4]],
+    parts: usize,
+    buffers: &[&Handle],
+) {
+    let row_tiles = params.rows.div_ceil(kernel.tile.bm as u32);
+    let column_tiles = params.columns.div_ceil(kernel.tile.bn as u32);
+    let params = GemmParams {
+        row_tiles,
+        column_tiles,
+        ..params
+    };
+    let (x, y) = prospr_shaders::dispatch("gemm", row_tiles as usize * column_tiles as usize);
+    let workgroups = (x, y, params.groups * parts as u32);
+    let kernel = WgslKernel::Gemm(kernel);
+    dispatch(client, kernel, workgroups, buffers, &params.bytes(taps));
 }
 
-impl Params {
-    /// Runs the product, `parts` times divided along k.
-    pub fn run(
-        &self,
-        client: &Client,
-        kernel: Gemm,
-        parts: usize,
-        buffers: &[&Handle],
-        list: &[u32],
-    ) {
-        let row_tiles = self.rows.div_ceil(kernel.tile.bm);
-        let column_tiles = self.columns.div_ceil(kernel.tile.bn);
-        let mut params = vec![
-            self.rows,
-            self.columns,
-            self.depth,
-            row_tiles,
-            column_tiles,
-            self.groups,
-        ];
-        params.extend(self.left);
-        params.extend(self.right);
-        params.extend(self.grid);
-        params.extend(self.step);
-        params.extend(self.size);
-        params.extend([self.channels, self.depth_a_part]);
-        params.extend(self.out);
-        params.extend([self.taps, self.left_tap]);
-        let mut params: Vec<u32> = params.into_iter().map(|n| n as u32).collect();
-        params.extend(list);
-        let (x, y) = prospr_shaders::dispatch("gemm", (row_tiles * column_tiles) as u64);
-        let z = (self.groups * parts) as u32;
-        dispatch(client, Kernel::Gemm(kernel), (x, y, z), buffers, &params);
-    }
-}
-
-/// Forward and input gradient.
-pub(super) fn convolve(call: &Call) {
-    let (g, client) = (&call.geometry, &call.out.client);
+/// Launches a forward pass or input gradient.
+pub(super) fn convolve(launch: &Launch) {
+    let (g, client) = (&launch.geometry, &launch.out.client);
     // With few channels, slices of one tap would be mostly zeros. Only a forward pass has all taps in order.
     let flat = g.channels < 12 && g.taps > 1 && g.w_channel == g.taps;
     let depth = if flat {
@@ -104,7 +66,7 @@ pub(super) fn convolve(call: &Call) {
         g.channels
     };
     let columns = g.images * g.passes[0].pixels();
-    let tile = choose(call.arithmetic, [g.rows, depth, columns], g.groups, false);
+    let tile = choose(launch.arithmetic, [g.rows, depth, columns], g.groups, false);
     let rows = g.rows.next_multiple_of(tile.bm);
     let (w, left_tap, left_group) = if flat {
         let depth = depth.next_multiple_of(tile.bk);
@@ -115,10 +77,10 @@ pub(super) fn convolve(call: &Call) {
             axis(1, 1, 0),
             axis(rows, g.rows, g.w_row),
         ];
-        (pack(client, call.b, axes), 0, depth * rows)
+        (pack(client, launch.factor, axes), 0, depth * rows)
     } else {
         let channels = g.channels.next_multiple_of(tile.bk);
-        let w = pack_weights(client, call.b, g, channels, rows);
+        let w = pack_weights(client, launch.factor, g, channels, rows);
         (w, channels * rows, g.taps * channels * rows)
     };
     let plane = g.out_size[0] * g.out_size[1];
@@ -127,72 +89,69 @@ pub(super) fn convolve(call: &Call) {
             operands: Operands::Convolution { flat },
             tile,
             runs: pass.in_one_piece()
-                && plane % call.arithmetic.run() == 0
-                && g.rows % call.arithmetic.step() == 0,
-            arithmetic: call.arithmetic,
+                && plane % launch.arithmetic.run() == 0
+                && g.rows % launch.arithmetic.step() == 0,
+            arithmetic: launch.arithmetic,
         };
-        let params = Params {
-            rows: g.rows,
-            columns: g.images * pass.pixels(),
-            depth: g.channels * g.taps,
-            groups: g.groups,
-            left: [left_group, rows, 1],
-            grid: [pass.pixels(), pass.grid[1]],
-            step: pass.step,
-            size: g.size,
-            channels: g.channels,
-            out: out_strides(pass, g.rows, g.groups, plane),
-            taps: pass.taps.len(),
-            left_tap,
-            ..Params::default()
+        let params = GemmParams {
+            rows: g.rows as u32,
+            columns: (g.images * pass.pixels()) as u32,
+            depth: (g.channels * g.taps) as u32,
+            groups: g.groups as u32,
+            left_group: left_group as u32,
+            left_k: rows as u32,
+            left_row: 1,
+            grid: pass.pixels() as u32,
+            grid_width: pass.grid[1] as u32,
+            stride: words(pass.stride),
+            size: words(g.size),
+            channels: g.channels as u32,
+            out_layout: out_layout(g, pass),
+            tap_count: pass.taps.len() as u32,
+            left_tap: left_tap as u32,
+            ..GemmParams::default()
         };
-        let buffers = [&w, call.a, &call.out.handle];
-        params.run(client, kernel, 1, &buffers, &list(&pass.taps));
+        let buffers = [&w, launch.images, &launch.out.handle];
+        run(client, kernel, params, &taps(pass), 1, &buffers);
     }
 }
 
-fn out_strides(pass: &Pass, rows: usize, groups: usize, plane: usize) -> [usize; 6] {
-    [
-        pass.base,
-        rows * plane,
-        groups * rows * plane,
-        plane,
-        pass.line,
-        pass.column,
-    ]
-}
-
-/// The weight gradient, divided over pixels.
-pub(super) fn weight_grad(call: &Call) {
-    let (g, client) = (&call.geometry, &call.out.client);
+/// Launches a weight gradient, divided into parts along the pixels.
+pub(super) fn weight_grad(launch: &Launch) {
+    let (g, client) = (&launch.geometry, &launch.out.client);
     let pass = &g.passes[0];
     let (columns, depth) = (g.channels * g.taps, g.images * pass.pixels());
-    let tile = choose(call.arithmetic, [g.rows, depth, columns], g.groups, true);
+    let tile = choose(launch.arithmetic, [g.rows, depth, columns], g.groups, true);
     let tiles = g.groups * g.rows.div_ceil(tile.bm) * columns.div_ceil(tile.bn);
-    let wished = 2 * INVOCATIONS_WANTED / (tiles * tile.threads()).max(1);
-    let (slices, parts) = divide(depth.div_ceil(tile.bk), wished, SLICES[0], SLICES[1]);
-    let params = Params {
-        rows: g.rows,
-        columns,
-        depth,
-        groups: g.groups,
-        grid: [pass.pixels(), pass.grid[1]],
-        step: pass.step,
-        size: g.size,
-        channels: g.channels,
-        depth_a_part: slices * tile.bk,
-        out: [0, g.rows * columns, 0, columns, 0, 0],
-        taps: g.taps,
-        ..Params::default()
+    let wanted = 2 * INVOCATIONS_WANTED / (tiles * tile.threads()).max(1);
+    let (slices, parts) = divide(depth.div_ceil(tile.bk), wanted, SLICES[0], SLICES[1]);
+    let params = GemmParams {
+        rows: g.rows as u32,
+        columns: columns as u32,
+        depth: depth as u32,
+        groups: g.groups as u32,
+        grid: pass.pixels() as u32,
+        grid_width: pass.grid[1] as u32,
+        stride: words(pass.stride),
+        size: words(g.size),
+        channels: g.channels as u32,
+        part_depth: (slices * tile.bk) as u32,
+        out_layout: OutLayout {
+            group: (g.rows * columns) as u32,
+            row: columns as u32,
+            ..OutLayout::default()
+        },
+        tap_count: g.taps as u32,
+        ..GemmParams::default()
     };
     let kernel = Gemm {
         operands: Operands::WeightGrad,
         tile,
-        runs: columns % call.arithmetic.run() == 0 && g.rows % call.arithmetic.step() == 0,
-        arithmetic: call.arithmetic,
+        runs: columns % launch.arithmetic.run() == 0 && g.rows % launch.arithmetic.step() == 0,
+        arithmetic: launch.arithmetic,
     };
-    in_parts(call, g.groups * g.rows * columns, parts, |out| {
-        let buffers = [call.b, call.a, out];
-        params.run(client, kernel, parts, &buffers, &list(&pass.taps));
+    in_parts(launch, g.groups * g.rows * columns, parts, |out| {
+        let buffers = [launch.factor, launch.images, out];
+        run(client, kernel, params, &taps(pass), parts, &buffers);
     });
 }

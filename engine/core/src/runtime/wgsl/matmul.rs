@@ -3,22 +3,23 @@
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{DType, Shape, TensorMetadata};
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
-use prospr_shaders::{Arithmetic, Gemm, Operands, Quads, TILE, width};
+use cubecl::server::Handle;
+use prospr_shaders::{
+    Arithmetic, Gemm, GemmParams, Operands, OutLayout, Quads, RasterizerGemmParams, TILE, width,
+};
 
-use super::conv::LARGEST_PACKED;
-use super::gpu::{Params, choose};
-use super::soft::Product;
+use super::gpu::choose;
+use super::rasterizer::{LARGEST_PACKED, Product};
 use super::{Class, arithmetic, axis, class, output, pack};
 use crate::Precision;
-use cubecl::server::Handle;
 
-/// Matrices of one operand, by strides: from matrix to matrix (0: the same for all), rows, columns.
+/// Matrices of one operand. Strides are those from matrix to matrix (0 if there is one for all), of rows and of columns.
 struct Matrices {
     tensor: CubeTensor,
     strides: [usize; 3],
 }
 
-/// `[.., m, k] × [.., k, n]`, the leading axes broadcast.
+/// Computes `[.., m, k] × [.., k, n]` with broadcast leading axes.
 pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor, precision: Precision) -> CubeTensor {
     let (sa, sb) = (a.shape().to_vec(), b.shape().to_vec());
     let rank = sa.len();
@@ -27,7 +28,8 @@ pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor, precision: Precis
     let batch: usize = lead.iter().product();
     let (class, arithmetic) = (class(&a), arithmetic(&a, precision));
     let packed = batch * (k + 8) * (m.max(n) + 8);
-    // More matrices than a dispatch has workgroups along z; nothing to sum; or too much to pack.
+    // Burn's kernel runs for more matrices than a dispatch has workgroups along z, for empty sums, and for operands that
+    // are too large to pack.
     if batch > 65_535 || k == 0 || class != Class::Gpu && packed > LARGEST_PACKED {
         return Wgpu::float_matmul(a, b);
     }
@@ -36,13 +38,13 @@ pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor, precision: Precis
     let out = output(&a.client, &a.device, &shape, DType::F32);
     let (a, b) = (spread(a, &lead), spread(b, &lead));
     match class {
-        Class::Software { wide } => soft(&a, &b, [batch, m, k, n], wide, &out),
+        Class::SoftwareRasterizer { wide } => rasterizer(&a, &b, [batch, m, k, n], wide, &out),
         Class::Gpu => gpu(&a, &b, [batch, m, k, n], arithmetic, &out),
     }
     out
 }
 
-/// Gives an operand one stride over all leading axes; copies it where it has none.
+/// Gives an operand one stride over all leading axes, by a copy if necessary.
 fn spread(t: CubeTensor, lead: &[usize]) -> Matrices {
     let rank = lead.len() + 2;
     let shape = t.shape().to_vec();
@@ -64,6 +66,7 @@ fn spread(t: CubeTensor, lead: &[usize]) -> Matrices {
     }
 }
 
+/// Strides of the matrices, rows and columns; `None` if the matrices do not have one stride.
 fn strides(t: &CubeTensor, one: bool) -> Option<[usize; 3]> {
     let (shape, strides) = (t.shape().to_vec(), t.meta.strides().to_vec());
     let rank = shape.len();
@@ -71,7 +74,7 @@ fn strides(t: &CubeTensor, one: bool) -> Option<[usize; 3]> {
     if one {
         return Some([0, row, column]);
     }
-    // Axes of size 1 have any stride; the others must follow one another.
+    // Axes of size 1 do not count; the others must be contiguous with each other.
     let mut axes = (0..rank - 2).rev().filter(|&i| shape[i] > 1);
     let last = axes.next()?;
     let mut next = strides[last] * shape[last];
@@ -84,13 +87,38 @@ fn strides(t: &CubeTensor, one: bool) -> Option<[usize; 3]> {
     (strides[last] > 0).then_some([strides[last], row, column])
 }
 
-fn soft(a: &Matrices, b: &Matrices, [batch, m, k, n]: [usize; 4], wide: bool, out: &CubeTensor) {
+fn rasterizer(
+    a: &Matrices,
+    b: &Matrices,
+    [batch, m, k, n]: [usize; 4],
+    wide: bool,
+    out: &CubeTensor,
+) {
     let wide = wide && k > 4;
     let width = width(wide);
     let depth = k.next_multiple_of(width);
     let columns = n.next_multiple_of(TILE);
     let (x, x_group) = dense(a, [batch, m, k], [m, depth]);
     let (w, w_group) = dense(b, [batch, k, n], [depth, columns]);
+    let params = RasterizerGemmParams {
+        rows: n as u32,
+        pixels: m as u32,
+        grid: m as u32,
+        grid_width: m as u32,
+        x_group: (x_group / width) as u32,
+        x_column: (depth / width) as u32,
+        w_group: (w_group / width) as u32,
+        w_channel: (columns / width) as u32,
+        end: (depth / width) as u32,
+        out_layout: OutLayout {
+            group: (m * n) as u32,
+            row: 1,
+            column: n as u32,
+            ..OutLayout::default()
+        },
+        tap_count: 1,
+        ..RasterizerGemmParams::default()
+    };
     Product {
         w: &w,
         x: &x,
@@ -98,20 +126,13 @@ fn soft(a: &Matrices, b: &Matrices, [batch, m, k, n]: [usize; 4], wide: bool, ou
         wide,
         quads: (n % 4 == 0).then_some(Quads::Rows),
         groups: batch,
-        rows: n,
-        pixels: m,
-        grid: [1, m],
-        x_strides: [x_group / width, 0, 0, depth / width],
-        w_strides: [w_group / width, 0, columns / width],
-        chunks: depth / width,
-        out_strides: [0, m * n, 0, 1, 0, n],
-        taps: 1,
-        list: &[0, 0],
+        params,
+        taps: &[[0, 0]],
     }
     .run(&out.client);
 }
 
-/// Matrices one after the other, padded to this size, and the floats from one to the next.
+/// Returns contiguous matrices, padded to a size, and the floats from one to the next.
 fn dense(t: &Matrices, [batch, rows, columns]: [usize; 3], padded: [usize; 2]) -> (Handle, usize) {
     let [group, row, column] = t.strides;
     let matrix = padded[0] * padded[1];
@@ -148,16 +169,24 @@ fn gpu(
         runs: n % arithmetic.run() == 0 && m % arithmetic.step() == 0,
         arithmetic,
     };
-    let params = Params {
-        rows: m,
-        columns: n,
-        depth: k,
-        groups: batch,
-        left: [a_group, a_k, a_row],
-        right: [b_group, b_k, b_column],
-        out: [0, m * n, 0, n, 0, 0],
-        ..Params::default()
+    let params = GemmParams {
+        rows: m as u32,
+        columns: n as u32,
+        depth: k as u32,
+        groups: batch as u32,
+        left_group: a_group as u32,
+        left_k: a_k as u32,
+        left_row: a_row as u32,
+        right_group: b_group as u32,
+        right_k: b_k as u32,
+        right_column: b_column as u32,
+        out_layout: OutLayout {
+            group: (m * n) as u32,
+            row: n as u32,
+            ..OutLayout::default()
+        },
+        ..GemmParams::default()
     };
     let buffers = [&a.tensor.handle, &b.tensor.handle, &out.handle];
-    params.run(&out.client, kernel, 1, &buffers, &[0; 4]);
+    super::gpu::run(&out.client, kernel, params, &[], 1, &buffers);
 }

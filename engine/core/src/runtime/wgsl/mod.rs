@@ -1,4 +1,4 @@
-//! Launching our own WGSL kernels on Burn's tensors.
+//! Launch functions of our own WGSL kernels, on Burn's tensors.
 
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_backend::ops::FloatTensorOps;
@@ -9,15 +9,18 @@ use burn_wgpu::{
 use cubecl::client::Client;
 use cubecl::prelude::{CubeCount, ExecutionMode, KernelId};
 use cubecl::server::{Handle, KernelArguments};
-use prospr_shaders::{Arithmetic, Gemm, LANES, Shader, Soft};
+use prospr_shaders::{
+    Arithmetic, Divisor, FixedKernel, Gemm, LANES, PackedAxis, Rasterizer, Shader,
+};
 
 mod backend;
 mod conv;
+mod conv_launch;
 mod geometry;
 mod gpu;
 pub(super) mod images;
 mod matmul;
-mod soft;
+mod rasterizer;
 #[cfg(test)]
 mod tests;
 
@@ -27,39 +30,39 @@ pub(super) use matmul::matmul;
 use super::device::Class;
 use crate::Precision;
 
-/// A kernel of ours: a fixed source, or a template and what it is made for.
+/// A kernel of ours: one of fixed source, or a specialisation of a template.
 #[derive(Clone, Copy)]
-enum Kernel {
+enum WgslKernel {
     Fixed(Shader),
-    Soft(Soft),
+    Rasterizer(Rasterizer),
     Gemm(Gemm),
 }
 
-impl Kernel {
+impl WgslKernel {
     fn workgroup(&self) -> u32 {
         match self {
-            Kernel::Fixed(shader) => shader.workgroup,
-            Kernel::Soft(_) => LANES,
-            Kernel::Gemm(gemm) => gemm.workgroup(),
+            WgslKernel::Fixed(shader) => shader.workgroup,
+            WgslKernel::Rasterizer(_) => LANES,
+            WgslKernel::Gemm(gemm) => gemm.workgroup(),
         }
     }
 }
 
-impl KernelSource for Kernel {
+impl KernelSource for WgslKernel {
     fn source(&self) -> SourceTemplate {
         match self {
-            Kernel::Fixed(shader) => SourceTemplate::new(shader.source),
-            Kernel::Soft(soft) => SourceTemplate::new(soft.source()),
-            Kernel::Gemm(gemm) => SourceTemplate::new(gemm.source()),
+            WgslKernel::Fixed(shader) => SourceTemplate::new(shader.source),
+            WgslKernel::Rasterizer(rasterizer) => SourceTemplate::new(rasterizer.source()),
+            WgslKernel::Gemm(gemm) => SourceTemplate::new(gemm.source()),
         }
     }
     fn id(&self) -> KernelId {
-        // Unchecked: no counter is put into loops. All of ours end, and bounds are never checked for us.
+        // Unchecked: the compiler adds no counters to loops, all of which end, and no bounds checks.
         let id = KernelId::new::<Self>().mode(ExecutionMode::Unchecked);
         match *self {
-            Kernel::Fixed(shader) => id.info(shader.name),
-            Kernel::Soft(soft) => id.info(soft),
-            Kernel::Gemm(gemm) => id.info(gemm),
+            WgslKernel::Fixed(shader) => id.info(shader.name),
+            WgslKernel::Rasterizer(rasterizer) => id.info(rasterizer),
+            WgslKernel::Gemm(gemm) => id.info(gemm),
         }
     }
     fn lang(&self) -> &'static str {
@@ -67,7 +70,7 @@ impl KernelSource for Kernel {
     }
 }
 
-/// The class of a tensor's device, on which the choice of kernels depends beside the shapes.
+/// Class of a tensor's device. It and the shapes decide which kernel runs.
 fn class(tensor: &CubeTensor) -> Class {
     #[cfg(test)]
     if let Some((class, _)) = tests::forced() {
@@ -76,7 +79,7 @@ fn class(tensor: &CubeTensor) -> Class {
     super::device::class_of(&tensor.device)
 }
 
-/// In what a tensor's device multiplies.
+/// Numeric type in which matrix products multiply on a tensor's device.
 fn arithmetic(tensor: &CubeTensor, precision: Precision) -> Arithmetic {
     #[cfg(test)]
     if let Some((_, arithmetic)) = tests::forced() {
@@ -85,54 +88,79 @@ fn arithmetic(tensor: &CubeTensor, precision: Precision) -> Arithmetic {
     super::device::arithmetic_of(&tensor.device, precision)
 }
 
-/// Runs a kernel with `invocations` invocations at least; `params` is bound after the buffers.
-pub(super) fn launch(
+/// Runs a kernel on at least `items` items; its parameters are bound after the buffers.
+pub(super) fn launch<K: FixedKernel>(
     client: &Client,
-    shader: Shader,
-    invocations: u64,
+    params: &K,
+    items: usize,
     buffers: &[&Handle],
-    params: &[u32],
 ) {
-    let (x, y) = shader.dispatch(invocations);
-    dispatch(client, Kernel::Fixed(shader), (x, y, 1), buffers, params);
+    launch_with_array(client, params, &[], items, buffers);
+}
+
+/// [`launch`], with the runtime-sized array that ends the parameters.
+fn launch_with_array<K: FixedKernel>(
+    client: &Client,
+    params: &K,
+    array: &[K::Element],
+    items: usize,
+    buffers: &[&Handle],
+) {
+    let (x, y) = K::SHADER.dispatch(items);
+    let kernel = WgslKernel::Fixed(K::SHADER);
+    dispatch(client, kernel, (x, y, 1), buffers, &params.bytes(array));
 }
 
 /// Runs so many workgroups of a kernel; `params` is bound after the buffers.
 fn dispatch(
     client: &Client,
-    kernel: Kernel,
-    (x, y, z): (u32, u32, u32),
+    kernel: WgslKernel,
+    workgroups: (u32, u32, u32),
     buffers: &[&Handle],
-    params: &[u32],
+    params: &[u8],
 ) {
-    let params = client.create_from_slice(bytemuck::cast_slice(params));
-    let bindings = buffers
-        .iter()
-        .copied()
-        .chain([&params])
-        .map(|h| h.clone().binding())
-        .collect();
-    let arguments = KernelArguments::new().with_buffers(bindings);
-    let source = SourceKernel::new(kernel, CubeDim::new_1d(kernel.workgroup()));
-    client.launch(Box::new(source), CubeCount::Static(x, y, z), arguments);
+    let params = client.create_from_slice(params);
+    let buffers = buffers.iter().copied().chain([&params]);
+    submit(client, kernel, kernel.workgroup(), workgroups, buffers);
 }
 
-/// Runs a generated kernel with `groups` workgroups at least.
+/// Runs at least `workgroups` workgroups of a generated kernel.
 pub(super) fn launch_generated<'a>(
     client: &Client,
     source: impl KernelSource,
-    workgroup: u32,
-    groups: u64,
+    workgroup: usize,
+    workgroups: usize,
     buffers: impl Iterator<Item = &'a Handle>,
 ) {
-    let (x, y) = prospr_shaders::dispatch("a generated kernel", groups);
+    let (x, y) = prospr_shaders::dispatch("a generated kernel", workgroups);
+    submit(client, source, workgroup as u32, (x, y, 1), buffers);
+}
+
+/// Submits a kernel to the device's queue, with buffers at bindings 0, 1, ….
+fn submit<'a>(
+    client: &Client,
+    source: impl KernelSource,
+    workgroup: u32,
+    (x, y, z): (u32, u32, u32),
+    buffers: impl Iterator<Item = &'a Handle>,
+) {
     let kernel = SourceKernel::new(source, CubeDim::new_1d(workgroup));
     let bindings = buffers.map(|h| h.clone().binding()).collect();
     client.launch(
         Box::new(kernel),
-        CubeCount::Static(x, y, 1),
+        CubeCount::Static(x, y, z),
         KernelArguments::new().with_buffers(bindings),
     );
+}
+
+/// Sizes as parameters of kernels.
+fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
+    sizes.map(|n| n as u32)
+}
+
+/// A size to divide by, as a parameter of kernels.
+fn divisor(by: usize) -> Divisor {
+    Divisor::new(by as u32)
 }
 
 /// Uninitialised memory for `count` floats.
@@ -140,7 +168,7 @@ fn floats(client: &Client, count: usize) -> Handle {
     client.empty(count * size_of::<f32>())
 }
 
-/// One axis of a [`pack`]: its size in the packed layout, zeros before, and size and stride of the source.
+/// One axis of a [`pack`]: its size in the packed layout, zeros before the source, and size and stride of the source.
 #[derive(Clone, Copy)]
 struct Axis {
     size: usize,
@@ -159,39 +187,37 @@ fn axis(size: usize, limit: usize, stride: usize) -> Axis {
     }
 }
 
-/// `shaders/wgsl/pack.wgsl`; the last axis' size is a multiple of four.
+/// Packs an array with `shaders/wgsl/pack.wgsl`; the size of the last axis is a multiple of four.
 fn pack(client: &Client, x: &Handle, mut axes: [Axis; 5]) -> Handle {
     let count: usize = axes.iter().map(|a| a.size).product();
     let out = floats(client, count);
     axes[4].size /= 4;
     let shares = axes[4].size.div_ceil(8);
     let invocations = count / 4 / axes[4].size * shares;
-    let mut params = vec![invocations as u32, shares as u32];
-    for a in axes {
-        params.extend([a.size, a.low, a.limit, a.stride].map(|n| n as u32));
-    }
-    launch(
-        client,
-        prospr_shaders::PACK,
-        invocations as u64,
-        &[x, &out],
-        &params,
-    );
+    let params = prospr_shaders::Pack {
+        count: invocations as u32,
+        shares: shares as u32,
+        axes: axes.map(|a| PackedAxis {
+            size: a.size as u32,
+            low: a.low as u32,
+            limit: a.limit as u32,
+            stride: a.stride as u32,
+        }),
+    };
+    launch(client, &params, invocations, &[x, &out]);
     out
 }
 
-/// `shaders/wgsl/sum_parts.wgsl`
-fn sum_parts(client: &Client, parts: &Handle, count: usize, number: usize, out: &Handle) {
-    launch(
-        client,
-        prospr_shaders::SUM_PARTS,
-        count as u64,
-        &[parts, out],
-        &[count as u32, number as u32],
-    );
+/// Adds `parts` arrays of `count` floats with `shaders/wgsl/sum_parts.wgsl`.
+fn sum_parts(client: &Client, memory: &Handle, count: usize, parts: usize, out: &Handle) {
+    let params = prospr_shaders::SumParts {
+        count: count as u32,
+        parts: parts as u32,
+    };
+    launch(client, &params, count, &[memory, out]);
 }
 
-/// Memory for a result.
+/// A contiguous tensor of uninitialised memory.
 pub(super) fn output(
     client: &Client,
     device: &CubeDevice,
@@ -203,23 +229,21 @@ pub(super) fn output(
     CubeTensor::new_contiguous(client.clone(), device.clone(), shape, handle, dtype)
 }
 
-/// `shaders/wgsl/threefry.wgsl`
+/// Draws uniform numbers with `shaders/wgsl/threefry.wgsl`.
 pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> CubeTensor {
     let client = device.client();
     let out = output(&client, device, shape, DType::F32);
-    let count = crate::ir::shape::numel(shape) as u32;
-    let params = [key[0], key[1], count, 0];
-    launch(
-        &client,
-        prospr_shaders::THREEFRY,
-        u64::from(count.div_ceil(2)),
-        &[&out.handle],
-        &params,
-    );
+    let count = crate::ir::shape::numel(shape);
+    let params = prospr_shaders::Threefry {
+        key,
+        count: count as u32,
+        pad: 0,
+    };
+    launch(&client, &params, count, &[&out.handle]);
     out
 }
 
-/// `shaders/wgsl/scatter_add.wgsl`, in passes over at most `loop_limit` values each.
+/// Scatter-add with `shaders/wgsl/scatter_add.wgsl`, in passes over at most `loop_limit` values each.
 pub(super) fn scatter_add(
     axis: usize,
     values: CubeTensor,
@@ -237,28 +261,24 @@ pub(super) fn scatter_add(
     let buffers = [&values.handle, &indices.handle, &out.handle];
     let pass = loop_limit.unwrap_or(len).max(1);
     for start in (0..len).step_by(pass) {
-        let end = (start + pass).min(len);
-        let params = [outer, len, inner, size, start, end].map(|n| n as u32);
-        let lines = (outer * inner) as u64;
-        launch(
-            &values.client,
-            prospr_shaders::SCATTER_ADD,
-            lines,
-            &buffers,
-            &params,
-        );
+        let params = prospr_shaders::ScatterAdd {
+            outer: outer as u32,
+            len: len as u32,
+            inner: inner as u32,
+            size: size as u32,
+            start: start as u32,
+            end: (start + pass).min(len) as u32,
+        };
+        launch(&values.client, &params, outer * inner, &buffers);
     }
     out
 }
 
-/// `shaders/wgsl/copy.wgsl`, of a multiple of four floats.
+/// Copies a multiple of four floats with `shaders/wgsl/copy.wgsl`.
 pub(super) fn copy(from: &CubeTensor, to: &CubeTensor) {
     let vectors = from.shape().num_elements() / 4;
-    launch(
-        &from.client,
-        prospr_shaders::COPY,
-        vectors as u64,
-        &[&from.handle, &to.handle],
-        &[vectors as u32, 0, 0, 0],
-    );
+    let params = prospr_shaders::Copy {
+        count: vectors as u32,
+    };
+    launch(&from.client, &params, vectors, &[&from.handle, &to.handle]);
 }

@@ -1,4 +1,4 @@
-//! Our kernels of both classes against the CPU.
+//! Compares our kernels of both classes with the CPU.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,7 +10,7 @@ use crate::runtime::adapters;
 use crate::{DType, Device, Key, PoolOptions, Precision, Tensor, jit_with, value_and_grad};
 
 thread_local! {
-    /// What every launch of this thread takes for its device's class and arithmetic, while a test says so.
+    /// Class and arithmetic that launches of this thread use instead of their device's, during a test.
     static FORCED: Cell<Option<(Class, Arithmetic)>> = const { Cell::new(None) };
 }
 
@@ -20,8 +20,8 @@ pub(super) fn forced() -> Option<(Class, Arithmetic)> {
 
 const CLASSES: [Class; 3] = [
     Class::Gpu,
-    Class::Software { wide: false },
-    Class::Software { wide: true },
+    Class::SoftwareRasterizer { wide: false },
+    Class::SoftwareRasterizer { wide: true },
 ];
 const KINDS: [ConvKind; 3] = [ConvKind::Forward, ConvKind::InputGrad, ConvKind::WeightGrad];
 
@@ -29,7 +29,7 @@ fn gpu() -> Device {
     Device::gpu().unwrap_or_else(|e| panic!("the tests need a GPU, which may be lavapipe: {e}"))
 }
 
-/// Runs on the GPU as if it were of this class. (Software kernels with 64-bit loads run on GPUs that have them.)
+/// Runs on the GPU as if it were of a class. (Kernels for rasterizers with 64-bit loads run on GPUs that have them.)
 fn on(class: Class, run: impl Fn(&Device) -> Tensor) -> Vec<f64> {
     in_arithmetic(class, Arithmetic::Full, run)
 }
@@ -45,7 +45,7 @@ fn in_arithmetic(
     values.unwrap()
 }
 
-/// The arithmetics in f16 that the GPU has, whatever else it is. Newer versions of lavapipe have matrix units.
+/// Arithmetics in f16 of the GPU. Newer versions of lavapipe have matrix units.
 fn halves() -> Vec<Arithmetic> {
     let device = gpu();
     let adapter = adapters::adapters()
@@ -63,7 +63,7 @@ fn halves() -> Vec<Arithmetic> {
     halves
 }
 
-/// With an odd last bit: halfway between two f16, drivers round as they like.
+/// Sets the last bit, because drivers differ in how they round numbers halfway between two f16.
 fn untied(tensor: &Tensor) -> Tensor {
     mapped(tensor, |x| f32::from_bits(x.to_bits() | 1))
 }
@@ -74,7 +74,7 @@ fn mapped(tensor: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
     Tensor::new(&values, tensor.shape(), tensor.device()).unwrap()
 }
 
-/// Rounded to f16, for magnitudes from 6·10⁻⁵ to 65,504; below, to a multiple of 6·10⁻⁸.
+/// Rounds to f16: magnitudes from 6·10⁻⁵ to 65,504 to 11 bits, smaller ones to multiples of 6·10⁻⁸.
 fn rounded(tensor: &Tensor) -> Tensor {
     let round = |x: f32| {
         let (bits, least) = (x.to_bits(), 2f32.powi(-24));
@@ -132,7 +132,7 @@ fn apply(conv: &Conv, seed: u64, device: &Device) -> Tensor {
     apply_to(conv, seed, device, Tensor::clone)
 }
 
-/// A convolution of drawn values that something is done to first.
+/// A convolution of random values, to which `first` is applied.
 fn apply_to(conv: &Conv, seed: u64, device: &Device, first: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let [a, b, out] = shapes(conv);
     let draw = |shape: [usize; 4], i: u64| {
@@ -145,7 +145,7 @@ fn apply_to(conv: &Conv, seed: u64, device: &Device, first: impl Fn(&Tensor) -> 
     Tensor::apply(Op::Conv(conv.clone()), &[&a, &b], out, DType::F32)
 }
 
-/// Geometries of all sorts, small enough for a software rasterizer.
+/// Random and typical geometries, small enough for a software rasterizer.
 fn geometries() -> Vec<([usize; 4], [usize; 4], ConvOptions)> {
     let mut all = Vec::new();
     for seed in 0..60 {
@@ -248,7 +248,7 @@ fn products_of_every_class_agree_with_the_cpu() {
     }
 }
 
-/// One buffer at two bindings.
+/// Both operands are the same buffer, at two bindings.
 #[test]
 fn a_matrix_times_itself() {
     let product = |device: &Device| {
@@ -273,7 +273,7 @@ fn results_are_the_same_to_the_bit() {
     }
 }
 
-/// f16 operands, f32 sums: the products of rounded operands.
+/// With f16 operands and f32 sums, results are those of rounded operands.
 #[test]
 fn mixed_precision_rounds_operands_and_nothing_else() {
     let halves = halves();

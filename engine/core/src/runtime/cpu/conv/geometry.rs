@@ -9,7 +9,7 @@ pub(super) struct Axis {
     /// Positions of the output.
     pub grid: usize,
     pub step: usize,
-    /// Where the source is read, relative to `i · step`.
+    /// Offset at which the source is read, relative to `i · step`.
     pub taps: Vec<isize>,
     /// Which of the kernel's taps those are.
     pub kernel: Vec<usize>,
@@ -60,7 +60,7 @@ impl Axis {
             .collect()
     }
 
-    /// How many zeros are read before and after a source of this size.
+    /// Number of zeros that are read before and after a source of this size.
     pub fn margins(&self, size: usize) -> [usize; 2] {
         let before = self.taps.iter().map(|&t| -t).max().unwrap_or(0);
         let last = ((self.grid.max(1) - 1) * self.step) as isize;
@@ -76,7 +76,7 @@ pub(super) struct Padded {
     pub width: usize,
     /// Distance between rows.
     pub pitch: usize,
-    /// Where the first pixel lies.
+    /// Offset of the first pixel.
     pub origin: usize,
     /// Elements in all.
     pub len: usize,
@@ -101,7 +101,7 @@ impl Padded {
         }
     }
 
-    /// Where the pixel lies that is `row` and `col` from the first; it may be one of the zeros.
+    /// Offset of the pixel that is `row` and `col` from the first; it may be one of the zeros.
     pub fn at(&self, row: isize, col: isize) -> usize {
         let at = self.origin as isize + row * self.pitch as isize + col;
         debug_assert!(at >= 0 && (at as usize) < self.len);

@@ -2,6 +2,7 @@
 
 mod correlate;
 mod geometry;
+mod plan;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -9,8 +10,9 @@ mod weight;
 
 use super::isa::{Float, Isa};
 use crate::ir::{Conv, ConvKind};
-use correlate::{Correlation, Weight, correlate};
+use correlate::correlate;
 use geometry::Axis;
+use plan::{Correlation, Weight};
 use weight::{WeightGrad, weight_grad};
 
 /// Multiplications below which a second thread costs more than it brings.

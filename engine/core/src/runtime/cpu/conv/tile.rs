@@ -2,28 +2,29 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::isa::{Float, Segment};
+use super::super::isa::Float;
+use super::super::kernels::Segment;
 use super::Panel;
-use super::correlate::{DEPTH, Phase, Plan};
+use super::plan::{CorrelationPlan, DEPTH, StridePhase};
 
 /// One phase of one group of a task.
-pub(super) struct Work<'w, T: 'static> {
-    pub plan: &'w Plan<'w, T>,
-    pub phase: &'w Phase<'w, T>,
+pub(super) struct PhaseTask<'w, T: 'static> {
+    pub plan: &'w CorrelationPlan<'w, T>,
+    pub phase: &'w StridePhase<'w, T>,
     pub panels: &'w [Panel],
-    /// Of all the group's panels.
+    /// Size of all the group's panels.
     pub weights: &'w [T],
     pub padded: &'w [T],
     pub tile: &'w mut [T],
     pub sums: &'w mut [T],
     pub segments: &'w mut Vec<Segment>,
     pub out: &'w mut [MaybeUninit<T>],
-    /// Where the group's first channel lies in an image of `out`.
+    /// Offset of the group's first channel in an image of `out`.
     pub first: usize,
     pub out_image: usize,
 }
 
-impl<T: Float> Work<'_, T> {
+impl<T: Float> PhaseTask<'_, T> {
     /// One image, by views of the padded source.
     pub fn in_place(&mut self, image: usize) {
         let (isa, padded) = (self.plan.isa, &self.plan.padded);

@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::isa::{Float, Isa, Pixels};
+use super::super::isa::{Float, Isa};
+use super::super::kernels::Pixels;
 use super::super::scratch;
 use super::geometry::{Axis, Padded};
 use super::{Panel, SMALL, panels};
@@ -42,7 +43,7 @@ struct Slot {
     u: usize,
     /// Column of the kernel where the run begins.
     v: usize,
-    /// Where in the run.
+    /// Index in the run.
     first: usize,
     len: usize,
 }
@@ -53,13 +54,13 @@ struct Band {
     rows: Range<usize>,
 }
 
-struct Plan<'a, T: 'static> {
+struct WeightGradPlan<'a, T: 'static> {
     isa: &'static Isa<T>,
     grad: &'a WeightGrad,
     /// A band of `x`.
     padded: Padded,
     slots: Vec<Slot>,
-    /// Where each slot's vector lies, from a pixel's place.
+    /// Offset of each slot's vector from a pixel.
     offsets: Vec<usize>,
     bands: Vec<Band>,
     /// Channels of `dy` that a task takes.
@@ -83,7 +84,7 @@ pub(super) fn weight_grad<T: Float>(
     if out.is_empty() || dy.is_empty() {
         return out;
     }
-    let plan = Plan::new(isa, grad);
+    let plan = WeightGradPlan::new(isa, grad);
     let block = plan.block;
     let blocks = m.div_ceil(block);
     let per_task = block * plan.slots.len() * isa.lanes;
@@ -130,8 +131,8 @@ pub(super) fn weight_grad<T: Float>(
     out
 }
 
-impl<'a, T: Float> Plan<'a, T> {
-    fn new(isa: &'static Isa<T>, g: &'a WeightGrad) -> Plan<'a, T> {
+impl<'a, T: Float> WeightGradPlan<'a, T> {
+    fn new(isa: &'static Isa<T>, g: &'a WeightGrad) -> WeightGradPlan<'a, T> {
         let [channels, _, width] = g.x;
         let [m, grid_height, grid_width] = g.y;
         let taps = g.rows.taps.len() * g.cols.taps.len();
@@ -180,7 +181,7 @@ impl<'a, T: Float> Plan<'a, T> {
                 }
             }
         }
-        Plan {
+        WeightGradPlan {
             isa,
             grad: g,
             padded,

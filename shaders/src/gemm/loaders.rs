@@ -1,32 +1,35 @@
-//! How a workgroup of the tiled product brings slices of its operands into workgroup memory.
+//! The part of the tiled product that copies slices of the operands into workgroup memory.
 
-use crate::gemm::Gemm;
+use super::Gemm;
 use crate::template::each;
 
-/// Loads of one operand: declarations, what is done once, for each slice, and into workgroup memory.
+/// WGSL that loads one operand: `once` before the loop over slices, `fetch` from the buffer into registers, and `stash`
+/// from there into workgroup memory.
 #[derive(Default)]
-pub(crate) struct Loader {
+pub(super) struct Loader {
     pub once: String,
     pub fetch: String,
     pub stash: String,
 }
 
-/// Declares the registers of a loader, as function variables.
+/// Declares the registers of a loader as variables of the function.
 fn registers(name: &str, count: usize, kind: &str) -> String {
     each(count, |j| format!("var {name}{j} = {kind}(0.0);"))
 }
 
 impl Gemm {
-    /// Elements of a line of the left operand in workgroup memory.
-    pub(crate) fn left_pitch(&self) -> usize {
+    /// Elements in workgroup memory per line of the left operand.
+    pub(super) fn left_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bm)
     }
 
-    pub(crate) fn right_pitch(&self) -> usize {
+    /// Elements in workgroup memory per line of the right operand.
+    pub(super) fn right_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bn)
     }
 
-    pub(crate) fn packed_weights(&self, flat: bool) -> Loader {
+    /// Left operand of a convolution: packed weights, in vectors of four rows.
+    pub(super) fn packed_weights(&self, flat: bool) -> Loader {
         let (quads, threads) = (self.tile.bm / 4, self.tile.threads());
         let total = self.tile.bk * quads;
         let base = if flat {
@@ -68,15 +71,16 @@ impl Gemm {
         }
     }
 
-    pub(crate) fn gathered_pixels(&self, flat: bool) -> Loader {
+    /// Right operand of a convolution: for each output pixel the input pixels that the taps look at.
+    pub(super) fn gathered_pixels(&self, flat: bool) -> Loader {
         let t = self.tile;
         let lines = t.threads() / t.bn;
         let count = t.bk / lines;
         let once = format!(
             "let pixel = column0 + thread % {bn}u;
 let line = thread / {bn}u;
-let h0 = pixel % params.grid / params.grid_width * params.step.x;
-let v0 = pixel % params.grid % params.grid_width * params.step.y;
+let h0 = pixel % params.grid / params.grid_width * params.stride.x;
+let v0 = pixel % params.grid % params.grid_width * params.stride.y;
 let plane = params.size.x * params.size.y;
 let x0 = (pixel / params.grid * params.groups + g) * params.channels * plane;
 {}",
@@ -88,12 +92,12 @@ let x0 = (pixel / params.grid * params.groups + g) * params.channels * plane;
                 format!(
                     "{{
 let k = k0 + line + {}u;
-let tap = params.list[k % params.taps];
+let tap = params.taps[k % params.tap_count];
 let h = h0 + u32(tap.x);
 let v = v0 + u32(tap.y);
 r{j} = 0.0;
 if k < params.depth && pixel < params.columns && h < params.size.x && v < params.size.y {{
-    r{j} = right[x0 + k / params.taps * plane + h * params.size.y + v];
+    r{j} = right[x0 + k / params.tap_count * plane + h * params.size.y + v];
 }}
 }}",
                     j * lines
@@ -123,8 +127,8 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         Loader { once, fetch, stash }
     }
 
-    /// Neighbouring invocations load neighbouring k of one row or column.
-    pub(crate) fn along_k(
+    /// Operand of which neighbouring invocations load neighbouring k of one row or column.
+    pub(super) fn along_k(
         &self,
         memory: &str,
         name: &str,
@@ -153,7 +157,8 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         }
     }
 
-    pub(crate) fn gathered_columns(&self) -> Loader {
+    /// Right operand of a weight gradient: for each (channel, tap) pair the input pixels of all output pixels.
+    pub(super) fn gathered_columns(&self) -> Loader {
         let inside = |at: &str| {
             format!(
                 "at_k < end && h0 + places[{at}].y < params.size.x && v0 + places[{at}].z < params.size.y"
@@ -167,13 +172,13 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
             inside,
             |at| format!("right[x0 + places[{at}].x]"),
         );
-        // A column beyond the last has a row that lies outside.
+        // A column beyond the last gets a row outside the image.
         loader.once += &format!(
             "let plane = params.size.x * params.size.y;
 for (var i = thread; i < {}u; i += {}u) {{
     let column = column0 + i;
-    let tap = params.list[column % params.taps];
-    let offset = column / params.taps * plane + u32(tap.x) * params.size.y + u32(tap.y);
+    let tap = params.taps[column % params.tap_count];
+    let offset = column / params.tap_count * plane + u32(tap.x) * params.size.y + u32(tap.y);
     places[i] = vec4<u32>(offset, select(0x40000000u, u32(tap.x), column < params.columns), u32(tap.y), 0u);
 }}
 workgroupBarrier();\n",
@@ -181,8 +186,8 @@ workgroupBarrier();\n",
             self.tile.threads()
         );
         loader.fetch = format!(
-            "let h0 = q / params.grid_width * params.step.x;
-let v0 = q % params.grid_width * params.step.y;
+            "let h0 = q / params.grid_width * params.stride.x;
+let v0 = q % params.grid_width * params.stride.y;
 let x0 = image * params.channels * plane + h0 * params.size.y + v0;
 {}",
             loader.fetch
@@ -190,8 +195,9 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
         loader
     }
 
-    /// A matrix by strides; `across`: neighbouring invocations load neighbouring rows or columns of one k.
-    pub(crate) fn matrix(
+    /// Operand of a matrix product, by strides. If `across`, neighbouring invocations load neighbouring rows or columns of
+    /// one k. `element` gives the bounds check and the element for WGSL expressions of k and of the position in the tile.
+    pub(super) fn matrix(
         &self,
         memory: &str,
         name: &str,

@@ -1,10 +1,10 @@
-//! Convolutions by Burn's kernels: what a backend uses that has none of its own.
+//! Convolutions by Burn's kernels, for types and devices without a kernel of the engine's own.
 
 use burn_backend::ops::ConvOptions as BurnConv;
 use burn_backend::{Shape, Slice, TensorMetadata};
 
-use super::Backed;
 use crate::ir::{Conv, ConvKind};
+use crate::runtime::backend::Backed;
 
 pub(crate) fn convolve<B: Backed>(
     conv: &Conv,

@@ -1,15 +1,15 @@
-// The weight gradient of a convolution, for software rasterizers.
+// Weight gradient of a convolution for software rasterizers.
 //
 //   part[s, g, r, c, tap] = Σ_p dy[p, g, r] · x[at(p) + tap.offset, g, c]      over the pixels p of part s
 //
-// Each invocation keeps {{rows}} rows × {{channels}} channels of sums for one tap, and goes over four pixels at a time.
+// An invocation keeps sums of {{rows}} rows × {{channels}} channels of one tap, and takes four pixels in each iteration.
 // Operands are packed (pack.wgsl): channels last and padded, zeros around the images.
 //
 // bindings   0 dy: f32[pixel, group, row]   1 x: f32[image, line, column, group, channel], both in vectors of {{width}}
 //            2 part: f32[parts, groups, rows, channels, taps]   3 params
-// workgroup  {{lanes}} × 1 × 1, one tile of one tap of one part an invocation
-// dispatch   x · y workgroups of which x·y·{{lanes}} ≥ tiles; rows are x workgroups long
-// limits     quads iterations an invocation (llvmpipe allows 65,535); pixels beyond the last are zeros in dy
+// workgroup  {{lanes}} × 1 × 1, one tile of one tap of one part per invocation
+// dispatch   x · y workgroups with x·y·{{lanes}} ≥ tiles, numbered row by row
+// limits     quads iterations per invocation (llvmpipe allows 65,535); dy is zero beyond the last pixel
 // reference  Flex's conv2d_weight_backward
 
 struct Params {
@@ -19,7 +19,7 @@ struct Params {
     groups: u32,
     rows: u32,
     channels: u32,
-    // Fours of pixels: in a part, in all.
+    // Groups of four pixels: in a part, and in total.
     quads: u32,
     all_quads: u32,
     grid_height: u32,
@@ -31,8 +31,8 @@ struct Params {
     x_line: u32,
     x_column: u32,
     x_last: u32,
-    taps: u32,
-    list: array<vec2<u32>>, // offset into x in vectors, index
+    tap_count: u32,
+    taps: array<vec2<u32>>, // offset into x in vectors, index
 }
 
 @group(0) @binding(0) var<storage, read_write> dy: array<{{vector}}>;
@@ -53,8 +53,8 @@ fn main(
     rest /= params.channel_tiles;
     let row_tile = rest % params.row_tiles;
     rest /= params.row_tiles;
-    let tap = params.list[rest % params.taps];
-    rest /= params.taps;
+    let tap = params.taps[rest % params.tap_count];
+    rest /= params.tap_count;
     let g = rest % params.groups;
     let s = rest / params.groups;
 
@@ -67,7 +67,7 @@ fn main(
     var xi = image * params.x_image + t * params.x_line + u * params.x_column + tap.x + g * params.x_group
         + channel_tile * {{channel_vectors}}u;
     var di = first * params.dy_pixel + g * params.dy_group + row_tile * {{row_vectors}}u;
-    // What a step past the end of a line, and of an image, adds.
+    // Added to the offset after the last pixel of a line, and of an image.
     let next_line = params.x_line - params.grid_width * params.x_column;
     let next_image = params.x_image - params.grid_height * params.x_line;
 {{sums}}
@@ -79,7 +79,7 @@ fn main(
     }
     let row = row_tile * {{rows}}u;
     let channel = channel_tile * {{channels}}u;
-    let across = params.channels * params.taps;
-    let o = ((s * params.groups + g) * params.rows + row) * across + channel * params.taps + tap.y;
+    let across = params.channels * params.tap_count;
+    let o = ((s * params.groups + g) * params.rows + row) * across + channel * params.tap_count + tap.y;
 {{store}}
 }

@@ -1,32 +1,33 @@
-//! The kernels of software rasterizers.
+//! The matrix products for software rasterizers: graphics drivers that run shaders on a CPU, such as llvmpipe.
 
+use crate::structs::OutLayout;
 use crate::template::{each, fill};
 
-/// Invocations of a workgroup: one SIMD vector of llvmpipe.
+/// Invocations of a workgroup, which llvmpipe compiles to one SIMD vector.
 pub const LANES: u32 = 8;
-/// Pixels (of a product) or rows (of a weight gradient) that an invocation sums for, and rows (or channels).
+/// Side of the square of sums that an invocation keeps: pixels × rows, or rows × channels for a weight gradient.
 pub const TILE: usize = 8;
 
-/// A kernel for software rasterizers.
+/// A specialisation of a kernel for software rasterizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Soft {
-    /// `wgsl/soft_gemm.wgsl`
+pub enum Rasterizer {
+    /// `wgsl/rasterizer_gemm.wgsl`
     Gemm {
-        /// Loads of 8 floats as 64-bit integers, where the device has them; else of 4.
+        /// True for loads of 8 floats as 64-bit integers, which the device must have; false for loads of 4.
         wide: bool,
-        /// Adds to the output.
+        /// True if the sums are added to the output.
         add: bool,
-        /// Four pixels, or else four rows, lie side by side, aligned, in the output.
+        /// Axis along which groups of four outputs are contiguous and aligned.
         quads: Option<Quads>,
     },
-    /// `wgsl/soft_weight_grad.wgsl`
+    /// `wgsl/rasterizer_weight_grad.wgsl`
     WeightGrad {
-        /// As above.
+        /// True for loads of 8 floats as 64-bit integers, which the device must have; false for loads of 4.
         wide: bool,
     },
 }
 
-/// What lies side by side in the output of [`Soft::Gemm`].
+/// Axis of the output of [`Rasterizer::Gemm`] that is stored in vectors of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quads {
     /// Pixels 4i, …, 4i + 3.
@@ -35,22 +36,50 @@ pub enum Quads {
     Rows,
 }
 
-/// Floats of one load.
+wgsl_struct! {
+    /// Parameters of [`Rasterizer::Gemm`].
+    RasterizerGemmParams {
+        tiles: u32, pixel_tiles: u32, row_tiles: u32,
+        pixels: u32, rows: u32, grid: u32, grid_width: u32,
+        x_group: u32, x_image: u32, x_line: u32, x_column: u32,
+        w_group: u32, w_tap: u32, w_channel: u32,
+        begin: u32, end: u32,
+        out_layout: OutLayout,
+        tap_count: u32, pad: u32,
+    }
+    taps: [[u32; 2]]
+}
+
+wgsl_struct! {
+    /// Parameters of [`Rasterizer::WeightGrad`].
+    RasterizerWeightGradParams {
+        tiles: u32, row_tiles: u32, channel_tiles: u32,
+        groups: u32, rows: u32, channels: u32,
+        quads: u32, all_quads: u32,
+        grid_height: u32, grid_width: u32,
+        dy_pixel: u32, dy_group: u32,
+        x_group: u32, x_image: u32, x_line: u32, x_column: u32, x_last: u32,
+        tap_count: u32,
+    }
+    taps: [[u32; 2]]
+}
+
+/// Number of floats that one load reads.
 pub fn width(wide: bool) -> usize {
     if wide { 8 } else { 4 }
 }
 
-impl Soft {
+impl Rasterizer {
     /// WGSL.
     pub fn source(&self) -> String {
         match *self {
-            Soft::Gemm { wide, add, quads } => gemm(wide, add, quads),
-            Soft::WeightGrad { wide } => weight_grad(wide),
+            Rasterizer::Gemm { wide, add, quads } => gemm(wide, add, quads),
+            Rasterizer::WeightGrad { wide } => weight_grad(wide),
         }
     }
 }
 
-/// Declares `{name}_0 …`, the vectors that hold `width` floats read from `place`.
+/// WGSL that reads `width(wide)` floats at `place` into the vectors `{name}_0` and, if wide, `{name}_1`.
 fn load(name: &str, wide: bool, place: &str) -> String {
     if wide {
         format!(
@@ -61,7 +90,7 @@ fn load(name: &str, wide: bool, place: &str) -> String {
     }
 }
 
-/// Float number `i` of what [`load`] declared.
+/// WGSL of float `i` of a [`load`].
 fn item(name: &str, wide: bool, i: usize) -> String {
     if wide {
         format!("{name}_{}[{}]", i % 2, i / 2)
@@ -70,9 +99,10 @@ fn item(name: &str, wide: bool, i: usize) -> String {
     }
 }
 
+/// Values of the placeholders that both templates have.
 fn common(wide: bool) -> Vec<(&'static str, String)> {
     let halves = "
-// The floats of a load: numbers 0, 2, 4, 6 and 1, 3, 5, 7.
+// Floats 0, 2, 4, 6 and floats 1, 3, 5, 7 of a load.
 fn even(v: vec4<u64>) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4<u32>(v));
 }
@@ -131,7 +161,7 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
             .collect()
     });
     let sign = if add { "+=" } else { "=" };
-    // A store is made for each of these pixels and rows; it takes four of one or of the other where it can.
+    // Outputs of one store.
     let (pixels, rows) = match quads {
         Some(Quads::Pixels) => (4, 1),
         Some(Quads::Rows) => (1, 4),
@@ -158,14 +188,14 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
         let lines = each(TILE / rows, |j| {
             let j = j * rows;
             format!(
-                "        if row + {j}u < params.rows {{ out[(o{i} + {j}u * params.out_row){unit}] {sign} {}; }}",
+                "        if row + {j}u < params.rows {{ out[(o{i} + {j}u * params.out_layout.row){unit}] {sign} {}; }}",
                 value(i, j)
             )
         });
         format!(
             "    if pixel + {i}u < params.pixels {{
-        let o{i} = o + p{i} / params.grid * params.out_image + q{i} / params.grid_width * params.out_line
-            + q{i} % params.grid_width * params.out_column;
+        let o{i} = o + p{i} / params.grid * params.out_layout.image + q{i} / params.grid_width * params.out_layout.line
+            + q{i} % params.grid_width * params.out_layout.column;
 {lines}    }}"
         )
     });
@@ -180,7 +210,11 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
         ("product", product),
         ("store", store),
     ]);
-    fill(include_str!("../wgsl/soft_gemm.wgsl"), &values)
+    let template = concat!(
+        include_str!("../wgsl/rasterizer_gemm.wgsl"),
+        include_str!("../wgsl/out_layout.wgsl")
+    );
+    fill(template, &values)
 }
 
 fn weight_grad(wide: bool) -> String {
@@ -220,7 +254,7 @@ fn weight_grad(wide: bool) -> String {
     let store = each(TILE, |i| {
         let channels = each(TILE, |j| {
             format!(
-                "        if channel + {j}u < params.channels {{ part[o + {i}u * across + {j}u * params.taps] = s{i}_{j}; }}"
+                "        if channel + {j}u < params.channels {{ part[o + {i}u * across + {j}u * params.tap_count] = s{i}_{j}; }}"
             )
         });
         format!("    if row + {i}u < params.rows {{\n{channels}    }}")
@@ -238,5 +272,5 @@ fn weight_grad(wide: bool) -> String {
         ("product", product),
         ("store", store),
     ]);
-    fill(include_str!("../wgsl/soft_weight_grad.wgsl"), &values)
+    fill(include_str!("../wgsl/rasterizer_weight_grad.wgsl"), &values)
 }

@@ -1,26 +1,37 @@
-//! What the tiled product multiplies in, and how operands lie in workgroup memory for it.
+//! Numeric types of the tiled product's operands, and their layout in workgroup memory.
 
-use crate::gemm::{TILES, Tile, tile};
+use super::Tile;
 use crate::template::each;
 
-/// In what a product multiplies. Sums are f32 in all.
+/// Numeric type and instructions with which the tiled product multiplies. Sums are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arithmetic {
     /// f32 operands.
     Full,
-    /// Operands rounded to f16 in workgroup memory, multiplied as f32: half the traffic there.
+    /// Operands rounded to f16 in workgroup memory, which halves the traffic there, and multiplied as f32.
     Half,
-    /// Operands rounded to f16, multiplied by matrix units: cooperative matrices of `size` × `size`.
+    /// Operands rounded to f16 and multiplied by matrix units, as cooperative matrices of `size` × `size`.
     Matrices {
         /// 8 or 16.
         size: usize,
-        /// Invocations of a subgroup, which share a matrix.
+        /// Invocations of a subgroup, which hold a matrix together.
         lanes: usize,
     },
 }
 
-/// Tiles of matrix units: of a workgroup (rows, columns, k) and of a subgroup (rows, columns). Those of many rows first;
-/// of equal rows, the larger first.
+/// Tiles without matrix units, in descending order of rows, then of size.
+const TILES: [Tile; 7] = [
+    tile(128, 128, 8, 8, 8),
+    tile(64, 128, 16, 8, 8),
+    tile(64, 64, 16, 8, 8),
+    tile(32, 128, 16, 4, 8),
+    tile(32, 64, 16, 4, 4),
+    tile(16, 128, 16, 4, 4),
+    tile(16, 64, 16, 4, 4),
+];
+
+/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of rows,
+/// then of size.
 const MATRIX_TILES: [[usize; 5]; 17] = [
     [128, 128, 16, 64, 64],
     [128, 128, 32, 32, 64],
@@ -41,8 +52,19 @@ const MATRIX_TILES: [[usize; 5]; 17] = [
     [16, 64, 16, 8, 16],
 ];
 
+const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
+    Tile {
+        bm,
+        bn,
+        bk,
+        tm,
+        tn,
+        lanes: 1,
+    }
+}
+
 impl Arithmetic {
-    /// The tiles to choose from.
+    /// Tiles that can be used, from the largest number of rows to the smallest.
     pub fn tiles(self) -> Vec<Tile> {
         let Arithmetic::Matrices { size, lanes } = self else {
             return TILES.to_vec();
@@ -54,20 +76,21 @@ impl Arithmetic {
         let fits = |t: &Tile| {
             let threads = t.threads();
             let lines = threads / t.bn;
-            // Each invocation loads as much as every other.
+            // Every invocation loads equally many elements.
             let loads = [t.bm, t.bn].iter().all(|size| {
                 size.is_multiple_of(threads / t.bk) && (size * t.bk).is_multiple_of(threads)
             });
             let loads = loads && threads.is_multiple_of(t.bk) && threads.is_multiple_of(t.bn);
             let loads = loads && t.bk.is_multiple_of(lines);
             let whole = t.tm.is_multiple_of(size) && t.tn.is_multiple_of(size);
-            // More sums than 64 an invocation would not stay in registers.
+            // More than 64 sums per invocation would not fit into registers.
             loads && whole && threads <= 256 && t.tm * t.tn <= 64 * lanes
         };
         tiles.into_iter().filter(fits).collect()
     }
 
-    pub(crate) fn enable(self) -> &'static str {
+    /// WGSL directives that enable extensions.
+    pub(super) fn enable(self) -> &'static str {
         match self {
             Arithmetic::Full => "",
             Arithmetic::Half => "enable f16;\n",
@@ -75,8 +98,8 @@ impl Arithmetic {
         }
     }
 
-    /// The type of an element of workgroup memory, and its bytes.
-    pub(crate) fn operand(self) -> (&'static str, usize) {
+    /// WGSL type of an element of workgroup memory, and its size in bytes.
+    pub(super) fn operand(self) -> (&'static str, usize) {
         match self {
             Arithmetic::Full => ("vec4<f32>", 16),
             Arithmetic::Half => ("vec4<f16>", 8),
@@ -84,17 +107,17 @@ impl Arithmetic {
         }
     }
 
-    /// Elements of a line of `size` numbers in workgroup memory; some are not used, against bank conflicts.
-    pub(crate) fn pitch(self, size: usize) -> usize {
+    /// Elements in workgroup memory per line of `size` numbers. The last ones stay unused, which avoids bank conflicts.
+    pub(super) fn pitch(self, size: usize) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => size / 4 + 1,
             Arithmetic::Matrices { .. } => size + 8,
         }
     }
 
-    /// The head of a block that subgroups run together if something holds. For matrix units it is a loop, because naga
-    /// takes every condition for one that parts a subgroup.
-    pub(crate) fn condition(self, holds: &str) -> String {
+    /// Head of a block that runs if a condition holds, which is the same for all invocations of a subgroup. For matrix units
+    /// it is a loop, because naga assumes that an `if` makes the invocations of a subgroup diverge.
+    pub(super) fn condition(self, holds: &str) -> String {
         match self {
             Arithmetic::Full | Arithmetic::Half => format!("if {holds}"),
             Arithmetic::Matrices { .. } => {
@@ -103,7 +126,7 @@ impl Arithmetic {
         }
     }
 
-    /// Columns that are written at once.
+    /// Columns that one store writes.
     pub fn run(self) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => 4,
@@ -111,7 +134,7 @@ impl Arithmetic {
         }
     }
 
-    /// Rows that are written at once, and how far the product's loop goes along k.
+    /// Rows that one store writes, and the step of the product's loop along k.
     pub fn step(self) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => 1,
@@ -119,8 +142,8 @@ impl Arithmetic {
         }
     }
 
-    /// Puts a number at a line and a place of workgroup memory.
-    pub(crate) fn stash(
+    /// WGSL that stores a number at position `at` of a line of workgroup memory.
+    pub(super) fn stash(
         self,
         memory: &str,
         line: &str,
@@ -141,8 +164,8 @@ impl Arithmetic {
         }
     }
 
-    /// Puts four numbers at a line and a place, counted in fours.
-    pub(crate) fn stash_four(
+    /// WGSL that stores four numbers at position `4 · four` of a line of workgroup memory.
+    pub(super) fn stash_four(
         self,
         memory: &str,
         line: &str,

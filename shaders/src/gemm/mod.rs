@@ -1,79 +1,81 @@
-//! The tiled product of GPUs.
+//! The tiled matrix product for GPUs.
 
-use crate::arithmetic::Arithmetic;
-use crate::loaders::Loader;
+mod arithmetic;
+mod blocks;
+mod loaders;
+
+pub use arithmetic::Arithmetic;
+
+use loaders::Loader;
+
+use crate::structs::OutLayout;
 use crate::template::fill;
 
-/// What is multiplied.
+/// Operands of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operands {
-    /// Packed weights `[group, tap, channel, row]` and gathered images; columns are output pixels.
+    /// Packed weights `[group, tap, channel, row]` times gathered images; columns are output pixels.
     Convolution {
-        /// k counts (channel, tap) pairs, for few channels; else channels of one tap after the other.
+        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap after
+        /// the other.
         flat: bool,
     },
-    /// Gradients `[image, group, row, pixel]` and gathered images; columns are (channel, tap) pairs, k pixels.
+    /// Gradients `[image, group, row, pixel]` times gathered images; columns are (channel, tap) pairs, and k runs over
+    /// pixels.
     WeightGrad,
-    /// Matrices by strides. Which way neighbours in memory lie decides how a workgroup loads.
+    /// Matrices by strides. Invocations load neighbouring elements along the axis that is contiguous in memory.
     Matrices {
-        /// The left matrix's neighbours are rows; else k.
+        /// True if the left matrix is contiguous along rows, false if along k.
         left_rows: bool,
-        /// The right matrix's neighbours are columns; else k.
+        /// True if the right matrix is contiguous along columns, false if along k.
         right_columns: bool,
     },
 }
 
-/// Sizes: of a workgroup's tile (rows, columns, slice of k) and of an invocation's or, with matrix units, of a
-/// subgroup's (rows, columns).
+/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units, of a
+/// subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Rows of a workgroup.
     pub bm: usize,
     /// Columns of a workgroup.
     pub bn: usize,
-    /// Depth of a slice.
+    /// Length of a slice along k.
     pub bk: usize,
     /// Rows of an invocation or a subgroup.
     pub tm: usize,
     /// Columns of an invocation or a subgroup.
     pub tn: usize,
-    /// Invocations that share these.
+    /// Invocations that compute these rows and columns together: 1, or those of a subgroup.
     pub lanes: usize,
 }
 
-pub(crate) const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
-    Tile {
-        bm,
-        bn,
-        bk,
-        tm,
-        tn,
-        lanes: 1,
+wgsl_struct! {
+    /// Parameters of [`Gemm`].
+    GemmParams {
+        rows: u32, columns: u32, depth: u32,
+        row_tiles: u32, column_tiles: u32, groups: u32,
+        left_group: u32, left_k: u32, left_row: u32,
+        right_group: u32, right_k: u32, right_column: u32,
+        grid: u32, grid_width: u32, stride: [u32; 2], size: [u32; 2], channels: u32,
+        part_depth: u32,
+        out_layout: OutLayout,
+        tap_count: u32, left_tap: u32,
     }
+    taps: [[i32; 4]]
 }
 
-/// The tiles of one invocation's work, those of many rows first; of equal rows, the larger first.
-pub(crate) const TILES: [Tile; 7] = [
-    tile(128, 128, 8, 8, 8),
-    tile(64, 128, 16, 8, 8),
-    tile(64, 64, 16, 8, 8),
-    tile(32, 128, 16, 4, 8),
-    tile(32, 64, 16, 4, 4),
-    tile(16, 128, 16, 4, 4),
-    tile(16, 64, 16, 4, 4),
-];
-
-/// `wgsl/gemm.wgsl`
+/// A specialisation of `wgsl/gemm.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gemm {
-    /// What is multiplied.
+    /// Operands.
     pub operands: Operands,
-    /// Sizes.
+    /// Tile sizes.
     pub tile: Tile,
-    /// As many columns as are written at once ([`Arithmetic::run`]) lie side by side, aligned, in the output; with matrix
-    /// units, there are also whole matrices of rows.
+    /// True if the columns of a store ([`Arithmetic::run`]) are contiguous and aligned in the output and, with matrix units,
+    /// the rows are a multiple of a matrix's.
     pub runs: bool,
-    /// What it multiplies in.
+    /// Numeric type of the multiplication.
     pub arithmetic: Arithmetic,
 }
 
@@ -90,7 +92,7 @@ impl Gemm {
         self.tile.threads() as u32
     }
 
-    /// WGSL.
+    /// WGSL, with the sizes, loaders and stores of this specialisation.
     pub fn source(&self) -> String {
         let t = self.tile;
         let (left, right) = self.loaders();
@@ -105,12 +107,12 @@ impl Gemm {
         if self.operands == Operands::WeightGrad {
             memory += 16 * t.bn;
             memories += &format!(
-                "// Of each column: offset, row and column of its tap.\nvar<workgroup> places: array<vec4<u32>, {}>;\n",
+                "// For each column: offset, row and column of its tap.\nvar<workgroup> places: array<vec4<u32>, {}>;\n",
                 t.bn
             );
         }
         let values = [
-            ("what", format!("{:?}", self.operands)),
+            ("operands", format!("{:?}", self.operands)),
             ("arithmetic", format!("{:?}", self.arithmetic)),
             ("enable", self.arithmetic.enable().into()),
             ("bm", t.bm.to_string()),
@@ -137,39 +139,44 @@ impl Gemm {
             ("product", block.product),
             ("store", block.store),
         ];
-        fill(include_str!("../wgsl/gemm.wgsl"), &values)
+        let template = concat!(
+            include_str!("../../wgsl/gemm.wgsl"),
+            include_str!("../../wgsl/out_layout.wgsl")
+        );
+        fill(template, &values)
     }
 
+    /// Returns true if the left operand is read in vectors of four.
     fn packed(&self) -> bool {
         matches!(self.operands, Operands::Convolution { .. })
     }
 
-    /// How many slices there are; for a weight gradient, of this part.
+    /// WGSL that declares the number of slices; for a weight gradient, those of this part.
     fn slices(&self) -> String {
         let bk = self.tile.bk;
         match self.operands {
             Operands::Convolution { flat: false } => format!(
-                "let chunks = (params.channels + {}u) / {bk}u;\nlet slices = params.taps * chunks;\n",
+                "let chunks = (params.channels + {}u) / {bk}u;\nlet slices = params.tap_count * chunks;\n",
                 bk - 1
             ),
             Operands::Convolution { flat: true } | Operands::Matrices { .. } => {
                 format!("let slices = (params.depth + {}u) / {bk}u;\n", bk - 1)
             }
             Operands::WeightGrad => format!(
-                "let begin = s * params.depth_a_part;
-let end = min(begin + params.depth_a_part, params.depth);
+                "let begin = s * params.part_depth;
+let end = min(begin + params.part_depth, params.depth);
 let slices = (end - begin + {}u) / {bk}u;\n",
                 bk - 1
             ),
         }
     }
 
-    /// What both loaders need of a slice.
+    /// WGSL of the coordinates of a slice that both loaders use.
     fn at_slice(&self) -> String {
         let bk = self.tile.bk;
         match self.operands {
             Operands::Convolution { flat: false } => format!(
-                "let tap = params.list[slice / chunks];\nlet k0 = slice % chunks * {bk}u;\n"
+                "let tap = params.taps[slice / chunks];\nlet k0 = slice % chunks * {bk}u;\n"
             ),
             Operands::Convolution { flat: true } | Operands::Matrices { .. } => {
                 format!("let k0 = slice * {bk}u;\n")
@@ -182,6 +189,7 @@ let q = at_k % params.grid;\n"
         }
     }
 
+    /// Loaders of the left and of the right operand.
     fn loaders(&self) -> (Loader, Loader) {
         let t = self.tile;
         match self.operands {
@@ -223,18 +231,19 @@ let q = at_k % params.grid;\n"
         }
     }
 
-    /// Where an output of a column lies, before its row is added; WGSL of an expression of the column.
-    pub(crate) fn place(&self, c: &str) -> String {
+    /// WGSL of the offset of the output in column `c` and row 0.
+    fn offset(&self, c: &str) -> String {
         match self.operands {
             Operands::Convolution { .. } => format!(
-                "params.out_base + g * params.out_group + {c} / params.grid * params.out_image
-    + {c} % params.grid / params.grid_width * params.out_line + {c} % params.grid % params.grid_width * params.out_column"
+                "params.out_layout.base + g * params.out_layout.group + {c} / params.grid * params.out_layout.image
+    + {c} % params.grid / params.grid_width * params.out_layout.line + {c} % params.grid % params.grid_width * params.out_layout.column"
             ),
-            _ => format!("(s * params.groups + g) * params.out_group + {c}"),
+            _ => format!("(s * params.groups + g) * params.out_layout.group + {c}"),
         }
     }
 }
 
+/// WGSL type of a buffer's element.
 fn scalar(scalar: bool) -> String {
     if scalar { "f32" } else { "vec4<f32>" }.into()
 }

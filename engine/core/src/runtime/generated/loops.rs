@@ -1,27 +1,28 @@
-//! The loops of generated kernels, by how elements are divided among invocations.
+//! The loops of generated kernels, for each division of the elements among invocations.
 
-use super::text::{Shape, Width, Writer};
+use super::text::{Division, Width, Writer};
 use crate::DType;
 
 impl Writer<'_> {
-    /// Writes the whole body; returns the number of tasks and the partial sums of each output element.
-    pub(super) fn kernel(&mut self, shape: Shape, workgroup: usize) -> (usize, usize) {
+    /// Writes the body; returns the number of tasks and the number of partial sums per output element.
+    pub(super) fn kernel(&mut self, division: Division, workgroup: usize) -> (usize, usize) {
         let index = format!("(group.y * groups.x + group.x) * {workgroup}u + lane");
-        match shape {
-            Shape::Store { run } => self.store(run, &index),
-            Shape::Serial { rows, part } => self.serial(rows, part, &index),
-            Shape::Tree { each } => self.tree(each, workgroup),
-            Shape::Column { rows } => self.column(rows, &index),
+        match division {
+            Division::Store { run } => self.store(run, &index),
+            Division::Serial { rows, part } => self.serial(rows, part, &index),
+            Division::Tree { each } => self.tree(each, workgroup),
+            Division::Column { rows } => self.column(rows, &index),
         }
     }
 
-    /// Leaves where there is nothing to do.
+    /// Ends invocations that have no task.
     fn guard(&mut self, index: &str, tasks: usize) {
         self.line(&format!("let task = {index};"));
         let tasks = self.word(tasks);
         self.line(&format!("if task >= {tasks} {{ return; }}"));
     }
 
+    /// Stores the outputs.
     fn results(&mut self, at: &str) {
         for (index, output) in self.program.outputs.iter().enumerate() {
             let r = output.register;
@@ -71,8 +72,8 @@ impl Writer<'_> {
         (rows * runs, 1)
     }
 
-    /// The body for each coordinate of the innermost axis from `first` to `end`, four to a turn of the loop:
-    /// on a software rasterizer a turn costs about as much as reading an element.
+    /// Writes the body for each coordinate of the innermost axis from `first` to `end`, four per iteration, because on a
+    /// software rasterizer an iteration takes about as long as reading an element.
     fn along(&mut self, body: impl Fn(&mut Self)) {
         let c = format!("c{}", self.last());
         self.line("let whole = first + (max(end, first) - first) / 4u * 4u;");
@@ -89,7 +90,7 @@ impl Writer<'_> {
         self.close();
     }
 
-    /// The body, for each half of what is read at once.
+    /// Writes the body once, or for both halves of 64-bit loads.
     fn halves(&mut self, body: &impl Fn(&mut Self)) {
         if self.width != Width::Eight {
             return body(self);
@@ -121,7 +122,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A sum's elements along the innermost axis as one.
+    /// The sum of a vector's elements.
     fn total(&self, index: usize) -> String {
         match self.width != Width::One {
             true => format!("(sum{index}.x + sum{index}.y) + (sum{index}.z + sum{index}.w)"),

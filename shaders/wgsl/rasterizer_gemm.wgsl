@@ -1,25 +1,26 @@
-// Products with gathered rows, for software rasterizers: convolution, its input gradient, batched matrix product.
+// Product with gathered operands for software rasterizers: convolution, its input gradient, batched matrix products.
 //
 //   out[g, p, r] (+)= Σ_tap Σ_c w[g, tap.index, c, r] · x[g, at(p) + tap.offset + c]
 //
-// A compiler turns the lanes of a workgroup into one SIMD vector; loads are its cost, so each loads whole vectors
-// ({{width}} floats) and keeps {{pixels}} pixels × {{rows}} rows of sums. Operands are packed (pack.wgsl): channels last and
-// padded, zeros around the images, so no load is checked.
+// llvmpipe compiles a workgroup to one SIMD vector, and loads take most of the time. Therefore a load reads a vector of
+// {{width}} floats, and an invocation keeps sums of {{pixels}} pixels × {{rows}} rows. Operands are packed (pack.wgsl): channels
+// last and padded, zeros around the images, so that loads need no bounds check.
 //
 // bindings   0 w: f32[group, tap, channel, row] by strides   1 x: f32[.., channel] by strides   2 out: f32[..] by strides
 //            3 params; strides of w and x count vectors of {{width}}
-// workgroup  {{lanes}} × 1 × 1, one tile an invocation
-// dispatch   x · y workgroups of which x·y·{{lanes}} ≥ tiles; rows are x workgroups long
-// limits     taps · (chunks + 1) iterations an invocation (llvmpipe allows 65,535); divide by chunks and add
+// workgroup  {{lanes}} × 1 × 1, one tile of pixels × rows per invocation
+// dispatch   x · y workgroups with x·y·{{lanes}} ≥ tiles, numbered row by row
+// limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); beyond, the sum is divided along c
 // reference  Flex's conv2d, conv_transpose2d and matmul
 
 struct Params {
     tiles: u32,
-    // Of a tile's pixels and of a group's rows, in tiles.
+    // Tiles along the pixels and along the rows of a group.
     pixel_tiles: u32,
     row_tiles: u32,
     pixels: u32,
     rows: u32,
+    // Output pixels of one image and of one row.
     grid: u32,
     grid_width: u32,
     x_group: u32,
@@ -29,18 +30,13 @@ struct Params {
     w_group: u32,
     w_tap: u32,
     w_channel: u32,
-    // Which vectors of channels: from, to.
+    // Range of vectors of channels.
     begin: u32,
     end: u32,
-    out_base: u32,
-    out_group: u32,
-    out_image: u32,
-    out_row: u32,
-    out_line: u32,
-    out_column: u32,
-    taps: u32,
+    out_layout: OutLayout,
+    tap_count: u32,
     pad: u32,
-    list: array<vec2<u32>>, // offset into x in vectors, index into w
+    taps: array<vec2<u32>>, // offset into x in vectors, index into w
 }
 
 @group(0) @binding(0) var<storage, read_write> w: array<{{vector}}>;
@@ -63,8 +59,8 @@ fn main(
     let row = row_tile * {{rows}}u;
     let step = params.w_channel;
 {{places}}
-    for (var i = 0u; i < params.taps; i++) {
-        let tap = params.list[i];
+    for (var i = 0u; i < params.tap_count; i++) {
+        let tap = params.taps[i];
         var wi = g * params.w_group + tap.y * params.w_tap + params.begin * {{width}}u * step + row_tile * {{row_vectors}}u;
         for (var c = params.begin + tap.x; c < params.end + tap.x; c++) {
 {{product}}
@@ -74,6 +70,6 @@ fn main(
     if !live {
         return;
     }
-    let o = params.out_base + g * params.out_group + row * params.out_row;
+    let o = params.out_layout.base + g * params.out_layout.group + row * params.out_layout.row;
 {{store}}
 }

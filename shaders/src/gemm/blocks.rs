@@ -1,23 +1,25 @@
-//! What an invocation or a subgroup of the tiled product does with slices in workgroup memory: multiply, and write.
+//! The part of the tiled product that multiplies slices in workgroup memory and writes the sums, for an invocation or a
+//! subgroup.
 
-use crate::gemm::Gemm;
+use super::Gemm;
 use crate::template::each;
 
-/// Its part of the source.
-pub(crate) struct Block {
+/// WGSL of this part: declarations of sums, product of a slice, and stores.
+pub(super) struct Block {
     pub sums: String,
     pub product: String,
     pub store: String,
-    /// Declarations of workgroup memory beside the operands', and their bytes.
+    /// Declarations of workgroup memory beyond the operands'.
     pub memories: String,
+    /// Bytes of that memory.
     pub memory: usize,
-    /// Whether the output is an array of numbers, not of vectors.
+    /// True if the output is an array of `f32`, false if of `vec4<f32>`.
     pub scalars: bool,
 }
 
 impl Gemm {
-    /// An invocation's: vectors of four columns.
-    pub(crate) fn invocation(&self) -> Block {
+    /// Block of an invocation, which holds vectors of four columns.
+    pub(super) fn invocation(&self) -> Block {
         let t = self.tile;
         let across = t.bn / t.tn;
         let (columns, rows) = (t.tn / 4, t.tm / 4);
@@ -62,17 +64,17 @@ impl Gemm {
                 )
             })
         };
-        let at = |i: usize| format!("o + (row0 + ty * {tm}u + {i}u) * params.out_row");
+        let at = |i: usize| format!("o + (row0 + ty * {tm}u + {i}u) * params.out_layout.row");
         each(columns, |j| {
             let c = format!("let c{j} = column0 + (tx + {}u) * 4u;\n", j * across);
             if self.runs {
                 let lines = rows(&|i| format!("out[({}) / 4u] = s{i}_{j};", at(i)));
-                let o = self.place(&format!("c{j}"));
+                let o = self.offset(&format!("c{j}"));
                 format!("{c}if c{j} < params.columns {{\nlet o = {o};\n{lines}}}")
             } else {
                 c + &each(4, |e| {
                     let lines = rows(&|i| format!("out[{}] = s{i}_{j}[{e}];", at(i)));
-                    let o = self.place("c");
+                    let o = self.offset("c");
                     format!(
                         "{{\nlet c = c{j} + {e}u;\nif c < params.columns {{\nlet o = {o};\n{lines}}}\n}}"
                     )
@@ -81,15 +83,15 @@ impl Gemm {
         })
     }
 
-    /// A subgroup's: cooperative matrices of this size.
-    pub(crate) fn subgroup(&self, size: usize) -> Block {
+    /// Block of a subgroup, which holds cooperative matrices of this size.
+    pub(super) fn subgroup(&self, size: usize) -> Block {
         let t = self.tile;
         let (rows, columns) = (t.tm / size, t.tn / size);
         let all = |line: &dyn Fn(usize, usize) -> String| {
             each(rows * columns, |n| line(n / columns, n % columns))
         };
         let matrix = |kind: &str, role: &str| format!("coop_mat{size}x{size}<{kind}, {role}>");
-        // Lines of workgroup memory go along k: columns of the left matrix, rows of the right.
+        // A line of workgroup memory has one k: a column of the left matrix, a row of the right one.
         let product =
             each(rows, |i| {
                 format!(
@@ -122,11 +124,11 @@ impl Gemm {
             let store = all(&|i, j| {
                 format!(
                     "{{\n{}{} {{
-let line = params.out_row;\nlet o = {} + r * line;\ncoopStoreT(s{i}_{j}, &out[o], line);\n}}\n}}",
+let line = params.out_layout.row;\nlet o = {} + r * line;\ncoopStoreT(s{i}_{j}, &out[o], line);\n}}\n}}",
                     place(i, j),
                     self.arithmetic
                         .condition("r < params.rows && c0 < params.columns"),
-                    self.place("c0")
+                    self.offset("c0")
                 )
             });
             (store, String::new(), 0)
@@ -140,18 +142,18 @@ for (var e = thread % {lanes}u; e < {area}u; e += {lanes}u) {{
     let c = c0 + e % {size}u;
     let row = r + e / {size}u;
     if row < params.rows && c < params.columns {{
-        out[{} + row * params.out_row] = scratch[own + e];
+        out[{} + row * params.out_layout.row] = scratch[own + e];
     }}
 }}
 workgroupBarrier();\n}}",
                     place(i, j),
-                    self.place("c"),
+                    self.offset("c"),
                     lanes = t.lanes,
                     area = size * size,
                 )
             });
             let memories = format!(
-                "// A matrix of each subgroup on its way out.\nvar<workgroup> scratch: array<f32, {scratch}>;\n"
+                "// One matrix of each subgroup, to be written.\nvar<workgroup> scratch: array<f32, {scratch}>;\n"
             );
             (store, memories, 4 * scratch)
         };

@@ -1,15 +1,15 @@
-//! From a run folder to its report.
+//! Report on a finished run, written from the files in its folder.
 
-use super::{ComparedRun, Filters, RunReport, ScoredLayer};
 use crate::config::Check;
 use crate::experiment::{Experiment, Initial};
-use crate::pruners::{Mask, prunable};
+use crate::pruners::{Mask, MaskLayer, prunable};
+use crate::report::{ComparedRun, Filters, RunReport, ScoredLayer};
 use crate::results::Results;
 use crate::run_folder::RunFolder;
 use crate::{Device, Params, TensorFile};
 
-/// Writes a finished run's report into its folder. What comes back is for a comparison's report; it names the report
-/// by the folder's name.
+/// Writes the report on a finished run into the run's folder. Returns the run for the report on a comparison, with
+/// the report's path relative to the parent of the folder.
 ///
 /// # Errors
 /// If a file of the folder is missing or damaged, or the report cannot be written.
@@ -31,7 +31,7 @@ pub fn report_run(
         filters: filters(experiment, folder, &initial, mask.as_ref())?,
         report: format!("{}/report.html", experiment.config.label()),
     };
-    // A check's mask does not follow the scores from high to low.
+    // The masks of these checks do not keep the highest scores.
     let follows = !matches!(results.check, Some(Check::Shuffle | Check::Invert));
     let scores = scores(folder, mask.as_ref().filter(|_| follows))?;
     let report = RunReport {
@@ -51,7 +51,7 @@ fn scores(folder: &RunFolder, mask: Option<&Mask>) -> anyhow::Result<Option<Vec<
         return Ok(None);
     };
     let file = TensorFile::read(&path)?;
-    let layer = |layer: &crate::pruners::MaskLayer| -> anyhow::Result<ScoredLayer> {
+    let layer = |layer: &MaskLayer| -> anyhow::Result<ScoredLayer> {
         Ok(ScoredLayer {
             name: layer.name.clone(),
             scores: file.tensor(&layer.name, &Device::cpu())?.to_vec()?,
@@ -63,7 +63,7 @@ fn scores(folder: &RunFolder, mask: Option<&Mask>) -> anyhow::Result<Option<Vec<
     ))
 }
 
-/// Those of the first weight, if they can be shown.
+/// Filters of the first prunable weight, if they can be drawn.
 fn filters(
     experiment: &Experiment,
     folder: &RunFolder,

@@ -21,7 +21,7 @@ pub enum Error {
     },
     /// The minimum per layer and the layers that stay whole ask for more than the sparsity leaves.
     #[error(
-        "at least {needed} weights are to be kept in layers that stay whole or have a minimum, but sparsity {sparsity} leaves {kept}; lower one of them, or leave whole layers out of the count with `--keep-uncounted`"
+        "at least {needed} weights are to be kept in layers that stay whole or have a minimum, but sparsity {sparsity} leaves {kept}; lower one of them, or leave whole layers out of the count with `--sparsity-excludes-kept`"
     )]
     Minimum {
         /// The sum of the layers' minima and whole layers.

@@ -182,7 +182,7 @@ impl<'a> Settings<'a> {
             },
             min_per_layer: self.get("min_per_layer")?,
             keep: self.get("keep")?,
-            keep_uncounted: self.get("keep_uncounted")?,
+            sparsity_excludes_kept: self.get("sparsity_excludes_kept")?,
         })
     }
 

@@ -13,16 +13,16 @@ use crate::{Method, Result, Settings};
 ///
 /// ```
 /// use prospr_pruners::{NormMode, Snip};
-/// let snip = Snip { batches: 1, per_batch: false, mode: NormMode::Train };
+/// let snip = Snip { batches: 1, abs_per_batch: false, mode: NormMode::Train };
 /// assert_eq!(Snip::default(), snip);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snip {
-    /// How many mini-batches are summed over, at least one. They are taken one by one.
+    /// Number of mini-batches summed over, at least one. They are processed one by one.
     pub batches: usize,
-    /// Whether the magnitudes of each mini-batch are averaged: SNIP-MB.
-    pub per_batch: bool,
-    /// What batch norm normalises with.
+    /// True if magnitudes are taken of each mini-batch and then averaged: SNIP-MB.
+    pub abs_per_batch: bool,
+    /// Statistics that batch norm normalises with.
     pub mode: NormMode,
 }
 
@@ -31,7 +31,7 @@ impl Default for Snip {
     fn default() -> Snip {
         Snip {
             batches: 1,
-            per_batch: false,
+            abs_per_batch: false,
             mode: NormMode::default(),
         }
     }
@@ -56,10 +56,10 @@ pub(crate) const METHODS: &[Method] = &[
 ];
 
 impl Snip {
-    fn configured(settings: &Settings<'_>, batches: usize, per_batch: bool) -> Result<Snip> {
+    fn configured(settings: &Settings<'_>, batches: usize, abs_per_batch: bool) -> Result<Snip> {
         Ok(Snip {
             batches: settings.batches(batches)?,
-            per_batch,
+            abs_per_batch,
             mode: settings.get("prune_norm")?,
         })
     }
@@ -67,7 +67,7 @@ impl Snip {
 
 impl Pruner for Snip {
     fn name(&self) -> &'static str {
-        match self.per_batch {
+        match self.abs_per_batch {
             true => "snip-mb",
             false => "snip",
         }
@@ -79,7 +79,7 @@ impl Pruner for Snip {
         let total = summed(task, self.batches.max(1), |batch| {
             let gradient = grad(|w: &Params| loss(w, batch))(&weights);
             let products = gradient.zip_leaves(&weights, |g, w| g * w);
-            match self.per_batch {
+            match self.abs_per_batch {
                 true => products.map_leaves(Tensor::abs),
                 false => products,
             }

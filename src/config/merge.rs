@@ -182,6 +182,17 @@ fn known<T: Settings>() -> Vec<String> {
     ids.collect()
 }
 
+/// Gives settings under an older name, which is an alias of the flag, their present name.
+fn rename<T: Settings>(values: &mut Map<String, Value>) {
+    for arg in command::<T>().get_arguments() {
+        for alias in arg.get_all_aliases().unwrap_or_default() {
+            if let Some(value) = values.remove(&alias.replace('-', "_")) {
+                values.insert(arg.get_id().to_string(), value);
+            }
+        }
+    }
+}
+
 /// Reads the settings of a TOML or JSON file, and checks their names and types.
 fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let at = || file.display().to_string();
@@ -195,6 +206,7 @@ fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
         toml::from_str(&text).with_context(at)?
     };
     FACTS.iter().for_each(|fact| drop(values.remove(*fact)));
+    rename::<T>(&mut values);
     let known = known::<T>();
     let defaults = object(&T::defaults())?;
     for (name, value) in &values {
@@ -248,6 +260,19 @@ mod tests {
         }
         let off = load(&["--flip=false"], "a.toml", toml).unwrap();
         assert_eq!(off.config.common.train.flip, Some(false));
+    }
+
+    #[test]
+    fn older_names_are_read() {
+        for (flags, text) in [
+            (&["--keep-uncounted"][..], ""),
+            (&[], "keep_uncounted = true"),
+            (&["--sparsity-excludes-kept"], "keep_uncounted = false"),
+        ] {
+            let Layered { config, given, .. } = load(flags, "a.toml", text).unwrap();
+            assert!(config.common.prune.sparsity_excludes_kept);
+            assert_eq!(Vec::from_iter(given), ["sparsity_excludes_kept"]);
+        }
     }
 
     #[test]

@@ -75,9 +75,9 @@ pub struct PruneSettings {
     /// Layers that are not pruned: first, last, or names such as conv1.
     #[arg(long, value_delimiter = ',', value_name = "LAYER")]
     pub keep: Vec<String>,
-    /// Leave the layers of `keep` out of the sparsity's count.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
-    pub keep_uncounted: bool,
+    /// Count the sparsity over the other layers alone, without those of `--keep`.
+    #[arg(long, alias = "keep-uncounted", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub sparsity_excludes_kept: bool,
 }
 
 const NORMS: &[(&str, &str)] = &[

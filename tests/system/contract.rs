@@ -143,7 +143,8 @@ fn sparsity_has_its_ends() {
         assert_eq!(few.kept(), 14, "{method:?}");
         let whole = of(0.9, |c| {
             let prune = &mut c.common.prune;
-            (prune.keep, prune.keep_uncounted) = (vec!["first".into(), "last".into()], true);
+            (prune.keep, prune.sparsity_excludes_kept) =
+                (vec!["first".into(), "last".into()], true);
             prune.min_per_layer = 1;
         });
         let kept: Vec<usize> = whole.unwrap().layers().iter().map(|l| l.kept()).collect();

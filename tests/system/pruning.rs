@@ -57,7 +57,7 @@ fn the_pruner_is_algorithm_one() {
         (
             "smallvgg_full_m3_mom",
             3,
-            Sgd::new(0.1).momentum(0.9).detach_first_buffer(),
+            Sgd::new(0.1).momentum(0.9).stop_first_momentum_gradient(),
         ),
     ] {
         let fixture = Fixture::load(name);

@@ -50,7 +50,7 @@ pub fn jit_with<X: Tree, Y: Tree>(
 /// Cache of the last few plans of one function, for callers that create their closure at each call. [`jit`] has one.
 pub struct JitCache<Y> {
     /// In the order of their last use, the latest at the end.
-    entries: Mutex<Vec<(Key, Arc<Compiled<Y>>)>>,
+    entries: Mutex<Vec<(PlanKey, Arc<Compiled<Y>>)>>,
 }
 
 impl<Y> Default for JitCache<Y> {
@@ -75,7 +75,7 @@ impl<Y: Tree> JitCache<Y> {
         if leaves.iter().any(Tensor::is_traced) {
             return Ok(f(x));
         }
-        match self.get_or(Key::new(precision, x), || Compiled::new(&f, x, precision))? {
+        match self.get_or(PlanKey::new(precision, x), || Compiled::new(&f, x, precision))? {
             Some(compiled) => compiled.call(&leaves),
             None => Ok(f(x)),
         }
@@ -87,13 +87,13 @@ impl<Y: Tree> JitCache<Y> {
         f: impl FnOnce(&X) -> Result<Y>,
         x: &X,
     ) -> Result<Option<Arc<Compiled<Y>>>> {
-        self.get_or(Key::new(Precision::F32, x), || Compiled::record(f, x))
+        self.get_or(PlanKey::new(Precision::F32, x), || Compiled::record(f, x))
     }
 
     /// The plan of this key. A new one is kept unless it draws random numbers, whose keys are part of it.
     fn get_or(
         &self,
-        key: Key,
+        key: PlanKey,
         compile: impl FnOnce() -> Result<Option<Compiled<Y>>>,
     ) -> Result<Option<Arc<Compiled<Y>>>> {
         let entries = || {
@@ -123,18 +123,18 @@ impl<Y: Tree> JitCache<Y> {
 /// Key of a plan: the bytes that the precision and the inputs hash, which is everything but the tensors' values that the
 /// plan depends on. The bytes themselves are kept, so that two keys are equal only if their inputs are.
 #[derive(PartialEq)]
-struct Key(Vec<u8>);
+struct PlanKey(Vec<u8>);
 
-impl Key {
-    fn new(precision: Precision, x: &impl Tree) -> Key {
-        let mut key = Key(Vec::new());
+impl PlanKey {
+    fn new(precision: Precision, x: &impl Tree) -> PlanKey {
+        let mut key = PlanKey(Vec::new());
         precision.hash(&mut key);
         x.hash_structure(&mut key);
         key
     }
 }
 
-impl Hasher for Key {
+impl Hasher for PlanKey {
     fn write(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }

@@ -41,7 +41,7 @@ impl Collapse {
     pub fn of(error: &anyhow::Error, run: &RunConfig) -> Option<Collapse> {
         match error.downcast_ref()? {
             pruners::Error::EmptyLayer { layer, weights, .. } => Some(Collapse {
-                pruner: run.pruner.name(),
+                pruner: run.pruner.name.into(),
                 check: run.check,
                 sparsity_requested: run.sparsity,
                 seed: run.seed,

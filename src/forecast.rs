@@ -2,7 +2,7 @@
 
 use crate::nn::{Batch, Net, Summary};
 use crate::optim::{Optimizer, Sgd};
-use crate::pruners::{ProsPr, prunable};
+use crate::pruners::{ProsPr, Pruner, prunable};
 use crate::train::{TrainState, Trainer, explain_evaluation};
 use crate::{DType, Device, Explanation, Key, Params, Tensor, Tree};
 
@@ -82,13 +82,13 @@ impl Forecast {
         Ok(method.explain_step(&self.net, &self.params, &self.state, &batch)?)
     }
 
-    /// Predicted peak memory in bytes, from [`ProsPr::predicted_peak`].
+    /// Predicted peak memory in bytes, from [`Pruner::predicted_peak`] for batches of this many images.
     ///
     /// # Errors
     /// Those of the engine.
-    pub fn pruning_peak(&self, method: &ProsPr, images: usize) -> anyhow::Result<Option<u64>> {
+    pub fn pruning_peak(&self, pruner: &dyn Pruner, images: usize) -> anyhow::Result<Option<u64>> {
         let batch = self.batch(images);
-        Ok(method.predicted_peak(&self.net, &self.params, &self.state, &batch)?)
+        Ok(pruner.predicted_peak(&self.net, &self.params, &self.state, &batch)?)
     }
 }
 

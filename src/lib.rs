@@ -4,6 +4,7 @@
 //! This page shows the whole public API. [`prelude`] has the items that most programs need.
 
 pub mod bench;
+pub mod cli;
 pub mod comparison;
 pub mod config;
 pub mod experiment;

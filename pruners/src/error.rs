@@ -21,7 +21,7 @@ pub enum Error {
     },
     /// The minimum per layer and the layers that stay whole ask for more than the sparsity leaves.
     #[error(
-        "at least {needed} weights are to be kept in layers that stay whole or have a minimum, but sparsity {sparsity} leaves {kept}; lower one of them, or leave whole layers out of the count with `--keep-uncounted`"
+        "at least {needed} weights are to be kept in layers that stay whole or have a minimum, but sparsity {sparsity} leaves {kept}; lower one of them, or leave whole layers out of the count with `--sparsity-excludes-kept`"
     )]
     Minimum {
         /// The sum of the layers' minima and whole layers.
@@ -69,6 +69,20 @@ pub enum Error {
         needed: usize,
         /// How many there were.
         found: usize,
+    },
+    /// Invalid value or unknown name of a setting.
+    #[error("`{name}` {reason}")]
+    Setting {
+        /// Its name in settings files.
+        name: &'static str,
+        /// Problem and remedy, in words.
+        reason: String,
+    },
+    /// Registration under a name that another method has.
+    #[error("there is a pruning method `{name}` already; register yours under another name")]
+    NameTaken {
+        /// The name.
+        name: &'static str,
     },
     /// A mask of another network.
     #[error("{path} is the mask of another network: {reason}")]

@@ -63,10 +63,7 @@ impl ProsPr {
     /// Bytes of tensors that the scores take at once on the device, as the plan of one step and the number of states
     /// that the policy keeps make it; kernels' scratch memory is not in it. There is no prediction for
     /// [`Policy::Keep`] and [`Policy::Auto`].
-    ///
-    /// # Errors
-    /// The engine's.
-    pub fn predicted_peak(
+    pub(crate) fn peak(
         &self,
         net: &Net,
         params: &Params,

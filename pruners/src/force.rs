@@ -5,13 +5,13 @@ use prospr_engine::{Params, Tree, grad};
 
 use crate::rounds::{Removed, Rounds};
 use crate::scores::{Loss, NormMode, Pruner, Task, logits_of, prunable, summed};
-use crate::{Result, Sparsity};
+use crate::{Method, Result, Settings, Sparsity};
 
 /// In each of the [`Rounds`], with the mask `c` of the one before (section 4 of the paper):
 ///
 /// - **FORCE** scores `|w ⊙ ∂L/∂w̄|` at `w̄ = c ⊙ w`, for removed weights too, so that they may
 ///   come back.
-/// - **Iter-SNIP** scores `|w̄ ⊙ ∂L/∂w̄|`: what is gone stays gone.
+/// - **Iter-SNIP** scores `|w̄ ⊙ ∂L/∂w̄|`: removed weights stay removed.
 ///
 /// `L` is the mean loss over mini-batches, new ones in each round, and `|·|` comes after the mean. The published code has
 /// `−z_y` in the place of the cross-entropy, which [`Loss`] offers; it keeps `⌊n·ρ⌋` weights, where masks here keep
@@ -20,13 +20,13 @@ use crate::{Result, Sparsity};
 pub struct Force {
     /// Rounds; 60 in the paper.
     pub rounds: Rounds,
-    /// Whether removed weights may come back: FORCE, and if not, Iter-SNIP.
-    pub come_back: bool,
-    /// How many new mini-batches each round has, at least one.
+    /// True if removed weights may be kept again in later rounds: FORCE. False is Iter-SNIP.
+    pub regrow: bool,
+    /// Number of new mini-batches in each round, at least one.
     pub batches: usize,
-    /// What batch norm normalises with.
+    /// Statistics that batch norm normalises with.
     pub mode: NormMode,
-    /// The loss.
+    /// Loss whose gradient makes the scores.
     pub loss: Loss,
 }
 
@@ -35,25 +35,53 @@ impl Force {
     pub fn new(sparsity: Sparsity) -> Force {
         Force {
             rounds: Rounds::new(60, sparsity),
-            come_back: true,
+            regrow: true,
             batches: 1,
             mode: NormMode::default(),
             loss: Loss::default(),
         }
     }
 
+    fn configured(settings: &Settings<'_>) -> Result<Force> {
+        Ok(Force {
+            rounds: settings.rounds(60)?,
+            regrow: true,
+            batches: settings.batches(1)?,
+            mode: settings.get("prune_norm")?,
+            loss: settings.get("prune_loss")?,
+        })
+    }
+
     /// Iter-SNIP with the same settings.
     pub fn iter_snip(self) -> Force {
         Force {
-            come_back: false,
+            regrow: false,
             ..self
         }
     }
 }
 
+/// FORCE and Iter-SNIP in the registry.
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "force",
+        summary: "SNIP in many iterations, after which weights may come back (de Jorge et al., 2021)",
+        score: "`|w ⊙ ḡ(c ⊙ w)|`; removed weights may come back",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Force::configured(settings)?)),
+    },
+    Method {
+        name: "iter-snip",
+        summary: "SNIP in many iterations, after which none comes back (de Jorge et al., 2021)",
+        score: "`|c ⊙ w ⊙ ḡ(c ⊙ w)|`; removed weights stay removed",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Force::configured(settings)?.iter_snip())),
+    },
+];
+
 impl Pruner for Force {
     fn name(&self) -> &'static str {
-        match self.come_back {
+        match self.regrow {
             true => "force",
             false => "iter-snip",
         }
@@ -63,7 +91,7 @@ impl Pruner for Force {
         let weights = prunable(task.params);
         let (logits, loss) = (logits_of(task, self.mode), self.loss);
         let count = self.batches.max(1);
-        let removed = match self.come_back {
+        let removed = match self.regrow {
             true => Removed::ForNow,
             false => Removed::ForGood,
         };

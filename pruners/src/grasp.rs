@@ -4,7 +4,7 @@ use prospr_engine::{Device, Params, Tree, grad, hvp};
 use prospr_nn::nn::{Batch, cross_entropy};
 
 use crate::scores::{NormMode, Pruner, Task, add, logits_of, prunable, total};
-use crate::{Error, Result};
+use crate::{Error, Method, Result, Settings};
 
 /// Scores `w ⊙ Hg / (|Σ w ⊙ Hg| + 10⁻¹⁰)` with the gradient `g` and the Hessian `H` of the cross-entropy of `logits/T`
 /// (equation 8; algorithm 1), both with respect to the prunable weights and summed over mini-batches.
@@ -31,6 +31,34 @@ impl Default for Grasp {
             temperature: 200.0,
             mode: NormMode::default(),
         }
+    }
+}
+
+/// GraSP in the registry.
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "grasp",
+        summary: "Weights that keep the gradient's norm (Wang et al., 2020)",
+        score: "`w ⊙ (ΣH)(Σg)` of the cross-entropy of `logits/200`",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Grasp::configured(settings, 1)?)),
+    },
+    Method {
+        name: "grasp-mb",
+        summary: "GraSP over many batches",
+        score: "as `grasp`",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Grasp::configured(settings, 10)?)),
+    },
+];
+
+impl Grasp {
+    fn configured(settings: &Settings<'_>, batches: usize) -> Result<Grasp> {
+        Ok(Grasp {
+            batches: settings.batches(batches)?,
+            mode: settings.get("prune_norm")?,
+            ..Grasp::default()
+        })
     }
 }
 

@@ -4,32 +4,48 @@
 mod checks;
 mod error;
 mod footprint;
-mod force;
-mod grasp;
-mod magnitude;
 mod mask;
-mod ntk_sap;
-mod prospr;
-mod random;
+mod method;
 mod rescale;
 mod rounds;
 mod scores;
-mod snip;
 mod statistics;
-mod synflow;
 
 pub use checks::inverted;
 pub use error::{Error, Result};
-pub use force::Force;
-pub use grasp::Grasp;
-pub use magnitude::Magnitude;
 pub use mask::{Allocation, Mask, MaskLayer, MaskOptions, Sparsity};
-pub use ntk_sap::NtkSap;
-pub use prospr::{Granularity, MetaGradient, ProsPr};
-pub use random::Random;
+pub use method::{Method, ReadSetting, Settings, Setup, methods, register};
 pub use rescale::rescaled;
 pub use rounds::Rounds;
 pub use scores::{Loss, NormMode, Pruner, Task, prunable};
-pub use snip::Snip;
 pub use statistics::{LayerOverlap, LayerStatistics, Statistics, connected, overlap};
+
+// Algorithms. A new one has its two lines here and a line in `METHODS`.
+mod force;
+pub use force::Force;
+mod grasp;
+pub use grasp::Grasp;
+mod magnitude;
+pub use magnitude::Magnitude;
+mod ntk_sap;
+pub use ntk_sap::NtkSap;
+mod prospr;
+pub use prospr::{Granularity, MetaGradient, ProsPr};
+mod random;
+pub use random::Random;
+mod snip;
+pub use snip::Snip;
+mod synflow;
 pub use synflow::SynFlow;
+
+/// Methods of this crate, in the order in which they are listed.
+const METHODS: &[&[Method]] = &[
+    prospr::METHODS,
+    snip::METHODS,
+    grasp::METHODS,
+    synflow::METHODS,
+    force::METHODS,
+    ntk_sap::METHODS,
+    magnitude::METHODS,
+    random::METHODS,
+];

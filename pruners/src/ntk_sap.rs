@@ -5,7 +5,7 @@ use prospr_nn::nn::{BATCH_NORM_MOMENTUM, Mode};
 
 use crate::rounds::{Removed, Rounds};
 use crate::scores::{NormMode, Pruner, Task, add, prunable};
-use crate::{Error, Result, Sparsity};
+use crate::{Error, Method, Result, Sparsity};
 
 /// In each of the [`Rounds`], with the mask `m` of the one before, scores
 ///
@@ -84,6 +84,22 @@ impl NtkSap {
         grad(distance)(mask)
     }
 }
+
+/// NTK-SAP in the registry.
+pub(crate) const METHODS: &[Method] = &[Method {
+    name: "ntk-sap",
+    summary: "Weights that keep the neural tangent kernel's trace, on noise, in many iterations (Wang et al., 2023)",
+    score: "`|∂/∂c Σ‖f(z; c⊙θ) − f(z; c⊙(θ + εΔθ))‖²|`; noise `z`, `Δθ` and new `θ` for each draw",
+    allocation: None,
+    pruner: |settings| {
+        Ok(Box::new(NtkSap {
+            rounds: settings.rounds(100)?,
+            perturbation: settings.get("perturbation")?,
+            batches: settings.batches(1)?,
+            mode: settings.get("prune_norm")?,
+        }))
+    },
+}];
 
 impl Pruner for NtkSap {
     fn name(&self) -> &'static str {

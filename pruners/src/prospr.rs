@@ -5,11 +5,11 @@ use prospr_engine::{
     Params, Policy, Tensor, Tree, UnrollOptions, grad, stream, tree_dot, try_value_and_grad,
     unroll, value_and_grad,
 };
-use prospr_nn::nn::Batch;
-use prospr_nn::optim::{Optimizer, RuleState, UpdateRule};
+use prospr_nn::nn::{Batch, Net};
+use prospr_nn::optim::{Adam, Optimizer, RuleState, Sgd, UpdateRule};
 
-use crate::Result;
 use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable};
+use crate::{Error, Method, Result, Settings};
 
 /// How far the derivative reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +217,93 @@ pub(crate) struct StepInput {
     pub lr: Option<f64>,
 }
 
+/// ProsPr in the registry.
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "prospr",
+        summary: "Meta-gradients through the first steps of training (Alizadeh et al., 2022)",
+        score: "`|∂L(w_M)/∂c|` through `M` steps from `w₀ = c ⊙ w`",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(ProsPr::configured(settings)?)),
+    },
+    Method {
+        name: "prospr-first-order",
+        summary: "ProsPr's first-order approximation (Alizadeh et al., 2022)",
+        score: "`|∂L(w_M)/∂w_M ⊙ w₀|`; memory of one step for any `M`",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(ProsPr::first_steps(settings)?.first_order())),
+    },
+];
+
+impl ProsPr {
+    /// The exact meta-gradient with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting has no such value, or does not go with another.
+    pub fn configured(settings: &Settings<'_>) -> Result<ProsPr> {
+        let policy: String = settings.get("policy")?;
+        let policy = policy.parse::<Policy>();
+        Ok(ProsPr {
+            unroll: UnrollOptions {
+                policy: policy
+                    .map_err(|reason| setting("policy", &format!("is wrong: {reason}")))?,
+                host_offload: settings.get("host_offload")?,
+            },
+            ..ProsPr::first_steps(settings)?
+        })
+    }
+
+    /// ProsPr with the settings that both variants read.
+    fn first_steps(settings: &Settings<'_>) -> Result<ProsPr> {
+        settings.images()?;
+        let steps = settings.get("steps")?;
+        Ok(ProsPr {
+            inner_decay: settings.get("inner_decay")?,
+            clip: settings.get("inner_clip")?,
+            mode: settings.get("prune_norm")?,
+            new_data: !settings.get::<bool>("same_batch")?,
+            ..ProsPr::new(steps, inner_rule(settings)?)
+        })
+    }
+}
+
+/// Update rule of the inner steps.
+fn inner_rule(settings: &Settings<'_>) -> Result<UpdateRule> {
+    let rule: String = settings.get("inner_optimizer")?;
+    let lr = settings.get("inner_lr")?;
+    let momentum = settings.get("inner_momentum")?;
+    let nesterov: bool = settings.get("inner_nesterov")?;
+    let weight_decay = settings.get("inner_weight_decay")?;
+    if nesterov && (rule != "sgd" || momentum <= 0.0) {
+        let reason = "needs `inner_optimizer` sgd and an `inner_momentum` above 0";
+        return Err(setting("inner_nesterov", reason));
+    }
+    let sgd = Sgd::new(lr).momentum(momentum).weight_decay(weight_decay);
+    match &rule[..] {
+        "sgd" if nesterov => Ok(sgd.nesterov().into()),
+        "sgd" => Ok(sgd.into()),
+        "adam" if momentum != 0.0 => {
+            let reason = "is for `inner_optimizer` sgd; Adam has its own";
+            Err(setting("inner_momentum", reason))
+        }
+        "adam" => Ok(UpdateRule::Adam(Adam {
+            weight_decay,
+            ..Adam::new(lr)
+        })),
+        other => {
+            let reason = format!("is `{other}`; write sgd or adam");
+            Err(setting("inner_optimizer", &reason))
+        }
+    }
+}
+
+fn setting(name: &'static str, reason: &str) -> Error {
+    Error::Setting {
+        name,
+        reason: reason.into(),
+    }
+}
+
 impl Pruner for ProsPr {
     fn name(&self) -> &'static str {
         match (self.steps, self.meta_gradient) {
@@ -228,5 +315,15 @@ impl Pruner for ProsPr {
 
     fn scores(&self, task: &mut Task<'_>) -> Result<Params> {
         normalised(&self.magnitudes(task)?)
+    }
+
+    fn predicted_peak(
+        &self,
+        net: &Net,
+        params: &Params,
+        state: &Params,
+        batch: &Batch,
+    ) -> Result<Option<u64>> {
+        self.peak(net, params, state, batch)
     }
 }

@@ -2,6 +2,7 @@
 
 use prospr_engine::{Key, Params, Role, Tensor, Tree, tree_dot};
 use prospr_nn::nn::{Batch, Mode, Net, cross_entropy, negative_logit};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -46,7 +47,7 @@ impl<'a> Task<'a> {
 
 /// A pruning method: a score for every prunable weight, the higher the more worth keeping.
 pub trait Pruner {
-    /// Its name on the command line.
+    /// Name of the algorithm.
     fn name(&self) -> &'static str;
 
     /// Scores by the names of the weights, each in its weight's shape, or in one that broadcasts to it where
@@ -55,10 +56,20 @@ pub trait Pruner {
     /// # Errors
     /// [`Error::TooFewBatches`](crate::Error::TooFewBatches), or the engine's errors.
     fn scores(&self, task: &mut Task<'_>) -> Result<Params>;
+
+    /// Predicted peak of tensor memory on the device while [`Pruner::scores`] runs, in bytes; none if there is no
+    /// prediction. Of the tensors only shapes, types and devices count, and nothing is computed.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn predicted_peak(&self, _: &Net, _: &Params, _: &Params, _: &Batch) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
-/// What batch norm normalises with while weights are scored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Statistics that batch norm normalises with while weights are scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NormMode {
     /// The statistics of each batch, as in training.
     #[default]
@@ -82,7 +93,8 @@ pub fn prunable(params: &Params) -> Params {
 }
 
 /// The loss whose gradient makes scores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// Cross-entropy, `−ln softmax(z)_y`.
     #[default]

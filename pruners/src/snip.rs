@@ -2,8 +2,8 @@
 
 use prospr_engine::{Params, Tensor, Tree, grad};
 
-use crate::Result;
 use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable, summed};
+use crate::{Method, Result, Settings};
 
 /// Scores `|w ⊙ ∂L/∂w| / Σ|w ⊙ ∂L/∂w|` (equations 5 and 6), where `L` is the cross-entropy summed over mini-batches
 /// and `|·|` comes after the sum.
@@ -13,16 +13,16 @@ use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable, summe
 ///
 /// ```
 /// use prospr_pruners::{NormMode, Snip};
-/// let snip = Snip { batches: 1, per_batch: false, mode: NormMode::Train };
+/// let snip = Snip { batches: 1, abs_per_batch: false, mode: NormMode::Train };
 /// assert_eq!(Snip::default(), snip);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snip {
-    /// How many mini-batches are summed over, at least one. They are taken one by one.
+    /// Number of mini-batches summed over, at least one. They are processed one by one.
     pub batches: usize,
-    /// Whether the magnitudes of each mini-batch are averaged: SNIP-MB.
-    pub per_batch: bool,
-    /// What batch norm normalises with.
+    /// True if magnitudes are taken of each mini-batch and then averaged: SNIP-MB.
+    pub abs_per_batch: bool,
+    /// Statistics that batch norm normalises with.
     pub mode: NormMode,
 }
 
@@ -31,15 +31,43 @@ impl Default for Snip {
     fn default() -> Snip {
         Snip {
             batches: 1,
-            per_batch: false,
+            abs_per_batch: false,
             mode: NormMode::default(),
         }
     }
 }
 
+/// SNIP in the registry.
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "snip",
+        summary: "Effect of each weight on the loss, by the gradient (Lee et al., 2019): ProsPr without inner steps",
+        score: "`|w ⊙ Σ g|` over batches",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Snip::configured(settings, 1, false)?)),
+    },
+    Method {
+        name: "snip-mb",
+        summary: "SNIP's magnitudes averaged over many batches (de Jorge et al., 2021)",
+        score: "`Σ |w ⊙ g|` over batches",
+        allocation: None,
+        pruner: |settings| Ok(Box::new(Snip::configured(settings, 10, true)?)),
+    },
+];
+
+impl Snip {
+    fn configured(settings: &Settings<'_>, batches: usize, abs_per_batch: bool) -> Result<Snip> {
+        Ok(Snip {
+            batches: settings.batches(batches)?,
+            abs_per_batch,
+            mode: settings.get("prune_norm")?,
+        })
+    }
+}
+
 impl Pruner for Snip {
     fn name(&self) -> &'static str {
-        match self.per_batch {
+        match self.abs_per_batch {
             true => "snip-mb",
             false => "snip",
         }
@@ -51,7 +79,7 @@ impl Pruner for Snip {
         let total = summed(task, self.batches.max(1), |batch| {
             let gradient = grad(|w: &Params| loss(w, batch))(&weights);
             let products = gradient.zip_leaves(&weights, |g, w| g * w);
-            match self.per_batch {
+            match self.abs_per_batch {
                 true => products.map_leaves(Tensor::abs),
                 false => products,
             }

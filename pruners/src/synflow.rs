@@ -7,7 +7,7 @@ use prospr_nn::nn::Mode;
 use crate::rescale::rescaled;
 use crate::rounds::{Removed, Rounds};
 use crate::scores::{Pruner, Task, prunable};
-use crate::{Error, Result, Sparsity};
+use crate::{Error, Method, Result, Sparsity};
 
 /// Scores `|θ ⊙ ∂R/∂θ|` (equation 4) of the network whose parameters and running statistics are replaced by their
 /// absolute values, where `R` is the sum of its outputs for an input of ones and batch norm is in evaluation mode, in
@@ -34,6 +34,20 @@ impl SynFlow {
         }
     }
 }
+
+/// SynFlow in the registry.
+pub(crate) const METHODS: &[Method] = &[Method {
+    name: "synflow",
+    summary: "Synaptic flow, without data, in many iterations (Tanaka et al., 2020)",
+    score: "`|θ ⊙ ∂R/∂θ|` of the network of magnitudes, `R` the sum of its outputs for ones",
+    allocation: None,
+    pruner: |settings| {
+        Ok(Box::new(SynFlow {
+            rounds: settings.rounds(100)?,
+            input: None,
+        }))
+    },
+}];
 
 impl Pruner for SynFlow {
     fn name(&self) -> &'static str {

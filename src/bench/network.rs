@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::kernels::matmul_rate;
 use super::measure::measure;
 use super::{Bound, Limits, Options, Row, sizes};
-use crate::config::{Method, RunConfig, Settings, unroll_policy};
+use crate::config::{RunConfig, Settings};
 use crate::forecast::Forecast;
 use crate::models::{Model, by_name};
 use crate::nn::{Batch, Net, Summary};
 use crate::optim::Sgd;
-use crate::pruners::{ProsPr, Task};
+use crate::pruners::{Method, ProsPr, Task};
 use crate::train::Trainer;
-use crate::{DType, Key, Params, Tensor, Tree};
+use crate::{DType, Key, Params, Policy, Tensor, Tree};
 
 /// Time limit for the measurements of one row.
 const ALLOWED: Duration = Duration::from_secs(120);
@@ -108,7 +108,7 @@ pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow
 /// If there is no such network or policy, or the device fails.
 pub fn meta(model: &str, steps: usize, policy: &str, options: &Options) -> anyhow::Result<Row> {
     let method = ProsPr {
-        unroll: unroll_policy(policy)?.into(),
+        unroll: policy.parse::<Policy>().map_err(anyhow::Error::msg)?.into(),
         ..ProsPr::new(steps, Sgd::new(0.1)).same_batch()
     };
     let subject = Subject::new(model, options)?;
@@ -156,9 +156,10 @@ pub fn prune(
     settings.iterations = Some(iterations);
     let mut rows = Vec::new();
     for method in methods {
-        let Some(pruner) = method.pruner(&settings, sparsity)? else {
+        if *method == Method::DENSE {
             continue;
-        };
+        }
+        let pruner = settings.setup(*method, sparsity)?.pruner;
         let timing = measure(&options, ALLOWED, || {
             let mut batches = std::iter::repeat(subject.batch.clone());
             let (params, state) = (&subject.params, &subject.state);
@@ -166,7 +167,7 @@ pub fn prune(
             pruner.scores(&mut task)?;
             Ok(())
         })?;
-        let name = format!("{} {model}", method.name());
+        let name = format!("{} {model}", method.name);
         let row = timing.row_with_first(&options, name, subject.size());
         watch(&row);
         rows.push(row);

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-use prospr::bench::table::{Beside, Table};
-use prospr::bench::{self, Options, Row};
-use prospr::config::Method;
-use prospr::{Device, Precision};
+use crate::bench::table::{Beside, Table};
+use crate::bench::{self, Options, Row};
+use crate::pruners::{Method, methods};
+use crate::{Device, Precision};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -48,7 +47,7 @@ enum Command {
         #[arg(long, default_value = "resnet-18")]
         model: String,
         /// Methods [default: all].
-        #[arg(long, value_enum, value_delimiter = ',')]
+        #[arg(long, value_parser = crate::config::method(), value_delimiter = ',')]
         pruners: Vec<Method>,
         /// Number of iterations of iterative methods.
         #[arg(long, default_value_t = 1)]
@@ -122,12 +121,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         } => {
             anyhow::ensure!(*iterations > 0, "`--iterations` must be 1 or more, found 0");
             let methods = match &pruners[..] {
-                [] => Method::value_variants(),
-                some => some,
+                [] => methods(),
+                some => some.to_vec(),
             };
             measure.run(Table::of_scores, |options, watch| {
                 f32_only(options)?;
-                bench::prune(model, methods, *iterations, options, watch)
+                bench::prune(model, &methods, *iterations, options, watch)
             })
         }
     }

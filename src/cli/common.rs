@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::ArgMatches;
-use prospr::Device;
-use prospr::config::{Layered, Settings, to_toml};
-use prospr::run_folder::RunFolder;
 use serde::Serialize;
+
+use crate::Device;
+use crate::config::{Layered, Settings, to_toml};
+use crate::run_folder::RunFolder;
 
 #[derive(clap::Args)]
 pub struct CommonArgs {
@@ -72,6 +73,7 @@ impl CommonArgs {
                         root.display()
                     )
                 })?;
+            layered.check_read(&config)?;
             let device = self.device(choice(&config))?;
             return Ok(Prepared {
                 config,
@@ -79,6 +81,7 @@ impl CommonArgs {
                 folder,
             });
         }
+        layered.check_read(&layered.config)?;
         let config = layered.config;
         let device = self.device(choice(&config))?;
         let text = to_toml(&config, Some(&device.to_string()))?;
@@ -146,13 +149,17 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Makes Ctrl-C (or a termination signal) request a stop; a second one ends the program at once.
 pub fn catch_stops() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
+    let set = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
         eprintln!("\nstopping after this step; once more to stop at once");
-    })
-    .context("the handler of Ctrl-C cannot be set")
+    });
+    match set {
+        // An earlier command of this process has set it.
+        Err(ctrlc::Error::MultipleHandlers) => Ok(()),
+        other => other.context("the handler of Ctrl-C cannot be set"),
+    }
 }
 
 /// Returns true if a stop was requested.

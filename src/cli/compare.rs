@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::comparison::{Collapse, Comparison};
-use prospr::config::{CompareConfig, RunConfig, to_toml};
-use prospr::experiment::{Experiment, Outcome, Watch};
-use prospr::report::{ComparedRun, ComparisonReport, Table};
-use prospr::run_folder::RunFolder;
-use prospr::run_report::report_run;
 
 use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;
 use super::run::{report_line, tell_stopped};
+use crate::comparison::{Collapse, Comparison};
+use crate::config::{CompareConfig, RunConfig, to_toml};
+use crate::experiment::{Experiment, Outcome, Watch};
+use crate::report::{ComparedRun, ComparisonReport, Table};
+use crate::run_folder::RunFolder;
+use crate::run_report::report_run;
 
 #[derive(clap::Args)]
 pub struct Args {

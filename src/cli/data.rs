@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use prospr::datasets::{self, DATASETS, Loader};
-use prospr::{DType, Device, Key};
-
 use super::fetch;
+use crate::datasets::{self, DATASETS, Loader};
+use crate::{DType, Device, Key};
 
 #[derive(clap::Args)]
 pub struct Args {

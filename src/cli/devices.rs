@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use prospr::{Device, DeviceInfo};
+use crate::{Device, DeviceInfo};
 
 #[derive(clap::Args)]
 pub struct Args {

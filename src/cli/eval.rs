@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::TensorFile;
-use prospr::config::RunConfig;
-use prospr::experiment::{Experiment, Initial};
-use prospr::run_folder::RunFolder;
 
 use super::common::CommonArgs;
+use crate::TensorFile;
+use crate::config::RunConfig;
+use crate::experiment::{Experiment, Initial};
+use crate::run_folder::RunFolder;
 
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]

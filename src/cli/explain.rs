@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use prospr::config::unroll_policy;
-use prospr::forecast::Forecast;
-use prospr::models::{Model, by_name};
-use prospr::optim::Sgd;
-use prospr::pruners::ProsPr;
-use prospr::{Device, Explanation};
 use serde::Serialize;
+
+use crate::forecast::Forecast;
+use crate::models::{Model, by_name};
+use crate::optim::Sgd;
+use crate::pruners::ProsPr;
+use crate::{Device, Explanation, Policy};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -80,7 +80,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(batch > 0, "`--batch` must be 1 or more, found 0");
     let forecast = Forecast::new(&net, image, &device);
     let method = ProsPr {
-        unroll: unroll_policy(&args.policy)?.into(),
+        unroll: args
+            .policy
+            .parse::<Policy>()
+            .map_err(anyhow::Error::msg)?
+            .into(),
         ..ProsPr::new(args.steps, Sgd::new(0.1))
     };
     let plan = match args.pass {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use prospr::datasets::fetch::{Options, Progress};
-use prospr::datasets::{download, downloads};
+
+use crate::datasets::fetch::{Options, Progress};
+use crate::datasets::{download, downloads};
 
 #[derive(clap::Args)]
 pub struct Args {

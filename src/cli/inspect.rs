@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use prospr::inspection::{InspectedLayer, InspectedMask, Inspection, Overlap, Subject, inspect};
-
 use super::models;
+use crate::inspection::{InspectedLayer, InspectedMask, Inspection, Overlap, Subject, inspect};
 
 #[derive(clap::Args)]
 pub struct Args {

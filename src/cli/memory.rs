@@ -42,7 +42,7 @@ pub fn limit(flag: Option<u64>) -> anyhow::Result<()> {
         }
         (None, None) => None,
     };
-    prospr::limit_memory(own);
+    crate::limit_memory(own);
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Subcommands, one file each.
+//! The command line, with one file for each subcommand. A program of another crate calls [`main`] after it has registered
+//! pruning methods of its own with [`register`](crate::pruners::register).
 
 mod bench;
 mod common;
@@ -16,6 +17,7 @@ mod progress;
 mod run;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -70,8 +72,37 @@ enum Command {
     Verify(verify::Args),
 }
 
-pub fn run() -> anyhow::Result<ExitCode> {
-    let matches = Cli::command().get_matches();
+/// Runs the command line of this process and prints its error, if there is one.
+pub fn main() -> ExitCode {
+    crate::keep_freed_memory();
+    end_when_nobody_reads();
+    match run(std::env::args_os()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Restores the default action of SIGPIPE, so that `prospr devices | head -n 1` ends quietly; Rust programs otherwise
+/// panic.
+fn end_when_nobody_reads() {
+    #[cfg(unix)]
+    // SAFETY: this is the initial setting of a process, and no other thread runs yet.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL)
+    };
+}
+
+/// Runs a command line; the first argument is the program's name. The process ends if an argument is wrong.
+///
+/// # Errors
+/// Those of the command.
+pub fn run<T: Into<OsString> + Clone>(
+    args: impl IntoIterator<Item = T>,
+) -> anyhow::Result<ExitCode> {
+    let matches = Cli::command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     memory::limit(cli.memory)?;
     // The matches of the subcommand, or of the command itself without one.

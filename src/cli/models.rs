@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use prospr::Device;
-use prospr::models::{MODELS, Model, by_name};
-use prospr::nn::{Layer, Summary};
 use serde::Serialize;
+
+use crate::Device;
+use crate::models::{MODELS, Model, by_name};
+use crate::nn::{Layer, Summary};
 
 #[derive(clap::Args)]
 pub struct Args {

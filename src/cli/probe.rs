@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::ArgMatches;
-use prospr::config::{Method, ProbeConfig};
-use prospr::experiment::{Experiment, Probe, ProbeRow};
 
 use super::common::CommonArgs;
+use crate::config::ProbeConfig;
+use crate::experiment::{Experiment, Probe, ProbeRow};
 
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
@@ -32,11 +31,11 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         !settings.given.contains("steps"),
         "a probe has several numbers of inner steps: say them with `--meta-steps`, not `--steps`"
     );
+    settings.check_read(&settings.config)?;
     let config = settings.config;
     let device = common.device(&config.network.device)?;
     let experiment = Experiment::new(config.run(), &device)?;
-    let method = Method::Prospr.prospr(&config.prune)?;
-    let method = method.context("ProsPr is a method with inner steps")?;
+    let method = config.prune.prospr()?;
     let mut watch = |row: &ProbeRow| {
         common.say(&format!("M = {}: {:.1} s", row.steps, row.seconds));
     };

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use prospr::experiment::{Pruned, Watch};
-use prospr::results::EpochRow;
-use prospr::train::TrainState;
 
 use super::common::stop_requested;
+use crate::experiment::{Pruned, Watch};
+use crate::results::EpochRow;
+use crate::train::TrainState;
 
 pub struct Progress {
     label: String,

@@ -4,15 +4,15 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use prospr::config::{Layered, Method, RunConfig};
-use prospr::experiment::{Experiment, Outcome, Watch};
-
-use prospr::results::{LayerResult, Results};
-use prospr::run_folder::{RunFolder, state_dict};
-use prospr::run_report::report_run;
 
 use super::common::{CommonArgs, Prepared, catch_stops};
 use super::progress::Progress;
+use crate::config::{Layered, RunConfig};
+use crate::experiment::{Experiment, Outcome, Watch};
+use crate::pruners::Method;
+use crate::results::{LayerResult, Results};
+use crate::run_folder::{RunFolder, state_dict};
+use crate::run_report::report_run;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -57,7 +57,7 @@ pub fn train(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
             !settings.given.contains("pruner"),
             "`prospr train` does not prune: give it a mask with `--mask`, or use `prospr run`"
         );
-        settings.config.pruner = Method::Dense;
+        settings.config.pruner = Method::DENSE;
         settings.config.sparsity = 0.0;
     }
     whole(&args.common, settings)
@@ -114,7 +114,7 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     };
     anyhow::ensure!(
-        settings.config.pruner != Method::Dense,
+        settings.config.pruner != Method::DENSE,
         "`dense` prunes nothing: choose another `--pruner`"
     );
     let Prepared {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use prospr::Device;
-use prospr::verify::{Options, verify};
+use crate::Device;
+use crate::verify::{Options, verify};
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -1,9 +1,9 @@
-//! The sanity checks of the command line.
+//! Sanity checks of masks.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// What is changed about a pruned run to see whether it matters: Frankle et al., "Pruning neural networks at
+/// Change to a pruned run that shows if a property of its mask matters: Frankle et al., "Pruning neural networks at
 /// initialization: why are we missing the mark?", ICLR 2021.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -12,18 +12,18 @@ pub enum Check {
     Shuffle,
     /// Train newly drawn weights under the same mask.
     Reinit,
-    /// Keep the lowest scores. Methods of several iterations score once.
+    /// Keep the lowest scores. Iterative methods score once.
     Invert,
 }
 
 impl Check {
-    /// The check's name on the command line.
+    /// Name on the command line.
     pub fn name(self) -> String {
         let value = self.to_possible_value().expect("no check is hidden");
         value.get_name().to_string()
     }
 
-    /// What it makes of a run, as the head of a column.
+    /// Heading of its column in tables.
     pub fn title(self) -> &'static str {
         match self {
             Check::Shuffle => "shuffled",

@@ -1,6 +1,6 @@
 //! Settings from three layers: defaults, a file, and the command line, which wins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,18 +10,24 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// What a run folder's `config.toml` tells beside the settings.
+use super::RunConfig;
+use crate::pruners::{Method, methods};
+
+/// Keys of a run folder's `config.toml` that are no settings.
 const FACTS: [&str; 2] = ["version", "device_name"];
 
-/// A flat list of settings that clap reads from flags and serde from files, under the same names.
+/// Flat list of settings, which clap reads from flags and serde from files under the same names.
 pub trait Settings: Args + Serialize + DeserializeOwned {
-    /// Writes what is implied in full.
+    /// Fills in implied values: default milestones, absolute paths.
     ///
     /// # Errors
-    /// If the current folder is gone, which paths are relative to.
+    /// If a path is relative and the current folder no longer exists.
     fn complete(&mut self) -> std::io::Result<()>;
 
-    /// What holds where nothing is given.
+    /// Pruning methods that these settings choose.
+    fn methods(&self) -> Vec<Method>;
+
+    /// Default settings.
     fn defaults() -> Self {
         let matches = command::<Self>().get_matches_from(["prospr"]);
         Self::from_arg_matches(&matches).expect("every setting has a default")
@@ -32,17 +38,20 @@ fn command<T: Args>() -> Command {
     T::augment_args(Command::new("prospr"))
 }
 
-/// Settings, and which of them were given rather than implied.
+/// Settings, and the names of those that the user gave.
 #[derive(Clone, Debug)]
 pub struct Layered<T> {
     /// All settings.
     pub config: T,
-    /// The names of those that the command line or the file gave.
+    /// Names of settings from the command line or the file.
     pub given: BTreeSet<String>,
+    /// Names of settings from the command line, and of settings that the file changes from their default: files written by
+    /// `--print-config` or a run hold all settings.
+    pub deliberate: BTreeSet<String>,
 }
 
 impl<T: Settings> Layered<T> {
-    /// Flags, over the file, over the defaults.
+    /// Merges flags, a file and the defaults; flags win over the file.
     ///
     /// # Errors
     /// If the file cannot be read, has an unknown setting (the message names the nearest known one) or a value of
@@ -53,22 +62,69 @@ impl<T: Settings> Layered<T> {
             .into_iter()
             .filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
             .collect();
+        let mut deliberate = given.clone();
         if let Some(file) = file {
+            let defaults = object(&T::defaults())?;
             for (name, value) in read::<T>(file)? {
                 if given.insert(name.clone()) {
+                    if defaults.get(&name) != Some(&value) {
+                        deliberate.insert(name.clone());
+                    }
                     values.insert(name, value);
                 }
             }
         }
         let mut config: T = serde_json::from_value(Value::Object(values))?;
         config.complete()?;
-        Ok(Layered { config, given })
+        Ok(Layered {
+            config,
+            given,
+            deliberate,
+        })
     }
 
-    /// These settings, where those that were not given are a finished folder's.
+    /// Checks that each pruning setting that the user gave is read by at least one method of `config`. With `--resume`,
+    /// `config` is that of the existing folder.
     ///
     /// # Errors
-    /// If one that was given differs; the message lists all that do.
+    /// If none of the methods reads the setting; the message names the methods that do.
+    pub fn check_read(&self, config: &T) -> anyhow::Result<()> {
+        let chosen = config.methods();
+        if chosen.is_empty() || self.deliberate.is_empty() {
+            return Ok(());
+        }
+        let defaults = RunConfig::defaults();
+        let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for method in methods() {
+            let setup = defaults.common.prune.setup(method, defaults.sparsity)?;
+            for setting in setup.settings {
+                readers.entry(setting.name).or_default().push(method.name);
+            }
+        }
+        for name in &self.deliberate {
+            let Some(readers) = readers.get(&name[..]) else {
+                continue;
+            };
+            let names: Vec<&str> = chosen.iter().map(|method| method.name).collect();
+            anyhow::ensure!(
+                names.iter().any(|name| readers.contains(name)),
+                "`{name}` is a setting of {}, but the {} {}; leave `{name}` out, or choose a method that reads it",
+                readers.join(", "),
+                if names.len() == 1 {
+                    "pruner is"
+                } else {
+                    "pruners are"
+                },
+                names.join(", ")
+            );
+        }
+        Ok(())
+    }
+
+    /// Settings of an existing folder, after a check that the given ones agree with them.
+    ///
+    /// # Errors
+    /// If a given setting differs and is not in `ignore`; the message lists all that differ.
     pub fn agree_with(&self, there: &T, ignore: &[&str]) -> anyhow::Result<T> {
         let (here, mut merged) = (object(&self.config)?, object(there)?);
         let mut differing = Vec::new();
@@ -93,13 +149,13 @@ impl<T: Settings> Layered<T> {
     }
 }
 
-/// Settings from a file alone, over the defaults.
+/// Reads settings from a file; missing ones have their default.
 pub(crate) fn from_file<T: Settings>(file: &Path) -> anyhow::Result<T> {
     let matches = command::<T>().get_matches_from(["prospr"]);
     Ok(Layered::load(&matches, Some(file))?.config)
 }
 
-/// The settings as TOML, with the version of the program and, if it is known, the device.
+/// Formats settings as TOML, with the version of the program and, if known, the device.
 ///
 /// # Errors
 /// If a value has no TOML form.
@@ -113,7 +169,7 @@ pub fn to_toml(config: &impl Serialize, device_name: Option<&str>) -> anyhow::Re
     Ok(text + &toml::to_string(&values)?)
 }
 
-fn object(config: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
+pub(super) fn object(config: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
     match serde_json::to_value(config)? {
         Value::Object(values) => Ok(values),
         other => anyhow::bail!("settings must be a table, found {other}"),
@@ -126,7 +182,18 @@ fn known<T: Settings>() -> Vec<String> {
     ids.collect()
 }
 
-/// The settings of a TOML or JSON file, each of a known name and the right type.
+/// Gives settings under an older name, which is an alias of the flag, their present name.
+fn rename<T: Settings>(values: &mut Map<String, Value>) {
+    for arg in command::<T>().get_arguments() {
+        for alias in arg.get_all_aliases().unwrap_or_default() {
+            if let Some(value) = values.remove(&alias.replace('-', "_")) {
+                values.insert(arg.get_id().to_string(), value);
+            }
+        }
+    }
+}
+
+/// Reads the settings of a TOML or JSON file, and checks their names and types.
 fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let at = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(at)?;
@@ -139,6 +206,7 @@ fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
         toml::from_str(&text).with_context(at)?
     };
     FACTS.iter().for_each(|fact| drop(values.remove(*fact)));
+    rename::<T>(&mut values);
     let known = known::<T>();
     let defaults = object(&T::defaults())?;
     for (name, value) in &values {
@@ -165,7 +233,7 @@ fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Method, RunConfig};
+    use crate::config::CompareConfig;
 
     fn load(flags: &[&str], name: &str, text: &str) -> anyhow::Result<Layered<RunConfig>> {
         let folder = tempfile::tempdir().unwrap();
@@ -180,8 +248,11 @@ mod tests {
         let toml = "pruner = 'random'\nlr = 1\nepochs = 7\nflip = true\nmilestones = [3]\n";
         let json = r#"{"pruner": "random", "lr": 1, "epochs": 7, "flip": true, "milestones": [3]}"#;
         for (name, text) in [("a.toml", toml), ("a.json", json)] {
-            let Layered { config, given } = load(&["--epochs", "3"], name, text).unwrap();
-            assert_eq!((config.pruner, config.sparsity), (Method::Random, 0.98));
+            let Layered { config, given, .. } = load(&["--epochs", "3"], name, text).unwrap();
+            assert_eq!(
+                (config.pruner, config.sparsity),
+                (Method::named("random").unwrap(), 0.98)
+            );
             let train = &config.common.train;
             assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, Some(true)));
             assert_eq!(train.milestones, Some(vec![3]));
@@ -189,6 +260,19 @@ mod tests {
         }
         let off = load(&["--flip=false"], "a.toml", toml).unwrap();
         assert_eq!(off.config.common.train.flip, Some(false));
+    }
+
+    #[test]
+    fn older_names_are_read() {
+        for (flags, text) in [
+            (&["--keep-uncounted"][..], ""),
+            (&[], "keep_uncounted = true"),
+            (&["--sparsity-excludes-kept"], "keep_uncounted = false"),
+        ] {
+            let Layered { config, given, .. } = load(flags, "a.toml", text).unwrap();
+            assert!(config.common.prune.sparsity_excludes_kept);
+            assert_eq!(Vec::from_iter(given), ["sparsity_excludes_kept"]);
+        }
     }
 
     #[test]
@@ -205,6 +289,55 @@ mod tests {
         assert!(wrong.contains("`epochs` cannot be \"ten\""), "{wrong}");
         assert!(message("pruner = 'prosper'").contains("prospr-first-order"));
         assert!(message("epochs = ").contains("a.toml"));
+    }
+
+    #[test]
+    fn settings_that_the_method_does_not_read_are_refused() {
+        let check = |flags: &[&str], text: &str| {
+            let settings = load(flags, "a.toml", text).unwrap();
+            settings.check_read(&settings.config)
+        };
+        let message = |flags: &[&str], text: &str| check(flags, text).unwrap_err().to_string();
+        let expected = "`perturbation` is a setting of ntk-sap, but the pruner is snip; leave `perturbation` out, or choose a method that reads it";
+        assert_eq!(
+            message(&["--pruner", "snip", "--perturbation", "3"], ""),
+            expected
+        );
+        assert_eq!(message(&[], "pruner = 'snip'\nperturbation = 3"), expected);
+        let default = "perturbation = 0.01\niterations = 5\npruner = 'force'";
+        assert!(check(&[], default).is_ok());
+        let flag = ["--perturbation", "0.01"];
+        assert!(message(&flag, default).contains("the pruner is force"));
+        let erk = message(&["--pruner", "random-erk", "--allocation", "erk"], "");
+        assert!(
+            erk.contains("setting of prospr, ") && !erk.contains("random-uniform"),
+            "{erk}"
+        );
+        assert!(message(&["--pruner", "dense", "--steps", "2"], "").contains("pruner is dense"));
+        let images = message(&["--pruner", "random", "--prune-batch-size", "5"], "");
+        assert!(
+            images.contains("setting of prospr, ") && !images.contains("synflow"),
+            "{images}"
+        );
+        assert!(check(&["--pruner", "random", "--lr", "1"], "").is_ok());
+        // With a mask no method runs.
+        assert!(check(&["--mask", "m", "--perturbation", "3"], "").is_ok());
+    }
+
+    #[test]
+    fn a_comparison_needs_one_method_that_reads_a_setting() {
+        let check = |pruners: &str| {
+            let flags = ["prospr", "--perturbation", "3", "--pruners", pruners];
+            let matches = command::<CompareConfig>().get_matches_from(flags);
+            let settings = Layered::<CompareConfig>::load(&matches, None).unwrap();
+            settings.check_read(&settings.config)
+        };
+        assert!(check("snip,ntk-sap").is_ok());
+        let error = check("snip,dense").unwrap_err().to_string();
+        assert!(
+            error.contains("of ntk-sap, but the pruners are snip, dense;"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What a run is made of. Every setting has one name, on the command line, in a TOML or JSON file and in the
-//! `config.toml` of a run folder; its documentation is the command line's help.
+//! Settings of runs. A setting has one name, on the command line, in TOML and JSON files and in the `config.toml` of run
+//! folders; its doc comment is the command line's help.
 
 mod check;
 pub(crate) mod merge;
-mod method;
 mod probe;
 mod prune;
+mod values;
 
 use std::path::PathBuf;
 
@@ -14,45 +14,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::Precision;
 use crate::optim::{Schedule, Sgd};
-use crate::pruners::Sparsity;
+use crate::pruners::{Method, Sparsity};
 
 pub use check::Check;
 pub use merge::{Layered, Settings, to_toml};
-pub use method::Method;
 pub use probe::ProbeConfig;
-pub use prune::{InnerRule, LayerShares, Norm, PruneLoss, PruneSettings, unroll_policy};
+pub use prune::PruneSettings;
+pub use values::method;
 
-/// One run.
+/// Settings of one run.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct RunConfig {
-    /// How weights are chosen.
-    #[arg(long, value_enum, default_value = "prospr", help_heading = "Pruning")]
+    /// Pruning method.
+    #[arg(long, default_value = "prospr", value_parser = values::method(), help_heading = "Pruning")]
     pub pruner: Method,
-    /// The fraction of weights to remove.
+    /// Fraction of weights to remove.
     #[arg(long, default_value_t = 0.98, help_heading = "Pruning")]
     pub sparsity: f64,
     /// Train with this mask instead of choosing one.
     #[arg(long, value_name = "FILE", help_heading = "Pruning")]
     pub mask: Option<PathBuf>,
-    /// A sanity check: shuffle the mask within layers, draw new weights for training, or invert the scores.
+    /// Sanity check: shuffle the mask within layers, draw new weights for training, or invert the scores.
     #[arg(long, value_enum, help_heading = "Pruning")]
     pub check: Option<Check>,
-    /// Draws the initial weights, the pruning batches and the order of training.
+    /// Seed of the initial weights, the pruning batches and the order of training.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]
     #[serde(flatten)]
-    /// What comparisons share.
+    /// Settings that runs and comparisons share.
     pub common: Common,
 }
 
-/// Several pruners, sparsities and seeds.
+/// Settings of a comparison of several pruners, sparsities and seeds.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct CompareConfig {
     /// Methods to compare.
     #[arg(
         long,
-        value_enum,
+        value_parser = values::method(),
         value_delimiter = ',',
         default_value = "dense,prospr,random"
     )]
@@ -60,35 +60,34 @@ pub struct CompareConfig {
     /// Fractions of weights to remove.
     #[arg(long, value_delimiter = ',', default_value = "0.98")]
     pub sparsities: Vec<f64>,
-    /// Seeds, one run each.
+    /// Seeds; each gives a run.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub seeds: Vec<u64>,
-    /// Sanity checks: for each pruned run also one with its mask shuffled within layers, with new weights, or with
+    /// Sanity checks: another run for each pruned one, with its mask shuffled within layers, with new weights, or with
     /// inverted scores.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub checks: Vec<Check>,
-    /// The sparsities with checks; without it, all.
+    /// Sparsities with checks [default: all].
     #[arg(long, value_delimiter = ',')]
     pub check_sparsities: Option<Vec<f64>>,
     #[command(flatten)]
     #[serde(flatten)]
-    /// What comparisons share.
+    /// Settings that runs and comparisons share.
     pub common: Common,
 }
 
 impl CompareConfig {
-    /// Every run of the comparison, checks after the runs that they are of. A dense network has no sparsity to vary and
-    /// no checks.
+    /// Runs of the comparison, each followed by its checks. A dense network has no sparsity to vary and no checks.
     pub fn runs(&self) -> Vec<RunConfig> {
         let mut runs = Vec::new();
         for &pruner in &self.pruners {
-            let sparsities = match pruner {
-                Method::Dense => &[0.0][..],
-                _ => &self.sparsities[..],
+            let sparsities = match pruner == Method::DENSE {
+                true => &[0.0][..],
+                false => &self.sparsities[..],
             };
             for &sparsity in sparsities {
                 let checked = self.check_sparsities.as_ref();
-                let checked = pruner != Method::Dense
+                let checked = pruner != Method::DENSE
                     && checked.is_none_or(|sparsities| sparsities.contains(&sparsity));
                 let checks = self.checks.iter().copied().map(Some).filter(|_| checked);
                 for check in std::iter::once(None).chain(checks) {
@@ -107,60 +106,61 @@ impl CompareConfig {
     }
 }
 
-/// What runs and comparisons share.
+/// Settings that runs and comparisons share.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct Common {
     #[command(flatten)]
     #[serde(flatten)]
-    /// The network, its data and where it runs.
+    /// Network, data set and device.
     pub network: NetworkSettings,
     #[command(flatten)]
     #[serde(flatten)]
-    /// How the pruners work.
+    /// Settings of the pruning methods.
     pub prune: PruneSettings,
     #[command(flatten)]
     #[serde(flatten)]
-    /// How the network is trained.
+    /// Settings of training.
     pub train: TrainSettings,
 }
 
-/// The network, its data and where it runs.
+/// Settings of the network, the data set and the device.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct NetworkSettings {
-    /// The network: a name that `prospr models` lists, such as resnet-20 or vgg:64,M,128.
+    /// Network, by a name from `prospr models`, such as resnet-20 or vgg:64,M,128.
     #[arg(long, default_value = "lenet-5")]
     pub model: String,
-    /// Initial weights from a file instead of drawn ones: safetensors, or PyTorch's .pt.
+    /// File of initial weights, which are drawn otherwise: safetensors, or PyTorch's .pt.
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
-    /// The data set; `prospr data list` names them.
+    /// Data set, by a name from `prospr data list`.
     #[arg(long, default_value = "mnist-5k")]
     pub data: String,
-    /// The folder of the data set's files.
+    /// Folder of the data set's files.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// A folder for a packed copy of a data set of image files, which is read faster; made if it is not there.
+    /// Folder for a packed copy of a data set of image files, which is read faster; made if missing.
     #[arg(long, value_name = "DIR")]
     pub data_cache: Option<PathBuf>,
     /// Leave out damaged images and count them, instead of stopping at the first.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub skip_bad: bool,
-    /// auto, cpu, gpu, gpu:INDEX or gpu:NAME.
+    /// Device: auto, cpu, gpu, gpu:INDEX or gpu:NAME.
     #[arg(long, default_value = "auto")]
     pub device: String,
 }
 
-/// How the network is trained.
+/// Settings of training.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Training")]
 pub struct TrainSettings {
     /// Passes over the training data.
     #[arg(long, default_value_t = 10)]
     pub epochs: usize,
-    /// Images a batch in training.
+    /// Images per batch in training.
     #[arg(long, default_value_t = 128)]
     pub batch_size: usize,
-    /// f32, or mixed: convolutions and matrix products of f16 operands with f32 sums, where the device can.
+    /// Numeric precision: f32, or mixed, which gives convolutions and matrix products f16 operands and f32 sums on devices
+    /// that can.
     #[arg(long, default_value_t)]
     pub precision: Precision,
     /// Learning rate.
@@ -175,23 +175,22 @@ pub struct TrainSettings {
     /// Weight decay, on all parameters.
     #[arg(long, default_value_t = 5e-4)]
     pub weight_decay: f64,
-    /// Epochs after which the learning rate drops; without it, half and three quarters of all.
+    /// Epochs after which the learning rate drops [default: half and three quarters of all].
     #[arg(long, value_delimiter = ',', value_name = "EPOCH")]
     pub milestones: Option<Vec<usize>>,
     /// Factor of each drop of the learning rate.
     #[arg(long, default_value_t = 0.1)]
     pub gamma: f64,
-    /// Zeros put around an image before a crop of its own size is taken at random; without it, what is usual for the
-    /// data set.
+    /// Zeros around an image before a crop of its own size is taken at random [default: usual for the data set].
     #[arg(long)]
     pub crop_padding: Option<usize>,
-    /// Mirror training images at random; without it, what is usual for the data set.
+    /// Mirror training images at random [default: usual for the data set].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub flip: Option<bool>,
 }
 
 impl TrainSettings {
-    /// The update rule.
+    /// Update rule.
     pub fn optimizer(&self) -> Sgd {
         let sgd = Sgd::new(self.lr)
             .momentum(self.momentum)
@@ -199,7 +198,7 @@ impl TrainSettings {
         if self.nesterov { sgd.nesterov() } else { sgd }
     }
 
-    /// The learning rate by epoch.
+    /// Learning rate by epoch.
     pub fn schedule(&self) -> Schedule {
         Schedule::Milestones {
             at: self.drops(),
@@ -219,12 +218,12 @@ impl TrainSettings {
 }
 
 impl RunConfig {
-    /// The run's name among others.
+    /// Name of the run within a comparison.
     pub fn label(&self) -> String {
         let what = match self.pruner {
             _ if self.mask.is_some() => "mask".into(),
-            Method::Dense => "dense".into(),
-            method => format!("{}-{}", method.name(), self.sparsity),
+            method if method == Method::DENSE => method.name.into(),
+            method => format!("{}-{}", method.name, self.sparsity),
         };
         let check = self.check.map(|check| format!("-{}", check.name()));
         format!("{what}{}-s{}", check.unwrap_or_default(), self.seed)
@@ -235,10 +234,14 @@ impl RunConfig {
     pub fn check(&self) -> anyhow::Result<()> {
         Sparsity::new(self.sparsity)?;
         anyhow::ensure!(
-            self.check.is_none() || (self.mask.is_none() && self.pruner != Method::Dense),
+            self.check.is_none() || (self.mask.is_none() && self.pruner != Method::DENSE),
             "`check` changes what a pruner chose; choose a `pruner`, and no `mask`"
         );
-        self.common.check()
+        self.common.check()?;
+        if self.mask.is_none() && self.pruner != Method::DENSE {
+            self.common.prune.setup(self.pruner, self.sparsity)?;
+        }
+        Ok(())
     }
 }
 
@@ -297,11 +300,16 @@ fn not_negative(settings: &[(&str, f64)]) -> anyhow::Result<()> {
 
 impl Settings for RunConfig {
     fn complete(&mut self) -> std::io::Result<()> {
-        if self.pruner == Method::Dense && self.mask.is_none() {
+        if self.pruner == Method::DENSE && self.mask.is_none() {
             self.sparsity = 0.0;
         }
         complete_path(&mut self.mask)?;
         self.common.complete()
+    }
+
+    fn methods(&self) -> Vec<Method> {
+        let chosen = self.mask.is_none().then_some(self.pruner);
+        chosen.into_iter().collect()
     }
 }
 
@@ -309,9 +317,13 @@ impl Settings for CompareConfig {
     fn complete(&mut self) -> std::io::Result<()> {
         self.common.complete()
     }
+
+    fn methods(&self) -> Vec<Method> {
+        self.pruners.clone()
+    }
 }
 
-/// A run is to find its files from any folder.
+/// Makes a path absolute, so that a run finds its files from any folder.
 fn complete_path(path: &mut Option<PathBuf>) -> std::io::Result<()> {
     if let Some(path) = path {
         *path = std::path::absolute(&*path)?;

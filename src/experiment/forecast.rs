@@ -1,8 +1,8 @@
 //! Forecast of a run's memory.
 
 use super::Experiment;
-use crate::config::Method;
 use crate::forecast::Forecast;
+use crate::pruners::Method;
 
 impl Experiment {
     /// A line with the peak memory of each part of the run; pruning is one of them if `pruning` is true.
@@ -12,7 +12,7 @@ impl Experiment {
     pub fn forecast(&self, pruning: bool) -> anyhow::Result<String> {
         let (prune, train) = (&self.config.common.prune, &self.config.common.train);
         let forecast = Forecast::new(&self.net, self.data.train.shape, &self.device);
-        let dense = self.config.pruner == Method::Dense && self.config.mask.is_none();
+        let dense = self.config.pruner == Method::DENSE && self.config.mask.is_none();
         let (images, tested) = (train.batch_size, self.test_data().batch_size);
         let step = forecast.training(train.optimizer(), !dense, images)?;
         let test = forecast.evaluation(tested)?;
@@ -26,9 +26,10 @@ impl Experiment {
             ),
             (format!("test, batch {tested}"), idle + test.peak_bytes),
         ];
-        if let Some(method) = self.config.pruner.prospr(prune)?.filter(|_| pruning) {
+        if pruning && self.config.pruner != Method::DENSE {
             let images = self.pruning_batch_size();
-            let peak = forecast.pruning_peak(&method, images)?;
+            let setup = prune.setup(self.config.pruner, self.config.sparsity)?;
+            let peak = forecast.pruning_peak(&*setup.pruner, images)?;
             parts.extend(peak.map(|bytes| (format!("meta-gradient, batch {images}"), bytes)));
         }
         Ok(crate::forecast::line(&self.device, parts))

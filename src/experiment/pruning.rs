@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::{Experiment, Initial};
-use crate::config::{Check, Method};
+use crate::config::Check;
 use crate::datasets::Loader;
 use crate::nn::Batch;
-use crate::pruners::{self, Mask, Sparsity, Statistics, Task, inverted, prunable};
+use crate::pruners::{self, Mask, Method, Sparsity, Statistics, Task, inverted, prunable};
 use crate::results::LayerResult;
 use crate::run_folder::RunFolder;
 use crate::{Key, TensorFile};
@@ -73,7 +72,7 @@ impl Experiment {
         let config = &self.config;
         let weights = prunable(&initial.params);
         let mut origin = Origin {
-            pruner: config.pruner.name(),
+            pruner: config.pruner.name.into(),
             check: config.check,
             model: config.common.network.model.clone(),
             image: Some(self.data.train.shape),
@@ -103,7 +102,7 @@ impl Experiment {
             }
             return Ok(pruned);
         }
-        if config.pruner == Method::Dense {
+        if config.pruner == Method::DENSE {
             return self.pruned(None, origin, 0.0, initial);
         }
         let start = Instant::now();
@@ -130,15 +129,14 @@ impl Experiment {
             // Later iterations score only weights that earlier ones kept, so their lowest scores are removed weights.
             settings.iterations = Some(1);
         }
-        let pruner = config.pruner.pruner(&settings, config.sparsity)?;
-        let pruner = pruner.context("a dense network has no scores")?;
-        let scores = self.with_task(initial, self.pruning_data(), |task| pruner.scores(task))?;
+        let setup = settings.setup(config.pruner, config.sparsity)?;
+        let loader = self.pruning_data();
+        let scores = self.with_task(initial, loader, |task| setup.pruner.scores(task))?;
         let ranked = match inverts {
             true => &inverted(&scores),
             false => &scores,
         };
-        let options = config.pruner.mask(&settings);
-        let mask = Mask::new(ranked, Sparsity::new(config.sparsity)?, &options)?;
+        let mask = Mask::new(ranked, Sparsity::new(config.sparsity)?, &setup.mask)?;
         let mut file = TensorFile::new(String::new());
         file.insert_all("", &scores)?;
         file.write(&folder.path("scores.safetensors"))?;

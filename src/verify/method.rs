@@ -117,7 +117,7 @@ impl std::fmt::Display for Method {
                 if let UpdateRule::Sgd(sgd) = p.optimizer
                     && sgd.momentum != 0.0
                 {
-                    let detached = sgd.detach_first_buffer;
+                    let detached = sgd.stop_first_momentum_gradient;
                     let note = if detached {
                         " (first buffer detached)"
                     } else {
@@ -175,7 +175,7 @@ impl Case {
         let mut sgd = Sgd::new(lr).momentum(self.inner_momentum.unwrap_or(0.0));
         let note = self.momentum_note.as_deref().unwrap_or_default();
         if note.contains("detached") && !note.contains("not detached") {
-            sgd = sgd.detach_first_buffer();
+            sgd = sgd.stop_first_momentum_gradient();
         }
         let mut pruner = ProsPr::new(steps, sgd);
         if self.new_data_in_inner == Some(false) {

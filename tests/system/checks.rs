@@ -1,9 +1,10 @@
 //! Sanity checks of pruned runs, and comparisons in which layers collapse.
 
 use prospr::TensorFile;
-use prospr::config::{Check, CompareConfig, Method, Settings};
+use prospr::config::{Check, CompareConfig, Settings};
+use prospr::pruners::Method;
 
-use crate::place::{Place, SMALL, has, text};
+use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
 
 /// Small comparisons: sparsities are those of `--sparsities`.
 fn compare(place: &Place, args: &str) -> String {
@@ -185,7 +186,7 @@ fn layers_without_a_path_are_warned_of() {
     ] {
         let folder = args.replace([' ', '-'], "");
         place.bad(
-            &format!("run {SMALL} {args} --out {folder}"),
+            &format!("run {SMALL_BLIND} {args} --out {folder}"),
             &["`check`", "`pruner`"],
         );
     }
@@ -194,7 +195,7 @@ fn layers_without_a_path_are_warned_of() {
 #[test]
 fn checks_may_be_of_some_sparsities_alone() {
     let config = CompareConfig {
-        pruners: vec![Method::Dense, Method::Snip],
+        pruners: vec![Method::DENSE, Method::named("snip").unwrap()],
         sparsities: vec![0.5, 0.9],
         checks: vec![Check::Shuffle, Check::Invert],
         check_sparsities: Some(vec![0.9]),

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use prospr::config::{Method, RunConfig, Settings};
+use prospr::config::{RunConfig, Settings};
 use prospr::experiment::{Experiment, Outcome, Unwatched};
 use prospr::nn::Scope;
 use prospr::nn::init::{Bias, Init};
 use prospr::prelude::*;
+use prospr::pruners::Method;
 use prospr::run_folder::RunFolder;
 
 fn prospr(args: &str, folder: &Path) -> (Output, String) {
@@ -72,7 +73,7 @@ fn data_sets_are_listed_and_checked_and_measured() {
 /// A linear network on a folder of images, packed, whose damaged image is left out or not.
 fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)> {
     let mut config = RunConfig::defaults();
-    config.pruner = Method::Dense;
+    config.pruner = Method::DENSE;
     let network = &mut config.common.network;
     network.data = "image-folder".into();
     network.data_dir = Some(folder.into());

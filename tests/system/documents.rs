@@ -1,7 +1,11 @@
-//! Documents: links and named source files exist, and the book has every page.
+//! Documents: links and named source files exist, the book has every page, and tables that the code knows are the code's.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use clap::{Arg, Args, Command};
+use prospr::config::{PruneSettings, RunConfig, Settings};
+use prospr::pruners::{ReadSetting, methods};
 
 /// All files below a folder, without build outputs and hidden folders.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -99,4 +103,87 @@ fn named_source_files_exist() {
             );
         }
     }
+}
+
+/// Pruning methods, in Markdown.
+fn method_table() -> String {
+    let mut table = String::from("| name | method | score |\n|---|---|---|\n");
+    for method in methods() {
+        let score = method.score.replace('|', "\\|");
+        table += &format!("| `{}` | {} | {score} |\n", method.name, method.summary);
+    }
+    table
+}
+
+/// Pruning settings and the methods that read them, in Markdown.
+fn setting_table() -> String {
+    let defaults = RunConfig::defaults();
+    let setup = |method| defaults.common.prune.setup(method, defaults.sparsity);
+    let read: Vec<_> = methods()
+        .into_iter()
+        .map(|method| (method.name, setup(method).unwrap().settings))
+        .collect();
+    let mut table = String::from(
+        "| setting | default | meaning | read by (own default) |\n|---|---|---|---|\n",
+    );
+    let command = PruneSettings::augment_args(Command::new("prospr"));
+    for arg in command.get_arguments() {
+        let (mut readers, mut others) = (Vec::new(), Vec::new());
+        for (method, settings) in &read {
+            match settings.iter().find(|setting| arg.get_id() == setting.name) {
+                None => others.push(format!("`{method}`")),
+                Some(ReadSetting { default: None, .. }) => readers.push(format!("`{method}`")),
+                Some(ReadSetting {
+                    default: Some(default),
+                    ..
+                }) => {
+                    readers.push(format!("`{method}` ({default})"));
+                }
+            }
+        }
+        let readers = match others.len() {
+            0 => "all".into(),
+            n if n < 6 => format!("all but {}", others.join(", ")),
+            _ => readers.join(", "),
+        };
+        table += &format!("{} {readers} |\n", setting_cells(arg));
+    }
+    table
+}
+
+/// Flag, default and help of a setting.
+fn setting_cells(arg: &Arg) -> String {
+    let is_switch = arg.get_num_args().is_some_and(|n| n.min_values() == 0);
+    let values = arg.get_possible_values();
+    let (mut names, mut help) = (Vec::new(), format!("{}.", arg.get_help().unwrap()));
+    for value in values.iter().filter(|_| !is_switch) {
+        names.push(value.get_name());
+        if let Some(meaning) = value.get_help() {
+            help += &format!(" `{}`: {meaning}.", value.get_name());
+        }
+    }
+    let flag = format!("--{} {}", arg.get_long().unwrap(), names.join("\\|"));
+    let default = arg.get_default_values().iter().filter(|_| !is_switch);
+    let default: String = default.map(|v| v.to_string_lossy()).collect();
+    format!("| `{}` | {default} | {help} |", flag.trim_end())
+}
+
+/// With `PROSPR_WRITE_DOCS=1`, the test writes the tables.
+#[test]
+fn tables_of_methods_and_settings_are_the_codes() {
+    let page = root().join("docs/methods.md");
+    let mut new = text(&page);
+    for (name, table) in [("methods", method_table()), ("settings", setting_table())] {
+        let mark = format!("<!-- {name} -->\n");
+        let start = new.find(&mark).unwrap() + mark.len();
+        let end = new.find(&format!("<!-- end of {name} -->")).unwrap();
+        new.replace_range(start..end, &table);
+    }
+    if std::env::var_os("PROSPR_WRITE_DOCS").is_some() {
+        std::fs::write(&page, &new).unwrap();
+    }
+    assert!(
+        text(&page) == new,
+        "docs/methods.md is out of date; run the test with PROSPR_WRITE_DOCS=1"
+    );
 }

@@ -21,7 +21,7 @@ fn scores(
     let mut sgd = Sgd::new(case["inner_lr"].as_f64().unwrap())
         .momentum(case["inner_momentum"].as_f64().unwrap());
     if case["momentum_note"].is_string() {
-        sgd = sgd.detach_first_buffer();
+        sgd = sgd.stop_first_momentum_gradient();
     }
     let structured = case["structured"].as_bool().unwrap_or(false);
     let batches: Vec<(Tensor, Tensor)> = (0..=steps)

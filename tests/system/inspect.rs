@@ -1,12 +1,14 @@
 //! `prospr inspect`, started as a user starts it.
 
-use crate::place::{Place, SMALL, has, text};
+use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
 
 #[test]
 fn masks_are_described_compared_and_drawn() {
     let place = Place::new();
     place.good(&format!("prune {SMALL} --out a"));
-    place.good(&format!("prune {SMALL} --pruner random --seed 3 --out b"));
+    place.good(&format!(
+        "prune {SMALL_BLIND} --pruner random --seed 3 --out b"
+    ));
     let (out, _) = place.good("inspect a/mask.safetensors b/mask.safetensors");
     has(
         &out,

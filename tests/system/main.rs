@@ -19,6 +19,7 @@ mod models;
 mod networks;
 mod optimizers;
 mod oracle;
+mod own_pruner;
 mod place;
 mod probe;
 mod pruning;

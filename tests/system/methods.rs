@@ -13,7 +13,7 @@ use prospr::pruners::{
 };
 use prospr::verify::Agreement;
 
-use crate::place::{Place, SMALL};
+use crate::place::{Place, SMALL_BLIND};
 use crate::support::{alone, gpu, relative_l2};
 
 /// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
@@ -190,7 +190,7 @@ fn memory_does_not_grow_with_steps_or_batches() {
             assert_eq!(many, few + 4 * 2040);
             let snip = |batches| Snip {
                 batches,
-                per_batch: true,
+                abs_per_batch: true,
                 ..Snip::default()
             };
             assert_eq!(peak(&snip(3), &cpu, 3), peak(&snip(40), &cpu, 40));
@@ -212,7 +212,7 @@ fn a_comparison_holds_all_shares() {
     let methods = "random,random-uniform,random-erk,magnitude";
     place.good(&format!(
         "compare {} --epochs 1 --pruners {methods} --sparsities 0.9 --min-per-layer 1 --out c",
-        SMALL.replace("--sparsity 0.9", "")
+        SMALL_BLIND.replace("--sparsity 0.9", "")
     ));
     let densities = |method: &str| -> Vec<f64> {
         let text = place.bytes(&format!("c/{method}-0.9-s0/pruning.json"));
@@ -322,12 +322,12 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
         scores_of(&snip, &batches),
         normalised(times(&add(&first, &second), &weight)),
     );
-    let per_batch = Snip {
-        per_batch: true,
+    let abs_per_batch = Snip {
+        abs_per_batch: true,
         ..snip
     };
     close(
-        scores_of(&per_batch, &batches),
+        scores_of(&abs_per_batch, &batches),
         normalised(add(&times(&first, &weight), &times(&second, &weight))),
     );
     // Two rounds of two batches: after the first 6 · √0.25 = 3 weights are left.

@@ -102,5 +102,8 @@ fn the_first_momentum_buffer_can_be_detached() {
         grad(meta)(&x).item().unwrap()
     };
     let sgd = Sgd::new(0.1).momentum(0.9);
-    assert_eq!((slope(sgd), slope(sgd.detach_first_buffer())), (0.8, 1.0));
+    assert_eq!(
+        (slope(sgd), slope(sgd.stop_first_momentum_gradient())),
+        (0.8, 1.0)
+    );
 }

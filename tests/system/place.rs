@@ -116,5 +116,9 @@ fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
     std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
 }
 
-/// Small runs on the CPU.
+/// Small runs on the CPU, of methods that read images.
 pub const SMALL: &str = "--device cpu --data mnist --data-dir . --batch-size 32 --prune-batch-size 32 --sparsity 0.9 --crop-padding 1";
+
+/// As [`SMALL`], of methods that read no images.
+pub const SMALL_BLIND: &str =
+    "--device cpu --data mnist --data-dir . --batch-size 32 --sparsity 0.9 --crop-padding 1";

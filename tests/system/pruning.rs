@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prospr::config::{Method, RunConfig, Settings};
+use prospr::config::{RunConfig, Settings};
 use prospr::datasets::{Augment, Loader, mnist5k};
 use prospr::experiment::{Experiment, Outcome, Unwatched};
 use prospr::models::{LeNet5, by_name};
@@ -10,8 +10,8 @@ use prospr::nn::{Batch, Mode, Net};
 use prospr::optim::Sgd;
 use prospr::prelude::*;
 use prospr::pruners::{
-    Grasp, Mask, MaskOptions, ProsPr, Pruner, Random, Rounds, Snip, Sparsity, SynFlow, Task,
-    prunable,
+    Grasp, Mask, MaskOptions, Method, ProsPr, Pruner, Random, Rounds, Snip, Sparsity, SynFlow,
+    Task, prunable,
 };
 use prospr::run_folder::RunFolder;
 use prospr::train::Trainer;
@@ -57,7 +57,7 @@ fn the_pruner_is_algorithm_one() {
         (
             "smallvgg_full_m3_mom",
             3,
-            Sgd::new(0.1).momentum(0.9).detach_first_buffer(),
+            Sgd::new(0.1).momentum(0.9).stop_first_momentum_gradient(),
         ),
     ] {
         let fixture = Fixture::load(name);
@@ -358,7 +358,7 @@ fn training_stops_at_a_loss_that_is_not_finite() {
 fn prospr_beats_random() {
     let run = |pruner| {
         let mut config = RunConfig::defaults();
-        config.pruner = pruner;
+        config.pruner = Method::named(pruner).unwrap();
         let train = &mut config.common.train;
         (train.epochs, train.batch_size, train.lr) = (2, 64, 0.02);
         train.milestones = Some(Vec::new());
@@ -370,7 +370,7 @@ fn prospr_beats_random() {
             Outcome::Stopped { .. } => panic!("nobody stopped it"),
         }
     };
-    let (prospr, random) = (run(Method::Prospr), run(Method::Random));
+    let (prospr, random) = (run("prospr"), run("random"));
     println!(
         "top-1: ProsPr {:.3}, random {:.3}",
         prospr.test_top1, random.test_top1

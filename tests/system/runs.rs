@@ -3,7 +3,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, SMALL, has, text};
+use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
 
 /// Metrics without the columns of times.
 fn metrics(csv: &[u8]) -> Vec<String> {
@@ -160,7 +160,7 @@ fn a_run_folder_holds_everything() {
 fn a_comparison_lists_its_runs_and_resumes() {
     let place = Place::new();
     let args = format!(
-        "compare {SMALL} --epochs 1 --pruners dense,random --sparsities 0.5,0.9 --seeds 0,1"
+        "compare {SMALL_BLIND} --epochs 1 --pruners dense,random --sparsities 0.5,0.9 --seeds 0,1"
     );
     let args = args.replace("--sparsity 0.9 ", "");
     let (table, _) = place.good(&format!("{args} --out c"));
@@ -213,6 +213,10 @@ fn bad_settings_and_files_are_named() {
         &["always", "per-step"],
     );
     place.bad("prune --pruner dense", &["dense"]);
+    place.bad(
+        "run --pruner snip --perturbation 3 --device cpu --out x",
+        &["`perturbation` is a setting of ntk-sap, but the pruner is snip"],
+    );
     let (out, _) = place.good("run --lr 0.5 --print-config");
     std::fs::write(place.path("all.toml"), &out).unwrap();
     assert_eq!(place.good("run --config all.toml --print-config").0, out);

@@ -176,7 +176,7 @@ fn other_resnets_are_recognised() {
         ..ResNet::resnet20(3)
     };
     let snip = Snip {
-        per_batch: false,
+        abs_per_batch: false,
         batches: 3,
         mode: NormMode::Train,
     };

@@ -1,9 +1,12 @@
 //! Number of weights that each layer keeps.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
-/// How the weights that stay are shared out among the layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Rule that shares out the kept weights among the layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Allocation {
     /// By score: one threshold for all layers.
     #[default]

@@ -54,9 +54,9 @@ pub struct MaskOptions {
     /// Layers that stay whole: `first`, `last`, or names such as `conv1` or `conv1.weight`. The order of layers is that
     /// of the network's parameters.
     pub keep: Vec<String>,
-    /// True if the sparsity relates to the other layers alone. Otherwise it is that of the whole network, and the other
+    /// True if the sparsity is that of the other layers alone. Otherwise it is that of the whole network, and the other
     /// layers lose more to make up for those that stay whole.
-    pub keep_uncounted: bool,
+    pub sparsity_excludes_kept: bool,
 }
 
 /// Binary pruning mask: the kept weights of each layer.
@@ -120,7 +120,7 @@ impl Mask {
             .collect();
         let numel = |layers: &[Tensor]| layers.iter().map(Tensor::numel).sum::<usize>();
         let whole = numel(&layers) - numel(&pruned);
-        let kept = match options.keep_uncounted {
+        let kept = match options.sparsity_excludes_kept {
             true => whole + sparsity.kept(numel(&pruned)),
             false => sparsity.kept(numel(&layers)),
         };

@@ -152,9 +152,9 @@ fn layers_have_their_shares() {
         kept(&mask(&uniform).unwrap()),
         [vec![1.0, 1.0, 0.0, 0.0], vec![0.0, 1.0], vec![1.0, 0.0]]
     );
-    let keep = |names: &[&str], keep_uncounted| MaskOptions {
+    let keep = |names: &[&str], sparsity_excludes_kept| MaskOptions {
         keep: names.iter().map(|name| name.to_string()).collect(),
-        keep_uncounted,
+        sparsity_excludes_kept,
         ..MaskOptions::default()
     };
     // `b` stays whole, and the two best of the others: none of `c`.

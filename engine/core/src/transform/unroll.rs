@@ -6,6 +6,7 @@
 //! optimal schedule, which this is not: `Every(k)` recomputes each step at most twice).
 
 use std::collections::HashSet;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -35,6 +36,27 @@ impl Policy {
         UnrollOptions {
             policy: self,
             host_offload: true,
+        }
+    }
+}
+
+/// `keep`, `per-step`, `every:K` or `auto:BYTES`.
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Policy, String> {
+        let (name, number) = match text.split_once(':') {
+            Some((name, number)) => (name, number.parse::<u64>().ok()),
+            None => (text, None),
+        };
+        match (name, number) {
+            ("keep", None) => Ok(Policy::Keep),
+            ("per-step", None) => Ok(Policy::PerStep),
+            ("every", Some(steps)) if steps > 0 => Ok(Policy::Every(steps as usize)),
+            ("auto", Some(bytes)) => Ok(Policy::Auto(bytes)),
+            _ => Err(format!(
+                "`{text}` is no unroll policy; write keep, per-step, every:K or auto:BYTES"
+            )),
         }
     }
 }

@@ -32,9 +32,9 @@ pub struct Sgd {
     pub weight_decay: f64,
     /// True for Nesterov's momentum.
     pub nesterov: bool,
-    /// True if no derivative flows through the first momentum buffer. Exact meta-gradients need `false`; the
+    /// True if the gradient stops at the first momentum buffer. Exact meta-gradients need `false`; the
     /// reference implementation of ProsPr behaves as with `true`.
-    pub detach_first_buffer: bool,
+    pub stop_first_momentum_gradient: bool,
 }
 
 impl Sgd {
@@ -46,7 +46,7 @@ impl Sgd {
             dampening: 0.0,
             weight_decay: 0.0,
             nesterov: false,
-            detach_first_buffer: false,
+            stop_first_momentum_gradient: false,
         }
     }
     /// Sets the momentum μ.
@@ -71,10 +71,10 @@ impl Sgd {
             ..self
         }
     }
-    /// Stops derivatives through the first momentum buffer.
-    pub fn detach_first_buffer(self) -> Sgd {
+    /// Stops the gradient at the first momentum buffer.
+    pub fn stop_first_momentum_gradient(self) -> Sgd {
         Sgd {
-            detach_first_buffer: true,
+            stop_first_momentum_gradient: true,
             ..self
         }
     }
@@ -107,7 +107,9 @@ impl Optimizer for Sgd {
             Some(buffers) => buffers.zip_leaves(&direction, |b, d| {
                 b * self.momentum + d * (1.0 - self.dampening)
             }),
-            None if self.detach_first_buffer => direction.map_leaves(Tensor::stop_gradient),
+            None if self.stop_first_momentum_gradient => {
+                direction.map_leaves(Tensor::stop_gradient)
+            }
             None => direction.clone(),
         };
         let step = match self.nesterov {

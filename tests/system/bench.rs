@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::place::{Place, has};
+use crate::sandbox::{Sandbox, has};
 
 /// The rows that `--json` prints.
-fn rows(place: &Place, args: &str) -> Vec<Value> {
-    let (out, _) = place.good(&format!("bench {args} --json"));
+fn rows(sandbox: &Sandbox, args: &str) -> Vec<Value> {
+    let (out, _) = sandbox.good(&format!("bench {args} --json"));
     serde_json::from_str(&out).unwrap()
 }
 
@@ -19,10 +19,10 @@ fn number(row: &Value, field: &str) -> f64 {
 
 #[test]
 fn every_kernel_is_measured_against_burn_and_the_limits() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
         let rows = rows(
-            &place,
+            &sandbox,
             &format!("kernels --quick --repeats 1 --device {device}"),
         );
         let of = |name: &str| rows.iter().filter(|r| r["name"] == name).count();
@@ -80,21 +80,21 @@ fn every_kernel_is_measured_against_burn_and_the_limits() {
 
 #[test]
 fn steps_and_meta_gradients_are_measured() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
         for model in ["lenet-5", "mlp:16"] {
             let how = format!("--quick --model {model} --batch 2 --repeats 2 --device {device}");
-            let row = &rows(&place, &format!("train {how}"))[0];
+            let row = &rows(&sandbox, &format!("train {how}"))[0];
             assert_eq!(row["name"], format!("train {model}"));
             assert_eq!(row["size"], "2x1x28x28");
             for field in ["ms", "first_ms", "images_per_second", "flops", "tflops"] {
                 assert!(number(row, field) > 0.0, "{field}");
             }
             assert!(number(row, "launches") > 10.0 && number(row, "peak_bytes") > 0.0);
-            let (out, err) = place.good(&format!("bench train {how} --precision mixed --json"));
+            let (out, err) = sandbox.good(&format!("bench train {how} --precision mixed --json"));
             has(&out, &["\"precision\": \"mixed\""]);
             has(&err, &["mixed precision: ", "computes in f32"]);
-            let row = &rows(&place, &format!("meta --steps 1 {how}"))[0];
+            let row = &rows(&sandbox, &format!("meta --steps 1 {how}"))[0];
             assert_eq!(
                 (&row["steps"], &row["policy"]),
                 (&1.into(), &"per-step".into())
@@ -104,7 +104,7 @@ fn steps_and_meta_gradients_are_measured() {
     }
     let policy = |p: &str| {
         let how = "--quick --model mlp:16 --batch 64 --repeats 1 --device cpu --steps 4";
-        let rows = rows(&place, &format!("meta {how} --policy {p}"));
+        let rows = rows(&sandbox, &format!("meta {how} --policy {p}"));
         number(&rows[0], "launches")
     };
     // Values that are not kept are computed again.
@@ -113,10 +113,10 @@ fn steps_and_meta_gradients_are_measured() {
 
 #[test]
 fn scores_of_all_methods_are_measured() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
         let how = format!("--quick --model lenet-5 --batch 2 --repeats 1 --device {device}");
-        let all = rows(&place, &format!("prune {how}"));
+        let all = rows(&sandbox, &format!("prune {how}"));
         for method in ["prospr", "snip", "grasp", "synflow", "random"] {
             let name = format!("{method} lenet-5");
             let row = all.iter().find(|row| row["name"] == name[..]).unwrap();
@@ -128,7 +128,7 @@ fn scores_of_all_methods_are_measured() {
     let launches = |iterations: usize| {
         let how = "--quick --model mlp:16 --batch 2 --repeats 1 --device cpu";
         let args = format!("prune {how} --pruners synflow --iterations {iterations}");
-        let rows = rows(&place, &args);
+        let rows = rows(&sandbox, &args);
         assert_eq!(rows.len(), 1);
         number(&rows[0], "launches")
     };
@@ -137,11 +137,11 @@ fn scores_of_all_methods_are_measured() {
 
 #[test]
 fn tables_stand_beside_another_program() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let how = "bench train --quick --model mlp:16 --batch 2 --repeats 1 --device cpu";
-    let (json, _) = place.good(&format!("{how} --json"));
-    std::fs::write(place.path("before.json"), json).unwrap();
-    let (table, _) = place.good(&format!("{how} --beside before.json"));
+    let (json, _) = sandbox.good(&format!("{how} --json"));
+    std::fs::write(sandbox.path("before.json"), json).unwrap();
+    let (table, _) = sandbox.good(&format!("{how} --beside before.json"));
     has(
         &table,
         &[
@@ -153,7 +153,7 @@ fn tables_stand_beside_another_program() {
             "before peak",
         ],
     );
-    let (table, _) = place.good(&format!("{how} --beside before.json --markdown"));
+    let (table, _) = sandbox.good(&format!("{how} --beside before.json --markdown"));
     has(
         &table,
         &[
@@ -162,8 +162,8 @@ fn tables_stand_beside_another_program() {
             "| train mlp:16 | 2×1×28×28 |",
         ],
     );
-    std::fs::write(place.path("other.json"), "{}").unwrap();
-    place.bad(
+    std::fs::write(sandbox.path("other.json"), "{}").unwrap();
+    sandbox.bad(
         &format!("{how} --beside other.json"),
         &["other.json", "--json"],
     );
@@ -171,7 +171,7 @@ fn tables_stand_beside_another_program() {
 
 #[test]
 fn wrong_wishes_say_what_there_is() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for (args, parts) in [
         (
             "train --model lenet-6",
@@ -187,9 +187,9 @@ fn wrong_wishes_say_what_there_is() {
             &["scores are always computed in f32"],
         ),
     ] {
-        place.bad(&format!("bench {args} --device cpu"), parts);
+        sandbox.bad(&format!("bench {args} --device cpu"), parts);
     }
-    place.bad("bench kernels --device gpu:97", &["gpu:97", "cpu: "]);
-    let (completions, _) = place.good("completions bash");
+    sandbox.bad("bench kernels --device gpu:97", &["gpu:97", "cpu: "]);
+    let (completions, _) = sandbox.good("completions bash");
     has(&completions, &["prospr__subcmd__bench", "--beside"]);
 }

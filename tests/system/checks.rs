@@ -4,17 +4,19 @@ use prospr::TensorFile;
 use prospr::config::{Check, CompareConfig, Settings};
 use prospr::pruners::Method;
 
-use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
+use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 
 /// Small comparisons: sparsities are those of `--sparsities`.
-fn compare(place: &Place, args: &str) -> String {
+fn compare(sandbox: &Sandbox, args: &str) -> String {
     let small = SMALL.replace("--sparsity 0.9 ", "");
-    place.good(&format!("compare {small} --epochs 1 {args}")).0
+    sandbox
+        .good(&format!("compare {small} --epochs 1 {args}"))
+        .0
 }
 
 /// The kept weights of each layer of a mask, as bits.
-fn mask(place: &Place, run: &str) -> Vec<(String, Vec<f64>)> {
-    let file = TensorFile::read(&place.path(&format!("{run}/mask.safetensors"))).unwrap();
+fn mask(sandbox: &Sandbox, run: &str) -> Vec<(String, Vec<f64>)> {
+    let file = TensorFile::read(&sandbox.path(&format!("{run}/mask.safetensors"))).unwrap();
     let layer = |name: &str| (name.to_string(), file.array(name).unwrap().1);
     file.names().map(layer).collect()
 }
@@ -26,9 +28,9 @@ fn kept(mask: &[(String, Vec<f64>)]) -> Vec<usize> {
 
 #[test]
 fn checks_change_one_thing_each_and_stand_beside_their_runs() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let args = "--pruners dense,prospr --sparsities 0.5 --seeds 0,1 --checks shuffle,reinit,invert";
-    let table = compare(&place, &format!("{args} --out c"));
+    let table = compare(&sandbox, &format!("{args} --out c"));
     let lines: Vec<&str> = table.lines().collect();
     has(
         lines[0],
@@ -43,27 +45,27 @@ fn checks_change_one_thing_each_and_stand_beside_their_runs() {
     assert_eq!(lines[1].matches('–').count(), 3, "{table}");
     // Accuracies, effective sparsity and FLOPs.
     assert_eq!(lines[2].matches('±').count(), 6, "{table}");
-    let markdown = text(&place.bytes("c/comparison.md"));
+    let markdown = text(&sandbox.bytes("c/comparison.md"));
     has(
         &markdown,
         &["| pruner | sparsity |", "| prospr | 50.00 % |"],
     );
-    let html = text(&place.bytes("c/report.html"));
+    let html = text(&sandbox.bytes("c/report.html"));
     has(
         &html,
         &["re-initialised", "prospr-0.5-invert-s1/report.html"],
     );
 
-    let plain = mask(&place, "c/prospr-0.5-s0");
-    let shuffled = mask(&place, "c/prospr-0.5-shuffle-s0");
+    let plain = mask(&sandbox, "c/prospr-0.5-s0");
+    let shuffled = mask(&sandbox, "c/prospr-0.5-shuffle-s0");
     assert!(kept(&plain) == kept(&shuffled) && plain != shuffled);
-    assert_eq!(plain, mask(&place, "c/prospr-0.5-reinit-s0"));
+    assert_eq!(plain, mask(&sandbox, "c/prospr-0.5-reinit-s0"));
     // Half of the weights: inverted, exactly the others.
-    let inverted = mask(&place, "c/prospr-0.5-invert-s0");
+    let inverted = mask(&sandbox, "c/prospr-0.5-invert-s0");
     for ((name, a), (_, b)) in plain.iter().zip(&inverted) {
         assert!(a.iter().zip(b).all(|(a, b)| a + b == 1.0), "{name}");
     }
-    let results = place.json("c/results.json");
+    let results = sandbox.json("c/results.json");
     let runs = results["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 2 + 2 * 4);
     for run in runs {
@@ -77,61 +79,62 @@ fn checks_change_one_thing_each_and_stand_beside_their_runs() {
     for check in ["shuffle", "reinit"] {
         let args = format!("--epochs 1 --check {check} --out {check}");
         let small = SMALL.replace("0.9", "0.5");
-        place.good(&format!("run {small} {args}"));
+        sandbox.good(&format!("run {small} {args}"));
         for file in ["mask.safetensors", "model.safetensors"] {
             let [a, b] = [check.to_string(), format!("c/prospr-0.5-{check}-s0")]
-                .map(|run| place.bytes(&format!("{run}/{file}")));
+                .map(|run| sandbox.bytes(&format!("{run}/{file}")));
             assert!(a == b, "{check}: {file}");
         }
         assert!(
-            !place
+            !sandbox
                 .path(&format!("c/prospr-0.5-{check}-s0/scores.safetensors"))
                 .exists()
         );
     }
     assert!(
-        place.bytes("reinit/model.safetensors") != place.bytes("c/prospr-0.5-s0/model.safetensors")
+        sandbox.bytes("reinit/model.safetensors")
+            != sandbox.bytes("c/prospr-0.5-s0/model.safetensors")
     );
 
     // As if it had been killed.
-    let whole = place.bytes("c/comparison.md");
-    std::fs::remove_dir_all(place.path("c/prospr-0.5-invert-s1")).unwrap();
-    std::fs::remove_file(place.path("c/results.json")).unwrap();
-    compare(&place, &format!("{args} --out c --resume"));
+    let whole = sandbox.bytes("c/comparison.md");
+    std::fs::remove_dir_all(sandbox.path("c/prospr-0.5-invert-s1")).unwrap();
+    std::fs::remove_file(sandbox.path("c/results.json")).unwrap();
+    compare(&sandbox, &format!("{args} --out c --resume"));
     // Times are the last columns.
     let untimed = |markdown: &[u8]| -> Vec<String> {
         let lines = text(markdown);
         let cells = |line: &str| line.split('|').take(10).collect::<String>();
         lines.lines().map(cells).collect()
     };
-    assert_eq!(untimed(&whole), untimed(&place.bytes("c/comparison.md")));
+    assert_eq!(untimed(&whole), untimed(&sandbox.bytes("c/comparison.md")));
 }
 
 #[test]
 fn a_reinitialised_run_starts_from_weights_that_were_not_scored() {
-    let place = Place::new();
-    place.good(&format!("prune {SMALL} --out plain"));
-    place.good(&format!("prune {SMALL} --check reinit --out reinit"));
-    assert!(place.bytes("plain/init.safetensors") != place.bytes("reinit/init.safetensors"));
-    assert_eq!(mask(&place, "plain"), mask(&place, "reinit"));
-    place.good(&format!(
+    let sandbox = Sandbox::new();
+    sandbox.good(&format!("prune {SMALL} --out plain"));
+    sandbox.good(&format!("prune {SMALL} --check reinit --out reinit"));
+    assert!(sandbox.bytes("plain/init.safetensors") != sandbox.bytes("reinit/init.safetensors"));
+    assert_eq!(mask(&sandbox, "plain"), mask(&sandbox, "reinit"));
+    sandbox.good(&format!(
         "train {SMALL} --epochs 1 --mask reinit/mask.safetensors --init reinit/init.safetensors --out halves"
     ));
-    place.good(&format!(
+    sandbox.good(&format!(
         "run {SMALL} --epochs 1 --check reinit --out whole"
     ));
-    assert!(place.bytes("halves/model.safetensors") == place.bytes("whole/model.safetensors"));
-    assert_eq!(place.json("halves/results.json")["check"], "reinit");
+    assert!(sandbox.bytes("halves/model.safetensors") == sandbox.bytes("whole/model.safetensors"));
+    assert_eq!(sandbox.json("halves/results.json")["check"], "reinit");
 }
 
 #[test]
 fn a_comparison_goes_on_where_a_layer_collapses() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     // The few weights that are left are all of the first layers, or of none of them.
     let args = "--model mlp:8 --pruners random,snip --sparsities 0.5,0.998 --seeds 0,1 --checks invert --out c";
-    let table = compare(&place, args);
+    let table = compare(&sandbox, args);
     has(&table, &["collapsed: fc2.weight"]);
-    let results = place.json("c/results.json");
+    let results = sandbox.json("c/results.json");
     let collapsed = results["collapsed"].as_array().unwrap();
     let runs = results["runs"].as_array().unwrap().len();
     assert_eq!(runs + collapsed.len(), 2 * 2 * 2 * 2);
@@ -140,20 +143,20 @@ fn a_comparison_goes_on_where_a_layer_collapses() {
             .iter()
             .all(|run| run["sparsity_requested"] == 0.998)
     );
-    let html = text(&place.bytes("c/report.html"));
+    let html = text(&sandbox.bytes("c/report.html"));
     has(&html, &["Layers collapsed", "collapsed: fc2.weight"]);
     // Results that exist are not computed again.
-    let again = compare(&place, &format!("{args} --resume"));
+    let again = compare(&sandbox, &format!("{args} --resume"));
     assert_eq!(table.lines().count(), again.lines().count());
     // A run by itself says what to do.
     let alone = "--model mlp:8 --pruner snip --check invert --out alone";
-    place.bad(
+    sandbox.bad(
         &format!("run {} {alone}", SMALL.replace("0.9", "0.998")),
         &["fc2.weight", "--min-per-layer"],
     );
     // All of them.
     let none = compare(
-        &place,
+        &sandbox,
         "--model mlp:8 --pruners snip --sparsities 0.9999 --out none",
     );
     has(&none, &["collapsed: "]);
@@ -161,16 +164,16 @@ fn a_comparison_goes_on_where_a_layer_collapses() {
 
 #[test]
 fn layers_without_a_path_are_warned_of() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let mut file = TensorFile::new("");
     let ones =
         |shape: &[usize]| prospr::Tensor::ones(shape, prospr::DType::U8, &prospr::Device::cpu());
     file.insert("fc1.weight", &ones(&[4, 784])).unwrap();
     file.insert("fc2.weight", &ones(&[10, 4]).zeros_like())
         .unwrap();
-    file.write(&place.path("cut.safetensors")).unwrap();
+    file.write(&sandbox.path("cut.safetensors")).unwrap();
     let args = "--model mlp:4 --epochs 1 --mask cut.safetensors --out cut";
-    let (_, err) = place.good(&format!("train {SMALL} {args}"));
+    let (_, err) = sandbox.good(&format!("train {SMALL} {args}"));
     has(
         &err,
         &[
@@ -179,13 +182,13 @@ fn layers_without_a_path_are_warned_of() {
             "`fc2.weight` (0 of 40",
         ],
     );
-    assert_eq!(place.json("cut/results.json")["effective_sparsity"], 1.0);
+    assert_eq!(sandbox.json("cut/results.json")["effective_sparsity"], 1.0);
     for args in [
         "--pruner dense --check shuffle",
         "--mask cut.safetensors --check reinit",
     ] {
         let folder = args.replace([' ', '-'], "");
-        place.bad(
+        sandbox.bad(
             &format!("run {SMALL_BLIND} {args} --out {folder}"),
             &["`check`", "`pruner`"],
         );

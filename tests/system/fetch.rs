@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use crate::place::{Place, has};
+use crate::sandbox::{Sandbox, has};
 
 /// The address of a server that gives the same answer to every request.
 fn server(status: &'static str, body: &'static str) -> String {
@@ -27,10 +27,10 @@ fn server(status: &'static str, body: &'static str) -> String {
 
 #[test]
 fn what_cannot_be_fetched_is_named() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let fetch = |name: &str, url: &str| format!("data fetch {name} --data-dir d --url {url}");
     let wrong = server("200 OK", "a page that asks to log in");
-    place.bad(
+    sandbox.bad(
         &fetch("cifar-10", &wrong),
         &[
             "cifar-10-binary.tar.gz",
@@ -40,7 +40,7 @@ fn what_cannot_be_fetched_is_named() {
         ],
     );
     let missing = server("404 Not Found", "");
-    place.bad(
+    sandbox.bad(
         &fetch("tiny-imagenet", &missing),
         &["tiny-imagenet-200.zip", "404"],
     );
@@ -48,21 +48,21 @@ fn what_cannot_be_fetched_is_named() {
         .unwrap()
         .local_addr()
         .unwrap();
-    place.bad(
+    sandbox.bad(
         &fetch("mnist", &format!("http://{port}")),
         &["train-images-idx3-ubyte.gz", "check the network"],
     );
-    assert_eq!(std::fs::read_dir(place.path("d")).unwrap().count(), 0);
-    place.bad(
+    assert_eq!(std::fs::read_dir(sandbox.path("d")).unwrap().count(), 0);
+    sandbox.bad(
         &fetch("imagenet", &missing),
         &["https://image-net.org", "train/CLASS"],
     );
-    place.bad(
+    sandbox.bad(
         &fetch("mnits", &missing),
         &["mnits", "fashion-mnist, kmnist, cifar-10"],
     );
     has(
-        &place.good("data fetch --help").0,
+        &sandbox.good("data fetch --help").0,
         &["--data-dir", "tiny-imagenet"],
     );
 }
@@ -70,9 +70,9 @@ fn what_cannot_be_fetched_is_named() {
 /// Files that the user has put there stay as they are, and no server is contacted.
 #[test]
 fn what_lies_there_is_not_overwritten() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let nowhere = "data fetch mnist --data-dir . --url http://127.0.0.1:9";
-    place.bad(
+    sandbox.bad(
         nowhere,
         &[
             "train-images-idx3-ubyte",

@@ -1,15 +1,15 @@
 //! `prospr inspect`, started as a user starts it.
 
-use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
+use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 
 #[test]
 fn masks_are_described_compared_and_drawn() {
-    let place = Place::new();
-    place.good(&format!("prune {SMALL} --out a"));
-    place.good(&format!(
+    let sandbox = Sandbox::new();
+    sandbox.good(&format!("prune {SMALL} --out a"));
+    sandbox.good(&format!(
         "prune {SMALL_BLIND} --pruner random --seed 3 --out b"
     ));
-    let (out, _) = place.good("inspect a/mask.safetensors b/mask.safetensors");
+    let (out, _) = sandbox.good("inspect a/mask.safetensors b/mask.safetensors");
     has(
         &out,
         &[
@@ -23,8 +23,8 @@ fn masks_are_described_compared_and_drawn() {
         ],
     );
     let args = "inspect a/mask.safetensors b/mask.safetensors a/mask.safetensors --json";
-    let found: serde_json::Value = serde_json::from_str(&place.good(args).0).unwrap();
-    let results = place.json("a/pruning.json");
+    let found: serde_json::Value = serde_json::from_str(&sandbox.good(args).0).unwrap();
+    let results = sandbox.json("a/pruning.json");
     let masks = found["masks"].as_array().unwrap();
     assert_eq!(
         masks[0]["effective_sparsity"],
@@ -49,8 +49,8 @@ fn masks_are_described_compared_and_drawn() {
     // Two random masks that each keep a tenth share 1 of 19 weights of their union.
     assert!(iou[0] > 0.03 && iou[0] < 0.12, "{iou:?}");
 
-    place.good("inspect a/mask.safetensors --picture one.svg");
-    let svg = text(&place.bytes("one.svg"));
+    sandbox.good("inspect a/mask.safetensors --picture one.svg");
+    let svg = text(&sandbox.bytes("one.svg"));
     has(
         &svg,
         &[
@@ -60,9 +60,9 @@ fn masks_are_described_compared_and_drawn() {
             "</svg>",
         ],
     );
-    place.good("inspect a/mask.safetensors b/mask.safetensors --picture two.png");
-    assert!(place.bytes("two.png").starts_with(b"\x89PNG"));
-    place.bad(
+    sandbox.good("inspect a/mask.safetensors b/mask.safetensors --picture two.png");
+    assert!(sandbox.bytes("two.png").starts_with(b"\x89PNG"));
+    sandbox.bad(
         "inspect a/mask.safetensors --picture one.gif",
         &["one.gif", ".svg"],
     );
@@ -70,20 +70,20 @@ fn masks_are_described_compared_and_drawn() {
 
 #[test]
 fn masks_of_other_programs_need_a_name() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let mut file = prospr::TensorFile::new("");
     let cpu = prospr::Device::cpu();
     let ones = |shape: &[usize]| prospr::Tensor::ones(shape, prospr::DType::U8, &cpu);
     file.insert("fc1.weight", &ones(&[4, 12])).unwrap();
     file.insert("fc2.weight", &ones(&[3, 4]).zeros_like())
         .unwrap();
-    file.write(&place.path("mask.safetensors")).unwrap();
-    place.bad("inspect mask.safetensors", &["mask.safetensors", "--model"]);
-    place.bad(
+    file.write(&sandbox.path("mask.safetensors")).unwrap();
+    sandbox.bad("inspect mask.safetensors", &["mask.safetensors", "--model"]);
+    sandbox.bad(
         "inspect mask.safetensors --model mlp:4",
         &["[4, 12]", "[4, 784]"],
     );
-    let (out, _) = place.good("inspect mask.safetensors --model mlp:4 --image 3,2,2 --classes 3");
+    let (out, _) = sandbox.good("inspect mask.safetensors --model mlp:4 --image 3,2,2 --classes 3");
     has(
         &out,
         &[
@@ -93,5 +93,5 @@ fn masks_of_other_programs_need_a_name() {
             "100.00 %",
         ],
     );
-    place.bad("inspect nowhere.safetensors", &["nowhere.safetensors"]);
+    sandbox.bad("inspect nowhere.safetensors", &["nowhere.safetensors"]);
 }

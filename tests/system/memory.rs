@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::place::{Place, SMALL, has};
+use crate::sandbox::{SMALL, Sandbox, has};
 
-fn peaks(place: &Place, args: &str) -> (f64, f64) {
-    let (out, _) = place.good(&format!("bench {args} --quick --repeats 1 --json"));
+fn peaks(sandbox: &Sandbox, args: &str) -> (f64, f64) {
+    let (out, _) = sandbox.good(&format!("bench {args} --quick --repeats 1 --json"));
     let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
     let of = |field: &str| rows[0][field].as_f64().unwrap();
     (of("predicted_peak_bytes"), of("peak_bytes"))
@@ -15,7 +15,7 @@ fn peaks(place: &Place, args: &str) -> (f64, f64) {
 
 #[test]
 fn predicted_peaks_are_measured() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for (args, tolerance) in [
         ("train --model resnet-20 --batch 8 --device cpu", 0.01),
         ("train --model lenet-5 --batch 16 --device cpu", 0.01),
@@ -38,7 +38,7 @@ fn predicted_peaks_are_measured() {
         ),
         ("meta --model mlp:50 --batch 4 --steps 2 --device gpu", 0.05),
     ] {
-        let (predicted, measured) = peaks(&place, args);
+        let (predicted, measured) = peaks(&sandbox, args);
         println!("{args}: {predicted} predicted, {measured} measured");
         assert!(
             (predicted / measured - 1.0).abs() < tolerance,
@@ -49,10 +49,10 @@ fn predicted_peaks_are_measured() {
 
 #[test]
 fn plans_are_explained() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let report = |args: &str| -> Value {
         let how = "explain --model lenet-5 --batch 4 --json";
-        serde_json::from_str(&place.good(&format!("{how} {args}")).0).unwrap()
+        serde_json::from_str(&sandbox.good(&format!("{how} {args}")).0).unwrap()
     };
     let train = report("--device cpu");
     let number = |report: &Value, field: &str| report[field].as_u64().unwrap();
@@ -80,7 +80,7 @@ fn plans_are_explained() {
     assert!(number(&meta, "whole_peak_bytes") > number(&meta, "peak_bytes"));
     assert_eq!(meta["steps"], 2);
 
-    let (table, _) = place.good("explain --model mlp:16 --batch 2 --device cpu --pass meta");
+    let (table, _) = sandbox.good("explain --model mlp:16 --batch 2 --device cpu --pass meta");
     has(
         &table,
         &[
@@ -94,18 +94,18 @@ fn plans_are_explained() {
             "M = 3, per-step: peak",
         ],
     );
-    place.bad(
+    sandbox.bad(
         "explain --model lenet-6 --device cpu",
         &["lenet-6", "lenet-5"],
     );
-    place.bad("explain --batch 0 --device cpu", &["`--batch`", "found 0"]);
-    let (completions, _) = place.good("completions bash");
+    sandbox.bad("explain --batch 0 --device cpu", &["`--batch`", "found 0"]);
+    let (completions, _) = sandbox.good("completions bash");
     has(&completions, &["prospr__subcmd__explain", "--memory"]);
 }
 
 #[test]
 fn what_does_not_fit_is_an_error_with_names() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
         let how =
             format!("bench train --model lenet-5 --batch 16 --quick --repeats 1 --device {device}");
@@ -118,41 +118,41 @@ fn what_does_not_fit_is_an_error_with_names() {
             "per-step",
             "host_offload",
         ];
-        place.bad(&format!("{how} --memory 8MB"), &parts);
-        place.good(&format!("{how} --memory 20MiB"));
+        sandbox.bad(&format!("{how} --memory 8MB"), &parts);
+        sandbox.good(&format!("{how} --memory 20MiB"));
         let meta = format!("bench meta --model lenet-5 --batch 4 --steps 4 --device {device}");
-        place.bad(&format!("{meta} --memory 10MB"), &parts[..2]);
+        sandbox.bad(&format!("{meta} --memory 10MB"), &parts[..2]);
     }
     // A single tensor that no binding can hold; nothing is allocated before.
-    place.bad(
+    sandbox.bad(
         "bench train --model mlp:60000 --batch 2 --device gpu",
         &["[60000, 784]", "188.2 MB", "a single tensor's limit"],
     );
-    let limited = place.run_with(
+    let limited = sandbox.run_with(
         "PROSPR_MEMORY",
         "1MB",
         "bench train --model lenet-5 --batch 2 --device cpu",
     );
     has(&limited, &["the memory budget is 1.0 MB"]);
-    let wrong = place.run_with("PROSPR_MEMORY", "much", "devices");
+    let wrong = sandbox.run_with("PROSPR_MEMORY", "much", "devices");
     has(&wrong, &["PROSPR_MEMORY", "`much`", "2GiB"]);
 }
 
 #[test]
 fn a_run_says_what_it_takes_and_survives_a_lack_of_memory() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let run = format!("run {SMALL} --epochs 3 --out r");
-    let mut killed = place.start(&run);
+    let mut killed = sandbox.start(&run);
     let start = Instant::now();
-    while !place.path("r/checkpoints/last.safetensors").exists() {
+    while !sandbox.path("r/checkpoints/last.safetensors").exists() {
         assert!(start.elapsed() < Duration::from_secs(120));
         std::thread::sleep(Duration::from_millis(5));
     }
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let checkpoint = place.bytes("r/checkpoints/last.safetensors");
-    let mask = place.bytes("r/mask.safetensors");
-    place.bad(
+    let checkpoint = sandbox.bytes("r/checkpoints/last.safetensors");
+    let mask = sandbox.bytes("r/mask.safetensors");
+    sandbox.bad(
         "run --resume --out r --memory 9MB",
         &[
             "is out of memory",
@@ -160,9 +160,9 @@ fn a_run_says_what_it_takes_and_survives_a_lack_of_memory() {
             "--resume",
         ],
     );
-    assert!(place.bytes("r/checkpoints/last.safetensors") == checkpoint);
-    assert!(place.bytes("r/mask.safetensors") == mask);
-    let (_, err) = place.good("run --resume --out r --memory 1GiB");
+    assert!(sandbox.bytes("r/checkpoints/last.safetensors") == checkpoint);
+    assert!(sandbox.bytes("r/mask.safetensors") == mask);
+    let (_, err) = sandbox.good("run --resume --out r --memory 1GiB");
     has(
         &err,
         &[
@@ -176,6 +176,6 @@ fn a_run_says_what_it_takes_and_survives_a_lack_of_memory() {
     assert!(!err.contains("meta-gradient"), "{err}");
     let data = SMALL.replace("--sparsity 0.9", "");
     let compare = format!("compare {data} --epochs 1 --pruners prospr --sparsities 0.9 --out c");
-    let (_, err) = place.good(&compare);
+    let (_, err) = sandbox.good(&compare);
     has(&err, &["predicted peak: ", "meta-gradient, batch 32"]);
 }

@@ -13,7 +13,7 @@ use prospr::pruners::{
 };
 use prospr::verify::Agreement;
 
-use crate::place::{Place, SMALL_BLIND};
+use crate::sandbox::{SMALL_BLIND, Sandbox};
 use crate::support::{alone, gpu, relative_l2};
 
 /// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
@@ -208,14 +208,14 @@ fn memory_does_not_grow_with_steps_or_batches() {
 /// One comparison contains random masks of all three kinds.
 #[test]
 fn a_comparison_holds_all_shares() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let methods = "random,random-uniform,random-erk,magnitude";
-    place.good(&format!(
+    sandbox.good(&format!(
         "compare {} --epochs 1 --pruners {methods} --sparsities 0.9 --min-per-layer 1 --out c",
         SMALL_BLIND.replace("--sparsity 0.9", "")
     ));
     let densities = |method: &str| -> Vec<f64> {
-        let text = place.bytes(&format!("c/{method}-0.9-s0/pruning.json"));
+        let text = sandbox.bytes(&format!("c/{method}-0.9-s0/pruning.json"));
         let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let layers = file["layers"].as_array().unwrap().iter();
         layers
@@ -229,15 +229,15 @@ fn a_comparison_holds_all_shares() {
     assert!(spread(&densities("random-uniform")) < 0.02);
     let erk = densities("random-erk");
     assert!(spread(&erk) > 0.3 && erk[0] > 0.3, "{erk:?}");
-    place.bad(
+    sandbox.bad(
         "prune --keep conv9 --device cpu --out p",
         &["conv9", "first, last or one of conv1.weight"],
     );
-    place.bad(
+    sandbox.bad(
         "prune --inner-nesterov --device cpu --out q",
         &["inner_nesterov", "inner_momentum"],
     );
-    place.bad(
+    sandbox.bad(
         "prune --prune-per-class 0 --device cpu --out r",
         &["prune_per_class", "1 or more"],
     );

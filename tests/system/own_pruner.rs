@@ -1,6 +1,6 @@
 //! A registered method of another crate: the example, in all commands that take methods.
 
-use crate::place::{Place, SMALL};
+use crate::sandbox::{SMALL, Sandbox};
 use crate::support::alone;
 
 #[allow(dead_code)]
@@ -11,12 +11,12 @@ mod example;
 fn a_registered_method_works_by_name() {
     alone("own_pruner::a_registered_method_works_by_name", || {
         example::register_methods().unwrap();
-        let place = Place::new();
-        std::env::set_current_dir(place.folder.path()).unwrap();
+        let sandbox = Sandbox::new();
+        std::env::set_current_dir(sandbox.folder.path()).unwrap();
         let run = |args: &str| prospr::cli::run(["prospr"].into_iter().chain(args.split(' ')));
         let own = format!("run {SMALL} --model mlp:8 --epochs 1 --pruner balanced-snip");
         run(&format!("{own} --prune-batches 2 --out r")).unwrap();
-        assert_eq!(place.json("r/results.json")["pruner"], "balanced-snip");
+        assert_eq!(sandbox.json("r/results.json")["pruner"], "balanced-snip");
         run(&format!("{own} --prune-batches 2 --out r --resume")).unwrap();
         let error = run(&format!("{own} --iterations 2 --out s")).unwrap_err();
         assert!(
@@ -29,11 +29,11 @@ fn a_registered_method_works_by_name() {
             "compare {small} --model mlp:8 --epochs 1 {methods} --out c"
         ))
         .unwrap();
-        let runs = &place.json("c/results.json")["runs"];
+        let runs = &sandbox.json("c/results.json")["runs"];
         assert_eq!(runs[1]["pruner"], "balanced-snip");
         let masks =
             ["snip", "balanced-snip"].map(|name| format!("c/{name}-0.5-s0/mask.safetensors"));
-        assert!(place.bytes(&masks[0]) != place.bytes(&masks[1]));
+        assert!(sandbox.bytes(&masks[0]) != sandbox.bytes(&masks[1]));
         run(&format!("inspect {}", masks.join(" "))).unwrap();
         // The name is taken now.
         assert!(example::register_methods().is_err());

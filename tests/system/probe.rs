@@ -2,19 +2,19 @@
 
 use prospr::TensorFile;
 
-use crate::place::{Place, SMALL, has, text};
+use crate::sandbox::{SMALL, Sandbox, has, text};
 
-fn probe(place: &Place, args: &str) -> serde_json::Value {
+fn probe(sandbox: &Sandbox, args: &str) -> serde_json::Value {
     let data = "--device cpu --data mnist --data-dir . --prune-batch-size 32 --model mlp:16";
-    let (out, _) = place.good(&format!("probe {data} {args} --json --quiet"));
+    let (out, _) = sandbox.good(&format!("probe {data} {args} --json --quiet"));
     serde_json::from_str(&out).unwrap()
 }
 
 #[test]
 fn the_plain_gradient_stands_beside_meta_gradients() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     // 384 images are 12 batches: 13 steps begin a second epoch.
-    let found = probe(&place, "--meta-steps 1,13 --roundings");
+    let found = probe(&sandbox, "--meta-steps 1,13 --roundings");
     let rows = found["rows"].as_array().unwrap();
     let steps: Vec<u64> = rows
         .iter()
@@ -38,8 +38,8 @@ fn the_plain_gradient_stands_beside_meta_gradients() {
 
     // ProsPr's scores are the same magnitudes over their sum, so that ratios of norms agree.
     let small = SMALL.replace("--sparsity", "--model mlp:16 --sparsity");
-    place.good(&format!("prune {small} --steps 1 --out p"));
-    let scores = TensorFile::read(&place.path("p/scores.safetensors")).unwrap();
+    sandbox.good(&format!("prune {small} --steps 1 --out p"));
+    let scores = TensorFile::read(&sandbox.path("p/scores.safetensors")).unwrap();
     let norm = |name: &str| {
         let (_, values) = scores.array(name).unwrap();
         values.iter().map(|v| v * v).sum::<f64>().sqrt()
@@ -52,23 +52,26 @@ fn the_plain_gradient_stands_beside_meta_gradients() {
 
 #[test]
 fn instability_is_found_drawn_and_tamed() {
-    let place = Place::new();
-    let found = probe(&place, "--meta-steps 1,2,4,8 --inner-lr 30 --same-batch");
+    let sandbox = Sandbox::new();
+    let found = probe(&sandbox, "--meta-steps 1,2,4,8 --inner-lr 30 --same-batch");
     assert!(found["unstable_from"].as_u64().is_some(), "{found}");
-    let found = probe(&place, "--meta-steps 1,2,4,8 --inner-lr 0.001 --same-batch");
+    let found = probe(
+        &sandbox,
+        "--meta-steps 1,2,4,8 --inner-lr 0.001 --same-batch",
+    );
     assert!(found["unstable_from"].is_null(), "{found}");
 
     let data = "--device cpu --data mnist --data-dir . --prune-batch-size 32 --model mlp:16";
     let args = format!("probe {data} --meta-steps 1,2 --picture norms.svg");
-    let (out, err) = place.good(&args);
+    let (out, err) = sandbox.good(&args);
     has(
         &out,
         &["fc1.weight", "all layers", "times that of M = 0", "stable"],
     );
     has(&err, &["M = 2: "]);
     has(
-        &text(&place.bytes("norms.svg")),
+        &text(&sandbox.bytes("norms.svg")),
         &["fc2.weight", "M = 2", "L2 norm"],
     );
-    place.bad("probe --steps 5 --device cpu", &["--meta-steps"]);
+    sandbox.bad("probe --steps 5 --device cpu", &["--meta-steps"]);
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use prospr::{DType, Device, TensorFile};
 
-use crate::place::{Place, SMALL, has};
+use crate::sandbox::{SMALL, Sandbox, has};
 
 fn fixture(name: &str) -> PathBuf {
     crate::support::fixture("torch").join(name)
@@ -104,11 +104,11 @@ fn what_is_no_state_dict_is_refused_by_name() {
     refused("mixed.pt", &["`epoch`"]);
     refused("old.pt", &["1.6", "`torch.save` it again"]);
     assert!(!Path::new("pwned").exists());
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     for (command, file) in [("eval", ""), ("run --out r", " --init")] {
         let call = |name: &str| format!("{command} {SMALL}{file} {}", fixture(name).display());
-        place.bad(&call("hostile.pt"), &["hostile.pt", "posix.system"]);
-        place.bad(
+        sandbox.bad(&call("hostile.pt"), &["hostile.pt", "posix.system"]);
+        sandbox.bad(
             &call("plain.pt").replace("--out r", "--out s"),
             &["plain.pt", "conv1.weight"],
         );
@@ -118,11 +118,11 @@ fn what_is_no_state_dict_is_refused_by_name() {
 /// The assumptions of `examples/pytorch_mask.py`; where PyTorch is installed, also the example itself and the way back.
 #[test]
 fn a_run_opens_in_pytorch() {
-    let place = Place::new();
-    place.good(&format!("run {SMALL} --epochs 1 --out r --quiet"));
+    let sandbox = Sandbox::new();
+    sandbox.good(&format!("run {SMALL} --epochs 1 --out r --quiet"));
     let device = Device::cpu();
-    let model = TensorFile::read(&place.path("r/model.safetensors")).unwrap();
-    let mask = TensorFile::read(&place.path("r/mask.safetensors")).unwrap();
+    let model = TensorFile::read(&sandbox.path("r/model.safetensors")).unwrap();
+    let mask = TensorFile::read(&sandbox.path("r/mask.safetensors")).unwrap();
     let mut said = Vec::new();
     for name in mask.names() {
         assert_eq!(mask.shape(name), model.shape(name), "{name}");
@@ -153,7 +153,7 @@ fn a_run_opens_in_pytorch() {
 
     let python = |args: &[&str]| {
         let mut command = Command::new("python3");
-        command.args(args).current_dir(place.path(".")).output()
+        command.args(args).current_dir(sandbox.path(".")).output()
     };
     if !python(&["-c", "import torch, safetensors.torch"]).is_ok_and(|o| o.status.success()) {
         println!("PyTorch or safetensors is missing here: examples/pytorch_mask.py was not run");
@@ -171,9 +171,13 @@ fn a_run_opens_in_pytorch() {
     has(&text, &["logits"]);
     let convert = "import torch, safetensors.torch as s; torch.save({'epoch': 1, 'state_dict': s.load_file('r/model.safetensors')}, 'model.pt'); torch.save(s.load_file('r/mask.safetensors'), 'mask.pt')";
     assert!(python(&["-c", convert]).unwrap().status.success());
-    let tested = |path: &str| place.good(&format!("eval {path} {SMALL} --json --quiet")).0;
+    let tested = |path: &str| {
+        sandbox
+            .good(&format!("eval {path} {SMALL} --json --quiet"))
+            .0
+    };
     assert_eq!(tested("model.pt"), tested("r/model.safetensors"));
-    place.good(&format!(
+    sandbox.good(&format!(
         "train {SMALL} --epochs 1 --init model.pt --mask mask.pt --out t --quiet"
     ));
 }

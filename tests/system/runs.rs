@@ -3,7 +3,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, SMALL, SMALL_BLIND, has, text};
+use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 
 /// Metrics without the columns of times.
 fn metrics(csv: &[u8]) -> Vec<String> {
@@ -33,36 +33,40 @@ fn interrupt(child: &Child) {
 }
 
 #[cfg(unix)]
-/// A run that is killed in one place and interrupted in the middle of an epoch in another has the same result, bit
+/// A run that is killed once and interrupted in the middle of an epoch once has the same result, bit
 /// for bit, as an undisturbed run.
 #[test]
 fn a_resumed_run_is_bit_identical() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let run = format!("run {SMALL} --epochs 4");
-    place.good(&format!("{run} --out whole"));
+    sandbox.good(&format!("{run} --out whole"));
     let epochs = |folder: &str| -> usize {
-        let csv = std::fs::read_to_string(place.path(&format!("{folder}/metrics.csv")));
+        let csv = std::fs::read_to_string(sandbox.path(&format!("{folder}/metrics.csv")));
         csv.map_or(0, |text| text.lines().count().saturating_sub(1))
     };
 
-    let mut killed = place.start(&format!("{run} --out killed"));
+    let mut killed = sandbox.start(&format!("{run} --out killed"));
     wait_until("an epoch is over", || epochs("killed") >= 1);
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(
-        !place.path("killed/results.json").exists(),
+        !sandbox.path("killed/results.json").exists(),
         "it was killed too late"
     );
     // The folder knows the settings; `--resume` alone is enough.
-    place.good("run --resume --out killed");
+    sandbox.good("run --resume --out killed");
 
-    let mut stopped = place.start(&format!("{run} --out stopped"));
+    let mut stopped = sandbox.start(&format!("{run} --out stopped"));
     wait_until("an epoch is over", || epochs("stopped") >= 1);
     std::thread::sleep(Duration::from_millis(40));
     interrupt(&stopped);
     assert_eq!(stopped.wait().unwrap().code(), Some(130));
-    assert!(place.path("stopped/checkpoints/last.safetensors").exists());
-    let (_, err) = place.good(&format!("{run} --resume --out stopped"));
+    assert!(
+        sandbox
+            .path("stopped/checkpoints/last.safetensors")
+            .exists()
+    );
+    let (_, err) = sandbox.good(&format!("{run} --resume --out stopped"));
     has(&err, &["going on after"]);
 
     for folder in ["killed", "stopped"] {
@@ -72,29 +76,29 @@ fn a_resumed_run_is_bit_identical() {
             "checkpoints/best.safetensors",
         ] {
             let (a, b) = (
-                place.bytes(&format!("whole/{file}")),
-                place.bytes(&format!("{folder}/{file}")),
+                sandbox.bytes(&format!("whole/{file}")),
+                sandbox.bytes(&format!("{folder}/{file}")),
             );
             assert!(a == b, "{folder}/{file} differs");
         }
         assert_eq!(
-            metrics(&place.bytes("whole/metrics.csv")),
-            metrics(&place.bytes(&format!("{folder}/metrics.csv")))
+            metrics(&sandbox.bytes("whole/metrics.csv")),
+            metrics(&sandbox.bytes(&format!("{folder}/metrics.csv")))
         );
     }
     // A finished run stays as it is.
-    let (out, err) = place.good("run --resume --out whole");
+    let (out, err) = sandbox.good("run --resume --out whole");
     has(&err, &["this run is finished"]);
     has(&out, &["conv1.weight", "top-1"]);
 }
 
 #[test]
 fn a_run_folder_holds_everything() {
-    let place = Place::new();
-    let (out, _) = place.good(&format!(
+    let sandbox = Sandbox::new();
+    let (out, _) = sandbox.good(&format!(
         "run {SMALL} --epochs 2 --seed 3 --out r --json --quiet"
     ));
-    let results = place.json("r/results.json");
+    let results = sandbox.json("r/results.json");
     assert_eq!(
         results,
         serde_json::from_str::<serde_json::Value>(&out).unwrap()
@@ -120,7 +124,7 @@ fn a_run_folder_holds_everything() {
         assert!(results[key].as_f64().unwrap() >= 0.0, "{key}");
     }
     assert!(results["device"].as_str().unwrap().contains("cpu"));
-    let config = text(&place.bytes("r/config.toml"));
+    let config = text(&sandbox.bytes("r/config.toml"));
     has(
         &config,
         &[
@@ -130,27 +134,27 @@ fn a_run_folder_holds_everything() {
             "milestones = [1]",
         ],
     );
-    assert_eq!(metrics(&place.bytes("r/metrics.csv")).len(), 3);
+    assert_eq!(metrics(&sandbox.bytes("r/metrics.csv")).len(), 3);
 
     // The halves do what the whole does.
-    place.good(&format!("prune {SMALL} --epochs 2 --seed 3 --out p"));
-    place.good(&format!(
+    sandbox.good(&format!("prune {SMALL} --epochs 2 --seed 3 --out p"));
+    sandbox.good(&format!(
         "train {SMALL} --epochs 2 --seed 3 --mask p/mask.safetensors --init p/init.safetensors --out t"
     ));
-    assert!(place.bytes("t/model.safetensors") == place.bytes("r/model.safetensors"));
-    assert_eq!(place.json("t/results.json")["pruner"], "prospr");
-    let (out, _) = place.good("eval r --json --quiet");
+    assert!(sandbox.bytes("t/model.safetensors") == sandbox.bytes("r/model.safetensors"));
+    assert_eq!(sandbox.json("t/results.json")["pruner"], "prospr");
+    let (out, _) = sandbox.good("eval r --json --quiet");
     let tested: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(tested["top1"], results["test_top1"]);
-    let (out, _) = place.good(&format!("eval r/model.safetensors {SMALL}"));
+    let (out, _) = sandbox.good(&format!("eval r/model.safetensors {SMALL}"));
     has(&out, &["top-1", "top-5"]);
 
     // Existing files are not overwritten, and the settings of a run do not change when it resumes.
-    place.bad(
+    sandbox.bad(
         &format!("run {SMALL} --out r"),
         &["holds a run already", "--resume", "--out"],
     );
-    place.bad(
+    sandbox.bad(
         "run --resume --out r --lr 0.5",
         &["`lr` is 0.01 there, 0.5 here"],
     );
@@ -158,25 +162,25 @@ fn a_run_folder_holds_everything() {
 
 #[test]
 fn a_comparison_lists_its_runs_and_resumes() {
-    let place = Place::new();
+    let sandbox = Sandbox::new();
     let args = format!(
         "compare {SMALL_BLIND} --epochs 1 --pruners dense,random --sparsities 0.5,0.9 --seeds 0,1"
     );
     let args = args.replace("--sparsity 0.9 ", "");
-    let (table, _) = place.good(&format!("{args} --out c"));
+    let (table, _) = sandbox.good(&format!("{args} --out c"));
     assert_eq!(
         table.lines().filter(|line| line.contains('±')).count(),
         3,
         "{table}"
     );
-    let first = place.json("c/results.json");
+    let first = sandbox.json("c/results.json");
     assert_eq!(first["runs"].as_array().unwrap().len(), 6);
-    assert!(place.path("c/random-0.5-s1/model.safetensors").exists());
+    assert!(sandbox.path("c/random-0.5-s1/model.safetensors").exists());
     // As if it had been killed before the last run was over.
-    std::fs::remove_file(place.path("c/results.json")).unwrap();
-    std::fs::remove_dir_all(place.path("c/random-0.9-s1")).unwrap();
-    place.good(&format!("{args} --resume --out c"));
-    let again = place.json("c/results.json");
+    std::fs::remove_file(sandbox.path("c/results.json")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("c/random-0.9-s1")).unwrap();
+    sandbox.good(&format!("{args} --resume --out c"));
+    let again = sandbox.json("c/results.json");
     for (a, b) in first["runs"]
         .as_array()
         .unwrap()
@@ -192,43 +196,46 @@ fn a_comparison_lists_its_runs_and_resumes() {
 
 #[test]
 fn bad_settings_and_files_are_named() {
-    let place = Place::new();
-    std::fs::write(place.path("typo.toml"), "epoch = 3\n").unwrap();
-    place.bad(
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path("typo.toml"), "epoch = 3\n").unwrap();
+    sandbox.bad(
         "run --config typo.toml",
         &["typo.toml", "`epoch`", "`epochs`"],
     );
-    place.bad("run --sparsity 1.5 --device cpu --out x", &["1.5"]);
-    place.bad("run --batch-size 0 --device cpu --out y", &["`batch_size`"]);
-    place.bad(
+    sandbox.bad("run --sparsity 1.5 --device cpu --out x", &["1.5"]);
+    sandbox.bad("run --batch-size 0 --device cpu --out y", &["`batch_size`"]);
+    sandbox.bad(
         "run --data nist --device cpu --out z",
         &["nist", "mnist-5k"],
     );
-    place.bad(
+    sandbox.bad(
         "run --model lenet --device cpu --out w",
         &["lenet", "lenet-5"],
     );
-    place.bad(
+    sandbox.bad(
         "run --policy always --device cpu --out v",
         &["always", "per-step"],
     );
-    place.bad("prune --pruner dense", &["dense"]);
-    place.bad(
+    sandbox.bad("prune --pruner dense", &["dense"]);
+    sandbox.bad(
         "run --pruner snip --perturbation 3 --device cpu --out x",
         &["`perturbation` is a setting of ntk-sap, but the pruner is snip"],
     );
-    let (out, _) = place.good("run --lr 0.5 --print-config");
-    std::fs::write(place.path("all.toml"), &out).unwrap();
-    assert_eq!(place.good("run --config all.toml --print-config").0, out);
-    has(&place.good("completions bash").0, &["prospr", "--sparsity"]);
+    let (out, _) = sandbox.good("run --lr 0.5 --print-config");
+    std::fs::write(sandbox.path("all.toml"), &out).unwrap();
+    assert_eq!(sandbox.good("run --config all.toml --print-config").0, out);
+    has(
+        &sandbox.good("completions bash").0,
+        &["prospr", "--sparsity"],
+    );
 
     // Damaged data.
-    let images = place.bytes("train-images-idx3-ubyte");
+    let images = sandbox.bytes("train-images-idx3-ubyte");
     let damage = |bytes: &[u8], parts: &[&str]| {
-        std::fs::write(place.path("train-images-idx3-ubyte"), bytes).unwrap();
+        std::fs::write(sandbox.path("train-images-idx3-ubyte"), bytes).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
-        place.bad(&format!("run {SMALL} --out {}", out.display()), parts);
+        sandbox.bad(&format!("run {SMALL} --out {}", out.display()), parts);
     };
     let name = "train-images-idx3-ubyte";
     damage(
@@ -240,11 +247,11 @@ fn bad_settings_and_files_are_named() {
         &[&images[..7], &[0x7f], &images[8..]].concat(),
         &[name, "found"],
     );
-    std::fs::write(place.path(name), images).unwrap();
+    std::fs::write(sandbox.path(name), images).unwrap();
 
     // A folder that cannot be made, even by root.
-    std::fs::write(place.path("file"), "").unwrap();
-    place.bad(
+    std::fs::write(sandbox.path("file"), "").unwrap();
+    sandbox.bad(
         &format!("run {SMALL} --out file/run"),
         &["file/run", "--out"],
     );
@@ -253,8 +260,8 @@ fn bad_settings_and_files_are_named() {
     let mut foreign = prospr::TensorFile::new("");
     let one = prospr::Tensor::ones(&[3, 2], prospr::DType::U8, &prospr::Device::cpu());
     foreign.insert("conv1.weight", &one).unwrap();
-    foreign.write(&place.path("foreign.safetensors")).unwrap();
-    place.bad(
+    foreign.write(&sandbox.path("foreign.safetensors")).unwrap();
+    sandbox.bad(
         &format!("train {SMALL} --mask foreign.safetensors --out f"),
         &[
             "foreign.safetensors",
@@ -266,16 +273,16 @@ fn bad_settings_and_files_are_named() {
 }
 
 /// A run that was stopped after its first epoch.
-fn stopped_run(place: &Place) -> String {
+fn stopped_run(sandbox: &Sandbox) -> String {
     let run = format!("run {SMALL} --epochs 3");
-    let mut child = place.start(&format!("{run} --out r"));
+    let mut child = sandbox.start(&format!("{run} --out r"));
     wait_until("a second epoch is over", || {
-        place.path("r/checkpoints/previous.safetensors").exists()
+        sandbox.path("r/checkpoints/previous.safetensors").exists()
     });
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(
-        !place.path("r/results.json").exists(),
+        !sandbox.path("r/results.json").exists(),
         "it was killed too late"
     );
     run
@@ -283,15 +290,15 @@ fn stopped_run(place: &Place) -> String {
 
 #[test]
 fn a_checkpoint_cut_short_leaves_the_one_before() {
-    let place = Place::new();
-    let run = stopped_run(&place);
-    let last = place.bytes("r/checkpoints/last.safetensors");
+    let sandbox = Sandbox::new();
+    let run = stopped_run(&sandbox);
+    let last = sandbox.bytes("r/checkpoints/last.safetensors");
     std::fs::write(
-        place.path("r/checkpoints/last.safetensors"),
+        sandbox.path("r/checkpoints/last.safetensors"),
         &last[..last.len() / 2],
     )
     .unwrap();
-    place.bad(
+    sandbox.bad(
         &format!("{run} --resume --out r"),
         &[
             "last.safetensors",
@@ -300,19 +307,19 @@ fn a_checkpoint_cut_short_leaves_the_one_before() {
             "--resume",
         ],
     );
-    std::fs::remove_file(place.path("r/checkpoints/last.safetensors")).unwrap();
-    place.good(&format!("{run} --resume --out r"));
-    place.good(&format!("{run} --out whole"));
-    assert!(place.bytes("r/model.safetensors") == place.bytes("whole/model.safetensors"));
+    std::fs::remove_file(sandbox.path("r/checkpoints/last.safetensors")).unwrap();
+    sandbox.good(&format!("{run} --resume --out r"));
+    sandbox.good(&format!("{run} --out whole"));
+    assert!(sandbox.bytes("r/model.safetensors") == sandbox.bytes("whole/model.safetensors"));
 }
 
 /// A full disk leaves the last good checkpoint, and the run goes on from it when there is room again.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint() {
-    let place = Place::new();
-    let run = stopped_run(&place);
-    let last = place.bytes("r/checkpoints/last.safetensors");
+    let sandbox = Sandbox::new();
+    let run = stopped_run(&sandbox);
+    let last = sandbox.bytes("r/checkpoints/last.safetensors");
     // No file can grow beyond 512 KiB, as on a disk that has no more room; no privileges are needed for that.
     let limited = format!(
         "trap '' XFSZ; ulimit -f 1024; exec {} {run} --resume --out r",
@@ -320,7 +327,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     );
     let output = Command::new("sh")
         .args(["-c", &limited])
-        .current_dir(place.folder.path())
+        .current_dir(sandbox.folder.path())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -333,6 +340,6 @@ fn a_full_disk_leaves_the_last_checkpoint() {
             "cannot be written",
         ],
     );
-    assert!(last == place.bytes("r/checkpoints/last.safetensors"));
-    place.good(&format!("{run} --resume --out r"));
+    assert!(last == sandbox.bytes("r/checkpoints/last.safetensors"));
+    sandbox.good(&format!("{run} --resume --out r"));
 }

@@ -7,18 +7,18 @@ use prospr::datasets::{Label, Split, mnist5k};
 use tempfile::TempDir;
 
 /// A folder with a small data set in MNIST's format, in which runs are made.
-pub struct Place {
+pub struct Sandbox {
     pub folder: TempDir,
 }
 
-impl Place {
-    pub fn new() -> Place {
+impl Sandbox {
+    pub fn new() -> Sandbox {
         let folder = tempfile::tempdir().unwrap();
         let data = mnist5k();
         for (prefix, split, count) in [("train", data.train, 384), ("t10k", data.test, 100)] {
             write_idx(folder.path(), prefix, &split, count);
         }
-        Place { folder }
+        Sandbox { folder }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Random crops and flips of training images. (The engine's `images` moves the pixels.)
+//! Random parameters of crops and flips of training images; [`prospr_engine::images`] moves the pixels.
 
 use prospr_engine::images::Moves;
 
@@ -17,7 +17,7 @@ pub struct Augment {
     pub flip: bool,
 }
 
-/// Number of random parts tried until one lies inside the image.
+/// Largest number of random parts that are tried until one lies inside the image.
 const ATTEMPTS: usize = 10;
 
 impl Augment {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn colors_go_to_their_planes() {
+    fn channels_are_stored_as_planes() {
         let image = Image {
             pixels: (0..12).collect(),
             height: 2,
@@ -156,7 +156,7 @@ mod tests {
             areas += area / 500.0;
         }
         assert!((0.42..0.58).contains(&areas), "{areas}");
-        // If no such part exists, the middle is taken.
+        // Fallback for an image in which no such part fits: its middle.
         let draws = Key::new(4).uniforms(augment.draws());
         let middle = augment.part(&image(2, 100), &draws);
         assert_eq!((middle.height, middle.width, middle.left), (2, 3, 48));

@@ -13,8 +13,8 @@ pub struct Balanced {
 }
 
 impl Loader {
-    /// Class-balanced batches with `per_class` images of each of `classes` classes; [`Loader::batch_size`] is not used.
-    /// Reads the labels of all images.
+    /// Returns a loader of class-balanced batches with `per_class` images of each of `classes` classes;
+    /// [`Loader::batch_size`] is not used. Reads the labels of all images.
     ///
     /// # Errors
     /// [`Error::Class`] if a class has fewer images; [`Error::NoClasses`] if labels are per pixel; errors of the
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn each_batch_has_as_many_of_each_class() {
+    fn batches_have_equally_many_images_of_each_class() {
         let loader = loader(&[2, 0, 1, 1, 0, 2, 0, 1, 2, 2, 0]);
         let batches = |seed| -> Vec<(Vec<f64>, Vec<f64>)> {
             let balanced = loader.balanced(3, 1).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_small_classes_are_named() {
+    fn empty_and_small_classes_are_errors() {
         let error = |per_class| loader(&[0, 0, 2, 2]).balanced(3, per_class).err().unwrap();
         let empty = error(1).to_string();
         assert!(empty.contains("class 1 has 0 images"), "{empty}");

@@ -17,8 +17,8 @@ use crate::{Augment, Error, Image, Label, Normalization, Result, Skipped, Split,
 
 /// Serves a split in batches.
 ///
-/// The same key gives the same bits, whatever the number of threads (`RAYON_NUM_THREADS` limits them). At most 4
-/// batches are in memory, or 19 small ones: at most 64 MiB are queued beside the two being prepared.
+/// The same key gives the same bits with any number of threads (`RAYON_NUM_THREADS` limits them). The queue of ready
+/// batches holds up to 16 batches of together at most 64 MiB (at least one batch); two more are being prepared.
 #[derive(Clone)]
 pub struct Loader {
     /// The images to serve.
@@ -29,7 +29,7 @@ pub struct Loader {
     pub batch_size: usize,
     /// Random augmentation of the images of [`Loader::epoch`].
     pub augment: Augment,
-    /// Counter of damaged images, which are then left out of their batches; without it a damaged image is an error.
+    /// Counter of damaged images, which are left out of their batches; if `None`, a damaged image is an error.
     pub skipped: Option<Arc<Skipped>>,
     /// Device of the batches.
     pub device: Device,
@@ -59,9 +59,9 @@ pub(crate) struct HostBatch {
 /// Pixels of a batch.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Pixels {
-    /// Augmented and normalised.
+    /// Augmented and normalised values.
     Normalized(Vec<f32>),
-    /// As stored, with the augmentation that the GPU applies.
+    /// Bytes as stored, and the augmentation that the GPU applies to them.
     Bytes(Vec<u8>, Vec<Moves>),
 }
 
@@ -171,8 +171,9 @@ impl Loader {
         mean.iter().zip(std).map(table).collect()
     }
 
-    /// Prepares the images of the given indices. For a GPU they stay bytes, a quarter of the size: it augments and
-    /// normalises them itself.
+    /// Prepares the images of the given indices. For a GPU they stay bytes, a quarter of the size of f32: the
+    /// GPU augments
+    /// and normalises them.
     pub(crate) fn make(&self, indices: &[usize], key: Option<Key>) -> Result<HostBatch> {
         if self.device.is_cpu() {
             let (shape, tables) = (self.split.shape, self.tables());
@@ -195,7 +196,7 @@ impl Loader {
         })
     }
 
-    /// Pixels, augmentation and labels of a batch; `write` stores one image in its slot.
+    /// Returns pixels, augmentation and labels of a batch; `write` stores one image in its slot.
     fn filled<T: Copy + Default + Send>(
         &self,
         indices: &[usize],

@@ -7,7 +7,7 @@ use crate::fetch::{Archive, Download};
 use crate::findings::Findings;
 use crate::{Error, ImageSet, Result, cells, idx, image_folder, mnist5k, tiny_imagenet};
 
-/// A data set: its name, where its files come from, and how they are read.
+/// A data set: its name, the origin of its files, and their reader.
 pub struct DataSet {
     /// Name on the command line.
     pub name: &'static str,
@@ -51,10 +51,10 @@ const fn idx_archives([a, b, c, d]: [&'static str; 4]) -> [Archive; 4] {
     ]
 }
 
-/// The address of both forms of CIFAR-10 and CIFAR-100.
+/// Base address of both forms of CIFAR-10 and CIFAR-100.
 const CIFAR_URL: &str = "https://www.cs.toronto.edu/~kriz";
 
-/// Every data set. Downloads named `…-python` contain the same data as pickles.
+/// All data sets. Downloads named `…-python` contain the same data as pickles.
 ///
 /// # Source
 /// Addresses and checksums: torchvision's `mnist.py` and `cifar.py`, <https://www.cs.toronto.edu/~kriz/cifar.html>,
@@ -203,7 +203,7 @@ pub const DATASETS: &[DataSet] = &[
     },
     DataSet {
         name: "image-folder",
-        about: "any images, a folder for each class; treated as ImageNet, at 224 × 224 or what the first image has if that is less",
+        about: "any images, a folder for each class; treated as ImageNet, at 224 × 224 or the first image's size if that is smaller",
         files: "train/CLASS/*.{jpg,jpeg,png,tif,tiff}, val/CLASS/… or test/CLASS/…",
         size: "any",
         origin: Origin::Manual("the images are your own"),
@@ -243,7 +243,7 @@ pub(crate) fn find(name: &str) -> Result<&'static DataSet> {
     })
 }
 
-/// Loads a data set by name, from a folder unless it is embedded. Reads only the layout and what stays in memory;
+/// Loads a data set by name, from a folder unless it is embedded. Image files are only listed, not read;
 /// [`crate::check`] reads every image.
 ///
 /// # Errors
@@ -262,7 +262,7 @@ pub fn load(name: &str, folder: Option<&Path>) -> Result<ImageSet> {
     }
 }
 
-/// Every public download, in the order of [`DATASETS`].
+/// All public downloads, in the order of [`DATASETS`].
 pub fn downloads() -> impl Iterator<Item = &'static Download> {
     DATASETS.iter().flat_map(DataSet::downloads)
 }
@@ -297,7 +297,7 @@ impl DataSet {
         }
     }
 
-    /// Opens the data set as far as it can be read, and adds what is wrong with it to `findings`.
+    /// Opens the data set and adds its problems to `findings`; returns `None` if it cannot be used.
     ///
     /// # Errors
     /// [`Error::NoFolder`].
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_to_data_or_to_advice() {
+    fn names_give_data_or_advice() {
         assert_eq!(load("mnist-5k", None).unwrap().train.len(), 4000);
         let message = |name, folder| load(name, folder).err().unwrap().to_string();
         let unknown = message("mnits", None);

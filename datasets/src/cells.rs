@@ -4,7 +4,7 @@
 //! A sequence `01` has frames `01/t000.tif` and masks `01_GT/SEG/man_seg000.tif` (gold truth, drawn by hand) and
 //! `01_ST/SEG/man_seg000.tif` (silver truth, computed), in which each cell has a number and the background is 0. The
 //! gold mask is used if there is one, otherwise the silver one; frames without a mask are left out. A fixed 30 % of the
-//! frames are the test split. All are resized to 256 × 256 (appendix D).
+//! frames are the test split. All are resized to 256 × 256 (ProsPr's appendix D).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,9 +108,10 @@ fn is_sequence(path: &Path) -> bool {
     path.is_dir() && !name.is_empty() && name.iter().all(u8::is_ascii_digit)
 }
 
+/// Frames of a sequence with their masks, and the number of frames without a mask.
 struct Pairs {
-    pairs: Vec<[PathBuf; 2]>,
-    unmarked: usize,
+pairs: Vec<[PathBuf; 2]>,
+unmarked: usize,
 }
 
 /// Pairs the frames of a sequence with their masks.

@@ -1,4 +1,4 @@
-//! Checking every file of a data set.
+//! A check of all files of a data set.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     };
     for split in [&set.train, &set.test] {
         report.images += split.len();
-        // The report is sorted by name; the source has an order of its own.
+        // The report is sorted by name, unlike the source.
         let found = (0..split.len())
             .into_par_iter()
             .map(|index| (index, image(split, index)));
@@ -62,7 +62,7 @@ pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     Ok(report)
 }
 
-/// The remark on an image, if there is one, or its problem.
+/// Decodes an image and returns the remark on it, if there is one, or its problem.
 fn image(split: &Split, index: usize) -> Result<Option<String>, String> {
     let looked = split.source.inspect(index);
     let (sample, remark) = looked.map_err(|e| e.to_string())?;

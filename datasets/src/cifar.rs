@@ -11,7 +11,9 @@ use crate::files::unpacked;
 use crate::findings::Findings;
 use crate::{Augment, Error, ImageSet, InMemory, Normalization, Result, Split};
 
+/// Height and width of an image in pixels.
 const SIDE: usize = 32;
+/// Bytes of an image.
 const PIXELS: usize = 3 * SIDE * SIDE;
 
 /// One of the two data sets.
@@ -23,10 +25,10 @@ pub enum Cifar {
     Hundred,
 }
 
-/// Contents of one file.
+/// Images and labels of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Name in messages.
+    /// Name of the file, for messages.
     pub name: String,
     /// Pixels, 3072 bytes per image: red, green, blue. `data` in the Python archives.
     pub pixels: Vec<u8>,
@@ -78,7 +80,7 @@ impl Cifar {
         }
     }
 
-    /// Opens a folder with the files of the Python archive, otherwise the binary ones.
+    /// Opens a folder with the files of the Python archive, or else those of the binary archive.
     pub(crate) fn open(self, folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
         let (inner, train, test, key) = self.python();
         let python = unpacked(folder, inner);
@@ -152,8 +154,9 @@ impl Cifar {
         Ok(part)
     }
 
-    /// Makes the data set of files in memory, from the binary or the Python archive. Training: crops of 32 × 32 after a
-    /// padding of 4, and flips (appendix A.2). Mean and standard deviation are those of the training images.
+    /// Makes the data set from files in memory, of the binary or the Python archive. Augmentation in training: crops of
+    /// 32 × 32 after a padding of 4, and flips (ProsPr's appendix A.2). Mean and standard deviation are those
+    /// of the training images.
     ///
     /// # Errors
     /// [`Error::Format`] if counts differ or a label is out of range, with the file's name.

@@ -52,7 +52,7 @@ pub(crate) fn grey(name: &str, bytes: &[u8]) -> Result<Image<'static>> {
     })
 }
 
-/// Decodes a file of one number per pixel to a mask: 1 where the number is not 0.
+/// Decodes a file with one number per pixel to a mask: 1 if the number is not 0, otherwise 0.
 ///
 /// # Errors
 /// [`Error::Format`] if the file is damaged.
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_noticed() {
+    fn every_truncated_file_is_an_error() {
         let whole = jpeg(ExtendedColorType::Rgb8);
         let (image, remark) = color("a.jpg", &whole).unwrap();
         assert_eq!(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn unusual_files_are_told() {
+    fn unusual_files_give_a_remark() {
         let remark = |name: &str, bytes: &[u8]| color(name, bytes).unwrap().1.unwrap();
         assert!(remark("a.jpg", &jpeg(ExtendedColorType::L8)).contains("grey"));
         let mut png = Cursor::new(Vec::new());

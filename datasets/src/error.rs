@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// An error about a data set; the message names the file and the way out.
+/// An error about a data set; the message names the file and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -46,7 +46,7 @@ pub enum Error {
         /// The data set.
         name: &'static str,
     },
-    /// The data set cannot be downloaded automatically.
+    /// The data set cannot be downloaded by this program.
     #[error("`{name}` is not fetched: {advice}")]
     NotFetched {
         /// The data set.
@@ -77,7 +77,8 @@ pub enum Error {
         found: String,
     },
     /// An archive is damaged or has a forbidden entry.
-    #[error("{path}: {entry}: {reason}; nothing of it was kept, get the archive from another place", path = path.display())]
+    # [error("{path}: {entry}: {reason}; none of its files were kept; get the archive from another source",
+    # path = path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
@@ -86,8 +87,8 @@ pub enum Error {
         /// The cause.
         reason: String,
     },
-    /// Something else exists where a data set would be unpacked.
-    #[error("{path} is there, but {reason}; use it as it is, or move it away and fetch again", path = path.display())]
+    /// The target of unpacking exists and is not the complete data set.
+    #[error("{path} exists, but {reason}; use it as it is, or move it away and fetch again", path = path.display())]
     InTheWay {
         /// The existing file or folder.
         path: PathBuf,
@@ -104,7 +105,7 @@ pub enum Error {
     },
     /// A class has too few images for balanced batches.
     #[error(
-        "class {class} has {found} images, but {needed} of each class were asked for; ask for fewer, or add images"
+        "class {class} has {found} images, but {needed} of each class were requested; request fewer, or add images"
     )]
     Class {
         /// The class.

@@ -9,7 +9,7 @@ use crate::pack::{Pack, RUN};
 use crate::{Error, ImageSource, Label, Result, Sample, decode};
 
 /// Source of image files below a folder. Their order is fixed and mixes the classes, so that neighbours can be read
-/// together and still make good batches.
+/// together and a batch still has many classes.
 pub(crate) struct Files {
     root: PathBuf,
     /// Path below the root, and class, of each file.

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// Everything noteworthy about a data set's files, so that all of it can be reported at once.
+/// All problems and remarks about a data set's files, so that they can be reported at once.
 #[derive(Default)]
 pub(crate) struct Findings {
     /// Errors that make the data set unusable.

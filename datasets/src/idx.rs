@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_named() {
+    fn damaged_files_are_errors_with_their_name() {
         let images = file(8, &[2, 1, 2], &[1, 2, 3, 4]);
         let labels = file(8, &[2], &[0, 9]);
         let good = split(["i", "l"], [&images, &labels], 10).unwrap();

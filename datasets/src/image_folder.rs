@@ -17,8 +17,8 @@ fn imagenet_normalization() -> Normalization {
     }
 }
 
-/// ImageNet-1k: `train/WNID/*.JPEG` and `val/WNID/*.JPEG`. Training: resized crops of 224 × 224 and flips (appendix
-/// A.2). Test: the shorter side is resized to 256 and the center 224 × 224 is cropped.
+/// Reads ImageNet-1k: `train/WNID/*.JPEG` and `val/WNID/*.JPEG`. In training, images get resized crops of 224 × 224 and
+/// flips (ProsPr's appendix A.2). In tests, the shorter side is resized to 256 and the center 224 × 224 is cropped.
 pub(crate) fn imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     let set = any("imagenet", folder, findings, |_| 224)?;
     if set.classes != 1000 {
@@ -31,7 +31,8 @@ pub(crate) fn imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSe
     Some(set)
 }
 
-/// Any folder with that layout, prepared like ImageNet. If the shorter side of the first image has fewer than 224
+/// Reads any folder with that layout and prepares it like ImageNet. If the shorter side of the first image
+/// has fewer than 224
 /// pixels, images are served at that size.
 pub(crate) fn image_folder(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     any("image-folder", folder, findings, |files| {

@@ -13,7 +13,7 @@ macro_rules! file {
     };
 }
 
-/// 4,000 training digits and 1,000 test digits, 28 × 28 pixels, ten classes.
+/// Returns the data set: 4,000 training digits and 1,000 test digits, 28 × 28 pixels, ten classes.
 pub fn mnist5k() -> ImageSet {
     let unpack = |files: [(&str, &[u8]); 2]| {
         let bytes = files
@@ -45,7 +45,7 @@ mod tests {
     use crate::Label;
 
     #[test]
-    fn the_embedded_data_is_whole() {
+    fn the_embedded_data_is_complete() {
         let data = super::mnist5k();
         assert_eq!(
             (data.train.len(), data.test.len(), data.train.shape),

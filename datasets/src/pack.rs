@@ -31,7 +31,7 @@ pub(crate) struct Pack {
 }
 
 impl Pack {
-    /// Opens the pack of the given files. It is written first if it is missing or the files have changed.
+    /// Opens the pack of the given files; writes it first if it is missing or the files have changed.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -108,7 +108,7 @@ fn write(path: &Path, head: &[u8], files: &[PathBuf]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder).map_err(wrong)?;
     let mut builder = tempfile::Builder::new();
-    // Permissions of an ordinary new file instead of a temporary file's.
+    // Use the permissions of a usual new file instead of those of a temporary file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut out = BufWriter::new(builder.tempfile_in(folder).map_err(wrong)?);
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pack_follows_its_files() {
+    fn a_pack_is_written_again_when_its_files_change() {
         let folder = tempfile::tempdir().unwrap();
         let files: Vec<PathBuf> = (0..40).map(|i| folder.path().join(i.to_string())).collect();
         let contents = |i: usize| vec![i as u8; i % 7];

@@ -26,8 +26,9 @@ impl Window {
     }
 }
 
-/// Resampling weights along one axis from `from` to `to` pixels. For each output pixel in `some`: the first input pixel
-/// that contributes, and the weights from there on.
+/// Resampling weights along one axis from `from` to `to` pixels. For each output pixel in `some`: the index
+/// of the first
+/// input pixel that contributes, and the weights of this pixel and its successors.
 fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
@@ -54,7 +55,7 @@ pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2])
     bilinear_part(image, part, [height, width], all)
 }
 
-/// The `wanted` rectangle of the result of [`bilinear`].
+/// Computes only the rectangle `wanted` of the result of [`bilinear`].
 pub(crate) fn bilinear_part(
     image: &Image,
     part: Window,
@@ -93,7 +94,7 @@ fn bilinear_of<const C: usize>(
     let mut pixels = Vec::with_capacity(height * width * C);
     let mut sum = vec![0f32; width * C];
     for (first, weights) in rows {
-        sum.fill(0.5); // rounds
+        sum.fill(0.5); // so that the conversion to u8 rounds
         for (row, weight) in narrow[first * width * C..]
             .chunks_exact(width * C)
             .zip(weights)

@@ -131,8 +131,8 @@ impl ImageSet {
         }
     }
 
-    /// The same data, read from `NAME-train.pack` and `NAME-test.pack` in a folder: copies of the image files, one
-    /// after the other. A pack is written unless it is up to date. Data in memory stays there.
+    /// Returns the same data set, read from `NAME-train.pack` and `NAME-test.pack` in a folder, which contain copies of
+    /// the image files one after the other. A pack is written unless it is up to date. Data in memory is not packed.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be written.

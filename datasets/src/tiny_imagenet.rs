@@ -9,8 +9,9 @@ use crate::files::{Files, add_class, is_image, names, unpacked};
 use crate::findings::Findings;
 use crate::{Augment, Error, ImageSet, Normalization, Split};
 
-/// Reads a folder of images of 64 × 64. Training: crops of 64 × 64 after a padding of 4, and flips (appendix A.2). Mean
-/// and standard deviation are those of the training images.
+/// Reads TinyImageNet-200. Augmentation in training: crops of 64 × 64 after a padding of 4, and flips
+/// (ProsPr's appendix
+/// A.2). Mean and standard deviation are those of the training images.
 pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
     let folder = unpacked(folder, "tiny-imagenet-200");
     let text = |below: &str| {
@@ -51,8 +52,8 @@ pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<Im
     })
 }
 
-/// Test images with their classes, from `val/`: each image must have one line in the annotations, and each line an
-/// image.
+/// Returns the test images with their classes, from `val/`. Each image must have one line in the annotations, and each
+/// line an image.
 fn tested(
     folder: &Path,
     annotations: &str,

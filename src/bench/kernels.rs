@@ -1,4 +1,4 @@
-//! `prospr bench kernels`: operations one by one, beside Burn's own kernels.
+//! `prospr bench kernels`: single operations, compared with Burn's own kernels.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use crate::{
 
 /// Time limit for the measurements of one kernel.
 const ALLOWED: Duration = Duration::from_secs(5);
+/// ε of batch norm.
 const EPSILON: f64 = 1e-5;
 /// Channels, height and width of the images for normalisation and pooling.
 const IMAGE: [usize; 3] = [64, 32, 32];
-/// Input channels, output channels, side, stride.
+/// Convolutions: input channels, output channels, side of the images in pixels, stride.
 const CONVOLUTIONS: [[usize; 4]; 4] = [
     [64, 64, 32, 1],
     [128, 128, 16, 1],
@@ -25,7 +26,7 @@ const CONVOLUTIONS: [[usize; 4]; 4] = [
     [64, 128, 32, 2],
 ];
 
-/// A kernel to measure: what bounds it, our implementation, and Burn's.
+/// A kernel to measure: the resource that limits it, our implementation, and Burn's.
 struct Case<'a> {
     name: String,
     direction: Option<&'static str>,
@@ -95,7 +96,7 @@ impl Suite<'_> {
         if self.options.quick { 1 << 14 } else { 1 << 24 }
     }
 
-    /// Number of elements of a network's weights.
+    /// Number of weights, as in a whole network.
     fn weights(&self) -> usize {
         match (self.options.quick, self.options.is_slow()) {
             (true, _) => 1 << 10,
@@ -104,7 +105,7 @@ impl Suite<'_> {
         }
     }
 
-    /// Evaluated uniform random numbers in `[-0.5, 0.5)`.
+    /// Returns uniform random numbers in `[-0.5, 0.5)`, already computed.
     fn draw(&self, seed: u64, shape: &[usize]) -> anyhow::Result<Tensor> {
         let values = Key::new(seed).uniform(shape, DType::F32, &self.options.device) - 0.5;
         values.eval()?;
@@ -215,7 +216,7 @@ impl Suite<'_> {
         Ok(())
     }
 
-    /// Images, γ, β and an output gradient.
+    /// Returns images, γ, β and an output gradient.
     fn images(&self) -> anyhow::Result<[Tensor; 4]> {
         let [c, h, w] = IMAGE;
         let shape = [self.batch(), c, h, w];
@@ -385,7 +386,7 @@ impl Suite<'_> {
         })
     }
 
-    /// Mask of the 2 % of weights with the highest scores. Burn's way is `topk`, which gives no mask.
+    /// Measures the mask of the 2 % of weights with the highest scores. Burn has only `topk`, which makes no mask.
     fn threshold(&mut self) -> anyhow::Result<()> {
         let x = self.draw(17, &[self.weights()])?;
         let sparsity = Sparsity::new(0.98)?;

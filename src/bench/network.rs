@@ -94,7 +94,7 @@ pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow
         ..timing.row_with_first(options, format!("train {model}"), size)
     };
     drop((now, trainer));
-    // Measured last, because the first training step must find the device cold.
+    // Measured last, because the time of the first training step must include the device's one-time work.
     let limits = Limits {
         matmul: matmul_rate(options)?,
         ..Limits::default()

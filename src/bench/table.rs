@@ -58,7 +58,7 @@ impl Beside {
     }
 }
 
-/// Text of a row in one column; empty where the column does not apply.
+/// Function of a row that gives its text in one column; empty if the column does not apply.
 type Cell = Box<dyn Fn(&Row) -> String>;
 
 struct Column {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_aligned_or_markdown_and_have_a_neighbour() {
+    fn tables_are_aligned_or_markdown_and_compare_with_another_program() {
         let other = |direction: &str, ms| Other {
             name: "conv".into(),
             direction: Some(direction.into()),

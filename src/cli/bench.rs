@@ -16,7 +16,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Single operations, beside Burn's own kernels, a plain copy and a plain matrix product.
+    /// Single operations, compared with Burn's own kernels, a plain copy and a plain matrix product.
     Kernels {
         #[command(flatten)]
         measure: MeasureArgs,

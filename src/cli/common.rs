@@ -54,8 +54,9 @@ impl CommonArgs {
         Ok(Some(layered))
     }
 
-    /// Opens the run folder, a new one or with `--resume` an existing one, and selects the device. `name` names a new
-    /// folder without `--out`; `choice` reads the device from the settings.
+    /// Opens the run folder, a new one or with `--resume` an existing one, and selects the device. `name` is
+    /// the name of
+    /// the folder if `--out` is missing; `choice` reads the device from the settings.
     pub fn prepare<T: Settings>(
         &self,
         layered: Layered<T>,
@@ -113,7 +114,7 @@ impl CommonArgs {
         }
     }
 
-    /// Selects a device; for `auto` it prints which one and why.
+    /// Selects a device; for `auto` prints the choice and its reason.
     pub fn device(&self, choice: &str) -> anyhow::Result<Device> {
         if choice != "auto" {
             return Ok(Device::select(choice)?);
@@ -147,7 +148,7 @@ impl CommonArgs {
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Makes Ctrl-C (or a termination signal) request a stop; a second one ends the program at once.
+/// Makes Ctrl-C (or a termination signal) request a stop. A second one ends the program at once.
 pub fn catch_stops() -> anyhow::Result<()> {
     let set = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
@@ -156,7 +157,7 @@ pub fn catch_stops() -> anyhow::Result<()> {
         eprintln!("\nstopping after this step; once more to stop at once");
     });
     match set {
-        // An earlier command of this process has set it.
+        // An earlier command of this process has set the handler.
         Err(ctrlc::Error::MultipleHandlers) => Ok(()),
         other => other.context("the handler of Ctrl-C cannot be set"),
     }

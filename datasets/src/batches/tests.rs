@@ -66,7 +66,7 @@ fn a_gpu_augments_to_the_same_bits() {
 }
 
 #[test]
-fn batches_in_order_hold_everything_normalised() {
+fn batches_in_order_hold_all_images_normalised() {
     let batches: Vec<Batch> = loader().in_order().map(Result::unwrap).collect();
     assert_eq!(
         batches.iter().map(|b| b.labels.numel()).collect::<Vec<_>>(),

@@ -97,7 +97,7 @@ impl Task<'_> {
             .as_ref()
             .is_some_and(|known| known.length == Some(start))
         {
-            // The program was killed after the last byte.
+            // All bytes are here: the program was killed after it received the last one.
             let md5 = md5_of(&self.part)?;
             return Ok(Complete { md5, resumed: true });
         }
@@ -135,7 +135,7 @@ impl Task<'_> {
             // The part is at least as long as the file.
             (416, Some(_)) => {
                 self.forget()?;
-                return Err(Failure::Cut("the server has no more of it".into()));
+                return Err(Failure::Cut("the server has no more bytes of it".into()));
             }
             (408 | 429 | 500..=599, _) => {
                 return Err(Failure::Cut(format!("the server answered {status}")));
@@ -216,7 +216,7 @@ impl Task<'_> {
             digest.update(&buffer[..count]);
             done += count as u64;
             if done > LIMIT {
-                let reason = format!("expected at most {LIMIT} bytes, more came");
+                let reason = format!("expected at most {LIMIT} bytes, received more");
                 return Err(Failure::Final(self.wrong(reason)));
             }
         }

@@ -1,4 +1,4 @@
-//! Download of one file over HTTP: resumed where it was interrupted, retried, and checked before it gets its name.
+//! Download of one file over HTTP. It resumes after an interruption, retries, and is checked before it gets its name.
 //!
 //! The bytes received so far are in `NAME.part`; `NAME.part.json` has the version of the file that the server announced
 //! (its `ETag` or `Last-Modified`) and its length. A later download requests the rest of the same version (`Range` with
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Timeouts and retries of a download.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patience {
-    /// Longest silence of the server.
+    /// Longest time without any bytes from the server.
     pub timeout: Duration,
     /// Pause before the second attempt; it doubles after each attempt that receives nothing new.
     pub pause: Duration,
@@ -76,7 +76,8 @@ pub fn download(
                     return Ok(());
                 }
                 task.forget()?;
-                // A resumed file may mix two versions; one that came in a single response stays wrong.
+                // A resumed file may mix two versions and is tried again; a file from a single response would
+                // be wrong again.
                 if !resumed {
                     return Err(Error::Checksum {
                         path: to.into(),
@@ -90,8 +91,8 @@ pub fn download(
             Err(Failure::Cut(reason)) => reason,
             Err(Failure::Final(error)) => return Err(error),
         };
-        // Only bytes beyond the longest part so far are progress: otherwise a server whose parts never fit together
-        // would keep this loop running for ever.
+        // An attempt was useful only if the part is longer than ever before. Otherwise a server whose parts never fit
+        // together would keep this loop running for ever.
         fruitless = if task.length() > most {
             0
         } else {

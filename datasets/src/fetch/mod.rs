@@ -1,4 +1,4 @@
-//! Downloads of published data sets: fetched, checked against a checksum, unpacked.
+//! Downloads of published data sets, which are compared with checksums and unpacked.
 //!
 //! The checksums are MD5, as publishers and torchvision (`torchvision/datasets/`) give them: they detect damage, but
 //! not an attacker who can forge MD5.
@@ -28,7 +28,7 @@ pub enum Progress<'a> {
     Downloading {
         /// The file.
         file: &'a str,
-        /// Bytes received, those of earlier calls included.
+        /// Number of bytes received, including those of earlier calls.
         done: u64,
         /// Size of the file in bytes, if the server announces it.
         total: Option<u64>,
@@ -84,8 +84,9 @@ pub struct Archive {
 }
 
 impl Download {
-    /// Fetches the files that the folder lacks. An interrupted download resumes where it stopped, in this call and in
-    /// later ones. The archives stay in the folder and may be deleted.
+    /// Downloads and unpacks the files that the folder lacks. An interrupted download resumes where it
+    /// stopped, in this call
+    /// and in later ones. The archives stay in the folder and may be deleted.
     ///
     /// # Errors
     /// [`Error::Download`], [`Error::Checksum`], [`Error::Archive`], [`Error::InTheWay`] or [`Error::Io`], with the
@@ -124,8 +125,8 @@ impl Archive {
         }
     }
 
-    /// An error if a folder holds the archive and its checksum is wrong. Single compressed files (`.gz`) are not
-    /// looked at: they are read as data.
+    /// Returns an error if a folder holds the archive with a wrong checksum. Single compressed files (`.gz`) are not
+    /// checked here, because they are read as data.
     pub(crate) fn damage(&self, folder: &Path) -> Option<Error> {
         let path = folder.join(self.file);
         let many = self.file.ends_with(".zip") || self.file.ends_with(".tar.gz");

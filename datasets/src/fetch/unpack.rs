@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use crate::{Error, Result};
 
-/// Name in error messages for problems that belong to no single entry.
+/// Text in error messages in place of an entry's name, for problems of the whole archive.
 const WHOLE: &str = "the archive";
 
 /// Limits on the unpacked contents of an archive.
@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Many times the size of the largest data set.
+    /// Limits far above the largest data set: 8 GiB and a million entries.
     fn default() -> Limits {
         Limits {
             bytes: 8 << 30,

@@ -7,7 +7,7 @@ use prospr_engine::Key;
 use super::*;
 use crate::{Skipped, check, load};
 
-/// Three classes with two images each, and three test images.
+/// Writes TinyImageNet's layout with three classes of two images each, and three test images.
 pub fn tiny_imagenet(root: &Folder) {
     let write = |name: &str, bytes: &[u8]| {
         root.write(&format!("tiny-imagenet-200/{name}"), bytes);
@@ -33,7 +33,7 @@ pub fn tiny_imagenet(root: &Folder) {
 }
 
 #[test]
-fn tiny_imagenet_is_checked_whole() {
+fn all_problems_of_tiny_imagenet_are_reported() {
     let root = Folder::new();
     tiny_imagenet(&root);
     let folder = root.path().join("tiny-imagenet-200");
@@ -74,7 +74,7 @@ fn tiny_imagenet_is_checked_whole() {
 }
 
 #[test]
-fn imagenet_is_checked_whole() {
+fn all_problems_of_imagenet_are_reported() {
     let root = Folder::new();
     imagenet(&root, 3, [2, 1]);
     root.write(
@@ -97,7 +97,7 @@ fn imagenet_is_checked_whole() {
 }
 
 #[test]
-fn cifar_is_checked_whole() {
+fn all_problems_of_cifar_are_reported() {
     let root = Folder::new();
     let write = |name: &str, bytes: &[u8]| {
         root.write(&format!("cifar-10-batches-bin/{name}.bin"), bytes);
@@ -124,7 +124,7 @@ fn cifar_is_checked_whole() {
 }
 
 #[test]
-fn a_damaged_image_stops_or_is_counted() {
+fn a_damaged_image_is_an_error_or_is_counted() {
     let root = Folder::new();
     imagenet(&root, 4, [5, 1]);
     let damaged = root.write(

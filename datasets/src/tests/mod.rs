@@ -34,7 +34,7 @@ impl Folder {
     }
 }
 
-/// A JPEG of noise on a gradient; each seed gives a different image.
+/// Returns a JPEG of noise on a gradient; each seed gives a different image.
 fn jpeg(width: usize, height: usize, seed: usize) -> Vec<u8> {
     let mut noise = seed as u32;
     let byte = |i: usize| {
@@ -63,7 +63,7 @@ fn encoded(pixels: &[u8], width: usize, height: usize, color: ExtendedColorType)
     bytes
 }
 
-/// ImageNet's layout with a few images per class.
+/// Writes ImageNet's layout with a few images per class.
 fn imagenet(root: &Folder, classes: usize, [train, val]: [usize; 2]) {
     let images: Vec<Vec<u8>> = (0..8)
         .map(|seed| jpeg(300 + 20 * seed, 260, seed))

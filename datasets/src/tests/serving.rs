@@ -1,4 +1,4 @@
-//! Loaders: equal bits in all circumstances, and bounded memory.
+//! Loaders: the same bits with any number of threads and with packs, and bounded memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ fn threads_and_packs_do_not_change_a_bit() {
         }
     }
     let packed = loader(&data.clone().packed(&cache).unwrap(), 10);
-    // Without the original files, the pack is read.
+    // The original files are moved away, so only the pack can be read.
     std::fs::rename(root.path().join("train"), root.path().join("away")).unwrap();
     assert!(values(packed.epoch(Key::new(7))) == expected);
     assert!(values(packed.epoch_from(Key::new(7), 2)) == expected[2..]);
@@ -99,7 +99,7 @@ fn counted(run: usize) -> (Arc<AtomicUsize>, Loader) {
 }
 
 #[test]
-fn only_a_few_batches_wait() {
+fn the_queue_of_batches_is_bounded() {
     let (reads, loader) = counted(1);
     let mut batches = loader.epoch(Key::new(0));
     batches.next().unwrap().unwrap();
@@ -110,7 +110,7 @@ fn only_a_few_batches_wait() {
     std::thread::sleep(Duration::from_millis(50));
     assert!(
         reads.load(Ordering::SeqCst) <= read + 200,
-        "the worker goes on"
+        "the worker did not stop"
     );
 }
 

@@ -1,11 +1,11 @@
-//! Strided arrays, which other programs store with gaps, transposed or repeated elements.
+//! Strided arrays: other programs store arrays with gaps, transposed or with repeated elements.
 
 /// Copies a strided array to row-major order. Its element `i` is at `offset + Σ i·strides`, counted in elements of
-/// `width` bytes. None if an element lies outside of `bytes`, the result has more than `limit` bytes, or there are
+/// `width` bytes. Returns `None` if an element is outside `bytes`, the result has more than `limit` bytes, or there are
 /// more than 64 axes.
 ///
 /// # Panics
-/// If there are not as many strides as axes.
+/// If the numbers of strides and axes differ.
 pub fn row_major(
     bytes: &[u8],
     width: usize,
@@ -14,7 +14,7 @@ pub fn row_major(
     strides: &[usize],
     limit: usize,
 ) -> Option<Vec<u8>> {
-    assert_eq!(shape.len(), strides.len(), "a stride for every axis");
+    assert_eq!(shape.len(), strides.len(), "each axis needs one stride");
     if shape.len() > 64 {
         return None;
     }
@@ -34,7 +34,7 @@ pub fn row_major(
     if last.checked_add(1)?.checked_mul(width)? > bytes.len() {
         return None;
     }
-    // The last axes without gaps are copied as a whole.
+    // The trailing axes without gaps are copied in one piece of `run` elements.
     let mut dense = shape.len();
     let mut run = 1;
     while dense > 0 && (strides[dense - 1] == run || shape[dense - 1] == 1) {
@@ -46,7 +46,7 @@ pub fn row_major(
     let mut at = offset;
     loop {
         out.extend_from_slice(&bytes[at * width..(at + run) * width]);
-        // The next index, as an odometer.
+        // Advance to the next index: the last axis that can grow grows, the axes after it restart at 0.
         let Some(axis) = (0..dense).rev().find(|&axis| index[axis] + 1 < shape[axis]) else {
             return Some(out);
         };
@@ -64,7 +64,7 @@ mod tests {
     use super::row_major;
 
     #[test]
-    fn turned_repeated_and_scalar() {
+    fn transposed_repeated_and_scalar_arrays_are_copied() {
         let bytes = [0, 1, 2, 3, 4, 5];
         let of = |offset, shape: &[usize], strides: &[usize]| {
             row_major(&bytes, 1, offset, shape, strides, 100)

@@ -1,4 +1,4 @@
-//! Files of named tensors with PyTorch's names and layouts: safetensors, and PyTorch's own files for reading.
+//! Files of named tensors with PyTorch's names and layouts: safetensors, and PyTorch's own files (read only).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -163,7 +163,7 @@ impl TensorFile {
     /// and roles.
     ///
     /// # Errors
-    /// [`Error::File`] names the first that is missing or of another shape; [`Error::Device`].
+    /// [`Error::File`] with the name of the first tensor that is missing or has another shape; [`Error::Device`].
     pub fn params_like(&self, prefix: &str, like: &Params, device: &Device) -> Result<Params> {
         let mut params = Params::new();
         for (name, role, model) in like.iter() {
@@ -209,8 +209,8 @@ impl TensorFile {
     /// Reads a file: safetensors, or a state dictionary written by `torch.save` of PyTorch 1.6 or later (`.pt`, `.pth`).
     /// The format is recognised by the contents.
     ///
-    /// A checkpoint's state dictionary is taken from under `state_dict`, `model_state_dict` or `model`, and a `module.`
-    /// before every name is left out. Nothing in the file is executed.
+    /// A checkpoint's state dictionary is read from its key `state_dict`, `model_state_dict` or `model`, and the prefix
+    /// `module.` is removed if every name has it. Nothing in the file is executed.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read, is damaged or truncated, or contains anything but tensors.
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_tensors_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
         file().write(&path).unwrap();
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named() {
+    fn damaged_and_missing_files_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
         file().write(&path).unwrap();

@@ -1,10 +1,11 @@
 //! State dictionaries in files of `torch.save`, PyTorch 1.6 or later.
 //!
-//! A file is a zip archive: `NAME/data.pkl` is a pickle whose tensors name storages, `NAME/data/KEY` are their values,
-//! `NAME/byteorder` is their byte order. The pickle is read as data ([`crate::pickle`]) and may name only the classes
-//! and functions that tensors need. Views, shared storages and expanded tensors become arrays of their own.
+//! A file is a zip archive: `NAME/data.pkl` is a pickle whose tensors refer to storages, `NAME/data/KEY` has
+//! the values of
+//! a storage, `NAME/byteorder` their byte order. The pickle is read as data ([`crate::pickle`]) and may name only the
+//! classes and functions that tensors need. Views, shared storages and expanded tensors become separate arrays.
 //!
-//! Not read: files of PyTorch before 1.6, quantized, sparse and complex tensors, whole modules.
+//! Not supported: files of PyTorch before 1.6, quantized, sparse and complex tensors, whole modules.
 //!
 //! # Source
 //! PyTorch's `torch/serialization.py` and `torch/_utils.py`.
@@ -21,7 +22,7 @@ use crate::values::StoredTensor;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// First bytes of a file of `torch.save`, as of every zip archive.
+/// First bytes of a file of `torch.save`: those of any zip archive.
 pub const MAGIC: &[u8] = b"PK\x03\x04";
 
 /// First bytes of a file of PyTorch before 1.6: a pickle of protocol 2 with a magic number.
@@ -30,7 +31,7 @@ pub const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19";
 /// Advice for a file that contains more than tensors.
 const ADVICE: &str = "in Python, save the tensors alone: `torch.save(model.state_dict(), FILE)`";
 
-/// Largest size of the pickle in bytes; it contains no values.
+/// Largest accepted size of the pickle in bytes. It contains no tensor values, so it is small.
 const TEXT_LIMIT: u64 = 64 << 20;
 
 /// PyTorch's limit on the number of axes.
@@ -42,7 +43,7 @@ const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// Reads the tensors of a file, by name.
 ///
 /// # Errors
-/// Error message: what was expected, what was found, and what to do.
+/// The error is a message with the expected contents, the found contents, and advice.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, StoredTensor>> {
     let mut archive = Archive::open(bytes)?;
     let order = archive.text("byteorder")?;
@@ -89,13 +90,13 @@ impl<'a> Archive<'a> {
         Ok(Archive {
             zip,
             folder,
-            // Shared and expanded tensors become larger than the file; absurdly larger ones are an attack.
+            // Shared and expanded tensors become larger than the file, but much larger ones are an attack.
             budget: 16 * 1024 * 1024 + 8 * bytes.len() as u64,
             storages: HashMap::new(),
         })
     }
 
-    /// The text of a small entry that describes the values; none if it is missing.
+    /// Reads a small entry that describes the values; `None` if it is missing.
     fn text(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let name = format!("{}{name}", self.folder);
         let there = self.zip.index_for_name(&name).is_some();
@@ -197,7 +198,8 @@ struct View<'p> {
     strides: Vec<usize>,
 }
 
-/// `_rebuild_tensor_v2(storage, offset, shape, strides, …)`, or a parameter with that inside.
+/// Reads the view of a tensor, `_rebuild_tensor_v2(storage, offset, shape, strides, …)`, or of a parameter
+/// that contains one; `None` for any other value.
 fn view<'p>(pickle: &Pickle<'p>, mut node: Node) -> Option<View<'p>> {
     if let ("torch._utils", "_rebuild_parameter", &[data, ..]) = pickle.call(node)? {
         node = data;
@@ -229,7 +231,7 @@ fn view<'p>(pickle: &Pickle<'p>, mut node: Node) -> Option<View<'p>> {
     })
 }
 
-/// Element type of a storage.
+/// Element type of a storage class.
 fn dtype(class: &str) -> Option<Dtype> {
     Some(match class {
         "DoubleStorage" => Dtype::F64,
@@ -265,7 +267,7 @@ mod tests {
         std::fs::read(format!("../../tests/fixtures/torch/{name}")).unwrap()
     }
 
-    /// The archive with another pickle, so that damage in it is not found by the checksum.
+    /// Returns the archive with a changed pickle and correct checksums.
     fn with_pickle(bytes: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
         let mut zip = ZipArchive::new(Cursor::new(bytes)).unwrap();
         let names: Vec<String> = zip.file_names().map(|n| n.unwrap().to_string()).collect();
@@ -307,7 +309,7 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused() {
-        // `expanded` has the size (3, 2), the last such, and the strides (0, 0).
+        // The tensor `expanded` has the size (3, 2), the last one in the file, and the strides (0, 0).
         let absurd = with_pickle(&fixture("views.pt"), |data| {
             let at = data.windows(5).rposition(|w| w == b"K\x03K\x02\x86");
             let at = at.unwrap();

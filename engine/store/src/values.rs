@@ -1,4 +1,4 @@
-//! Tensors as stored in files, also in types that the engine does not have.
+//! Tensors as stored in files, including types that the engine does not have.
 
 use safetensors::Dtype;
 
@@ -10,7 +10,7 @@ pub(crate) struct StoredTensor {
     pub bytes: Vec<u8>,
 }
 
-/// Converts little-endian values of a type to f64; none for unsupported types.
+/// Converts little-endian values of a type to f64; returns `None` for unsupported types.
 pub fn to_f64s(dtype: Dtype, data: &[u8]) -> Option<Vec<f64>> {
     fn each<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
         let (items, _) = data.as_chunks::<N>();
@@ -30,7 +30,7 @@ pub fn to_f64s(dtype: Dtype, data: &[u8]) -> Option<Vec<f64>> {
     }
 }
 
-/// IEEE 754's binary16: a sign, 5 bits of exponent, 10 of fraction.
+/// Converts IEEE 754's binary16 to f64: 1 sign bit, 5 exponent bits, 10 fraction bits.
 fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));

@@ -14,7 +14,7 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An entry of a tar archive; its path may be invalid.
+/// Returns an entry of a tar archive; its path may be invalid.
 fn tar_entry(path: &str, kind: tar::EntryType, contents: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -80,7 +80,7 @@ fn unpacks(file: &str, content: &[u8], limits: Limits) -> std::result::Result<()
 }
 
 #[test]
-fn harm_is_refused_by_name() {
+fn malicious_archives_are_refused() {
     let limits = Limits {
         bytes: 1000,
         entries: 3,
@@ -148,7 +148,7 @@ fn harm_is_refused_by_name() {
 }
 
 #[test]
-fn damage_never_leaves_anything() {
+fn damaged_archives_leave_no_files() {
     let limits = Limits::default();
     for (file, content) in [
         (

@@ -13,7 +13,7 @@ use super::*;
 use archives::{cifar, gz, zip};
 use server::{Reply, Request, Server};
 
-/// A download of one file with this content and its true checksum.
+/// Returns a download of one file with this content and its correct checksum.
 fn download_of(file: &'static str, unpacked: &'static str, content: &[u8]) -> Download {
     let md5 = Md5::digest(content)
         .iter()
@@ -101,10 +101,10 @@ impl Fetcher {
 }
 
 #[test]
-fn a_slow_server_is_waited_for_and_what_is_there_stays() {
+fn slow_servers_are_waited_for_and_existing_files_are_kept() {
     let content = cifar();
     let slow = Server::new(move |_, _| Reply {
-        // The response takes longer than the timeout in total, but is never silent that long.
+        // The whole response takes longer than the timeout, but no pause in it does.
         pause: Duration::from_millis(150),
         ..Reply::new(200, &content)
     });
@@ -151,7 +151,7 @@ fn a_slow_server_is_waited_for_and_what_is_there_stays() {
 }
 
 #[test]
-fn a_download_that_is_cut_off_goes_on_where_it_was() {
+fn an_interrupted_download_resumes() {
     let server = Server::new(|n, request| match n {
         0 => Reply::new(200, &cifar()).cut(100_000),
         1 => Reply::rest(&cifar(), request).cut(50_000),
@@ -167,7 +167,7 @@ fn a_download_that_is_cut_off_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_later_call_goes_on_too() {
+fn a_later_call_resumes() {
     let server = Server::new(|n, request| match n {
         0 => Reply::new(200, &cifar()).cut(100_000),
         1 | 2 => Reply::new(503, b"later"),
@@ -186,8 +186,8 @@ fn a_later_call_goes_on_too() {
 
 #[test]
 fn servers_that_ignore_ranges_or_changed_the_file_start_again() {
-    // Range ignored; a new version by `If-Range`; a new version from a server that ignores `If-Range`; a wrong range;
-    // nothing left to send.
+    // Cases: the server ignores the range; it has a new version and obeys `If-Range`; it has a new version and ignores
+    // `If-Range`; it sends a wrong range; it has no bytes left to send.
     let renamed = |mut reply: Reply| {
         reply.headers[0] = "ETag: \"two\"".into();
         reply
@@ -222,7 +222,7 @@ fn servers_that_ignore_ranges_or_changed_the_file_start_again() {
     });
     Fetcher::new().fetch_cifar(&server);
     assert_eq!(server.header(2, "range"), None);
-    // Parts that never fit together end after the allowed attempts.
+    // Parts never fit together: the download fails after the allowed number of attempts.
     let server = Server::new(move |n, request| match n % 2 {
         0 => Reply::new(200, &other(cifar().len())).cut(100_000),
         _ => Reply::rest(&cifar(), request),
@@ -235,7 +235,7 @@ fn servers_that_ignore_ranges_or_changed_the_file_start_again() {
 }
 
 #[test]
-fn a_part_that_is_whole_needs_no_server() {
+fn a_complete_part_needs_no_server() {
     let mut fetcher = Fetcher::new();
     let (url, part) = (
         "http://127.0.0.1:9",
@@ -253,7 +253,7 @@ fn a_part_that_is_whole_needs_no_server() {
 }
 
 #[test]
-fn what_does_not_come_or_is_wrong_is_named() {
+fn failed_and_wrong_downloads_are_errors() {
     let content = cifar();
     let wrong = Server::new(|_, _| Reply::new(200, b"an error page"));
     let mut fetcher = Fetcher::new();

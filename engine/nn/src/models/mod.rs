@@ -40,7 +40,7 @@ pub struct Model {
 /// Builds the network from its arguments, for images `[c, h, w]` and a number of classes; the error is the reason.
 type Build = fn(&str, [usize; 3], usize) -> Result<Net, String>;
 
-/// Every network.
+/// All networks that [`by_name`] builds.
 pub const MODELS: &[Model] = &[
     small("lenet-5", "Caffe's LeNet-5", [1, 28, 28], lenet5),
     small(
@@ -169,7 +169,7 @@ pub fn by_name(name: &str, image: [usize; 3], classes: usize) -> Result<Net> {
 }
 
 impl Model {
-    /// The entry of a name, which may have arguments.
+    /// Returns the entry of a network's name, which may have arguments.
     ///
     /// # Errors
     /// [`Error::Model`] with all names if there is none.
@@ -202,7 +202,7 @@ fn text([c, h, w]: [usize; 3]) -> String {
     format!("{c} × {h} × {w}")
 }
 
-/// The variant for small images or, made from it, the one for large images.
+/// Returns `net` for images of up to [`SMALL`] pixels a side, otherwise its variant for large images.
 fn sized<N>(net: N, large: fn(N) -> N, [_, h, w]: [usize; 3]) -> N {
     if h.max(w) <= SMALL { net } else { large(net) }
 }

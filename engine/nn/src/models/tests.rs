@@ -4,7 +4,7 @@ use super::*;
 use crate::nn::Summary;
 use prospr_engine::{DType, Device, Key};
 
-/// Torchvision's, and ProsPr's for small images.
+/// Parameter counts of torchvision's networks, and of ProsPr's variants for small images.
 #[test]
 fn parameters_are_counted_as_published() {
     let counts = [
@@ -38,7 +38,7 @@ fn parameters_are_counted_as_published() {
     }
 }
 
-/// Multiply-accumulates that fvcore and torchvision publish.
+/// Multiply-accumulates as published by fvcore and torchvision.
 #[test]
 fn flops_are_counted_as_published() {
     for (name, macs) in [
@@ -54,7 +54,7 @@ fn flops_are_counted_as_published() {
 }
 
 #[test]
-fn every_example_is_a_network_of_its_images() {
+fn every_example_accepts_its_images() {
     for model in MODELS {
         assert!(model.example.starts_with(model.name));
         let net = by_name(model.example, model.image, model.classes).unwrap();
@@ -67,7 +67,7 @@ fn every_example_is_a_network_of_its_images() {
 }
 
 #[test]
-fn what_does_not_fit_says_why() {
+fn wrong_names_and_images_give_a_reason() {
     for (name, image, reason) in [
         ("lenet-6", CIFAR, "lenet-5, lenet-300-100"),
         ("lenet-6", CIFAR, "unet[:BASE,DEPTH], vgg:LAYERS"),

@@ -5,9 +5,9 @@ use crate::nn::init::Bias;
 use crate::nn::{Network, Scope};
 use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 
-/// U-Net: pairs of 3×3 convolutions on the way down, with twice the channels after each 2×2 max pool; on the way up a
-/// 2×2 transposed convolution with stride 2, the pixels from the way down before its channels, and a pair again.
-/// A 1×1 convolution gives each pixel's logits: `[n, c, h, w]` to `[n, classes, h, w]`.
+/// U-Net. The encoder has pairs of 3×3 convolutions, with twice the channels after each 2×2 max pool. Each level of the
+/// decoder has a 2×2 transposed convolution with stride 2, a concatenation (encoder channels first) and a pair of 3×3
+/// convolutions. A 1×1 convolution gives each pixel's logits: `[n, c, h, w]` to `[n, classes, h, w]`.
 ///
 /// Names are those of the usual PyTorch implementation (milesial/Pytorch-UNet, `bilinear=False`):
 /// `inc.double_conv.0`, …, `down1.maxpool_conv.1.double_conv.0`, …, `up1.up`, `up1.conv.double_conv.0`, …,
@@ -37,13 +37,13 @@ impl Network for UNet {
             levels.push(x);
             x = pair(&s, &halved, self.base << level);
         }
-        for (i, beside) in levels.into_iter().rev().enumerate() {
-            let (s, width) = (s.at(format_args!("up{}", i + 1)), beside.shape()[1]);
+        for (i, skip) in levels.into_iter().rev().enumerate() {
+            let (s, width) = (s.at(format_args!("up{}", i + 1)), skip.shape()[1]);
             let twice = ConvOptions::default().stride(2);
             let y = s.at("up").conv_transpose2d(&x, width, 2, twice);
             x = pair(
                 &s.at("conv.double_conv"),
-                &Tensor::concat(&[beside, y], 1),
+                &Tensor::concat(&[skip, y], 1),
                 width,
             );
         }

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spreads_are_as_named() {
+    fn variances_are_as_documented() {
         let device = Device::cpu();
         let shape = [64, 32, 3, 3];
         let (fan_in, fan_out) = (288.0, 576.0);

@@ -62,7 +62,7 @@ pub fn negative_logit(logits: &Tensor, labels: &Tensor) -> Tensor {
     -logits.gather(1, &column).mean()
 }
 
-/// Logits as one row per label, `[m, classes]`, and labels as a column, `[m, 1]`.
+/// Returns the logits with one row per label, `[m, classes]`, and the labels as a column, `[m, 1]`.
 #[track_caller]
 fn rows(op: &str, logits: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
     let fits = logits.rank() >= 2
@@ -94,12 +94,12 @@ pub fn binary_cross_entropy_with_logits(logits: &Tensor, targets: &Tensor) -> Te
 
 /// Soft Dice loss of probabilities against targets in `[0, 1]`, averaged over the batch and channels:
 /// `1 − (2 Σ p t + s)/(Σ p + Σ t + s)` with sums over each image `[n, c, ..]` (Milletari et al., 2016, with
-/// plain instead of squared sums) and `s = smooth` against empty images.
+/// plain instead of squared sums) and `s = smooth`, which avoids 0/0 for empty images.
 #[track_caller]
 pub fn dice_loss(probabilities: &Tensor, targets: &Tensor, smooth: f64) -> Tensor {
     assert!(
         probabilities.shape() == targets.shape() && targets.rank() > 2,
-        "dice_loss: shapes {:?} and {:?} must be one [n, c, ..]",
+        "dice_loss: shapes {:?} and {:?} must be equal and [n, c, ..]",
         probabilities.shape(),
         targets.shape()
     );
@@ -110,7 +110,7 @@ pub fn dice_loss(probabilities: &Tensor, targets: &Tensor, smooth: f64) -> Tenso
 }
 
 /// Rank of each label's logit: the number of logits that are larger, or equal with a smaller class number. The
-/// label is among the `k` best classes where the rank is below `k`. NaN logits rank before the label.
+/// label is among the `k` best classes if its rank is below `k`. NaN logits rank before the label.
 ///
 /// # Shapes
 /// `logits: [n, classes]` with I32 labels `[n]`, or `[n, classes, ..]` with labels `[n, ..]` for one label a pixel; the

@@ -34,11 +34,12 @@ pub struct Batch {
 /// assert_eq!((logits.shape(), state.len()), (&[2, 10][..], 2));
 /// ```
 pub trait Network: Send + Sync {
-    /// Logits `[n, classes]` of images `[n, c, h, w]`.
+    /// Logits of images `[n, c, h, w]`: `[n, classes]`, or `[n, classes, h, w]` for one prediction per pixel.
     fn forward(&self, scope: &Scope, images: &Tensor) -> Tensor;
 
-    /// Initial parameters and state (running statistics), for images of this shape `[c, h, w]`. Nothing is computed: the
-    /// function runs on one image, and what it records is dropped.
+    /// Initial parameters and state (running statistics), for images of this shape `[c, h, w]`.
+    /// [`Network::forward`] only
+    /// records its operations on one image; they are not computed.
     ///
     /// # Panics
     /// If the network does not accept images of this shape.
@@ -50,10 +51,10 @@ pub trait Network: Send + Sync {
         scope.into_variables()
     }
 
-    /// Logits `[n, classes]` of images `[n, c, h, w]`, and the new state.
+    /// Logits of images `[n, c, h, w]`, as [`Network::forward`] returns them, and the new state.
     ///
     /// # Panics
-    /// If the network has a parameter that is not among these.
+    /// If `params` or `state` lacks a name that the network reads.
     #[track_caller]
     fn apply(
         &self,
@@ -74,5 +75,5 @@ impl<F: Fn(&Scope, &Tensor) -> Tensor + Send + Sync> Network for F {
     }
 }
 
-/// A network that closures can share.
+/// A reference-counted network, which closures can share.
 pub type Net = Arc<dyn Network>;

@@ -4,7 +4,7 @@ use super::init::Init;
 use super::{Mode, Scope};
 use prospr_engine::{Role, Tensor, Tree};
 
-/// PyTorch's ε, which keeps the variance from zero.
+/// PyTorch's ε, which is added to the variance to avoid a division by zero.
 const EPSILON: f64 = 1e-5;
 /// PyTorch's momentum: the weight of a batch in the running statistics.
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
@@ -23,7 +23,7 @@ pub struct BatchStats {
 
 impl BatchStats {
     /// Running statistics after this batch: `(1 − momentum)·running + momentum·batch`, the variance with
-    /// Bessel's correction, as PyTorch. No derivative flows through them.
+    /// Bessel's correction, as in PyTorch. No derivative flows through them.
     pub fn update(
         &self,
         running_mean: &Tensor,
@@ -87,7 +87,7 @@ impl Scope {
     /// with the batch's statistics and updates the running ones; [`Mode::Eval`] normalises with the running ones.
     ///
     /// # Panics
-    /// As [`Scope::param`] and [`batch_norm_train`].
+    /// In the cases of [`Scope::param`] and [`batch_norm_train`].
     #[track_caller]
     pub fn batch_norm(&self, x: &Tensor) -> Tensor {
         let list = [channels(x)];
@@ -129,7 +129,8 @@ mod tests {
     use prospr_engine::testing::gradients;
     use prospr_engine::{DType, Device, Key, Params, Tensor, explain};
 
-    /// `BatchNorm1d(1)` of PyTorch after one batch `[0, 2, 4]`, then in evaluation of 1.
+    /// Expected values: PyTorch's `BatchNorm1d(1)` after one training batch `[0, 2, 4]`, and its output for 1
+    /// in evaluation.
     #[test]
     fn running_statistics_are_pytorchs() {
         let device = Device::cpu();

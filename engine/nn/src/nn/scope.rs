@@ -19,8 +19,7 @@ pub enum Mode {
 /// The path of a layer in a network, such as `layer1.0.conv1`, with access to the layer's parameters.
 ///
 /// The same function of a network draws its parameters, in [`Network::init`](super::Network::init), and reads them, in
-/// [`Network::apply`](super::Network::apply): a layer asks its scope and need not know which it is. Clones share the
-/// parameters.
+/// [`Network::apply`](super::Network::apply); layers call the same methods in both cases. Clones share the parameters.
 #[derive(Clone)]
 pub struct Scope {
     path: String,
@@ -33,10 +32,11 @@ struct Variables {
     params: Params,
     state: Params,
     mode: Mode,
-    /// The source of new variables; none where they are read.
+    /// Source of new variables; `None` if existing variables are read.
     draw: Option<Draw>,
+    /// Number of dropout calls so far.
     dropouts: u64,
-}
+    }
 
 /// Keys, type and device of new variables. Weight number `n` is drawn with the first half of `key.fold_in(n).split()`;
 /// the parameters after it, such as its bias, are drawn with the second half.
@@ -101,7 +101,7 @@ impl Scope {
         (std::mem::take(params), std::mem::take(state))
     }
 
-    /// The scope of a part: names of its parameters begin with this scope's path, a dot and `name`.
+    /// Returns the scope of a part: names of its parameters begin with this scope's path, a dot and `name`.
     pub fn at(&self, name: impl Display) -> Scope {
         let path = self.join(name);
         Scope {
@@ -110,7 +110,7 @@ impl Scope {
         }
     }
 
-    /// This scope with another rule for the weights of its layers; [`Init::PyTorchDefault`] at first.
+    /// Returns this scope with another initialiser for weights; the default is [`Init::PyTorchDefault`].
     pub fn with_weights(&self, weights: Init) -> Scope {
         Scope {
             weights,
@@ -118,7 +118,7 @@ impl Scope {
         }
     }
 
-    /// This scope with another rule for the biases of its layers; [`Bias::PyTorch`] at first.
+    /// Returns this scope with another initialiser for biases; the default is [`Bias::PyTorch`].
     pub fn with_bias(&self, bias: Bias) -> Scope {
         Scope {
             bias,
@@ -138,7 +138,7 @@ impl Scope {
         }
     }
 
-    /// The mode that the network runs in; [`Mode::Eval`] where its parameters are drawn.
+    /// The mode that the network runs in; [`Mode::Eval`] while its parameters are drawn.
     pub fn mode(&self) -> Mode {
         self.variables.borrow().mode
     }
@@ -146,7 +146,7 @@ impl Scope {
     /// The parameter `name` of this scope.
     ///
     /// # Panics
-    /// If the network has no such parameter, or, where it is drawn, already has one.
+    /// If the parameter is read and does not exist, or is drawn and already exists.
     #[track_caller]
     pub fn param(&self, name: &str, role: Role, shape: &[usize], init: Init) -> Tensor {
         let name = self.join(name);
@@ -159,11 +159,11 @@ impl Scope {
         params[&name].clone()
     }
 
-    /// The state `name` of this scope, such as a running mean: a value of the network that has no gradient. It is
-    /// `initial` everywhere at first.
+    /// The state `name` of this scope, such as a running mean: a value of the network that has no gradient. All its
+    /// elements are `initial` at first.
     ///
     /// # Panics
-    /// As [`Scope::param`].
+    /// In the cases of [`Scope::param`].
     #[track_caller]
     pub fn buffer(&self, name: &str, shape: &[usize], initial: f64) -> Tensor {
         let name = self.join(name);
@@ -182,7 +182,8 @@ impl Scope {
         state.insert(name, Role::Buffer, value);
     }
 
-    /// [`dropout`](super::dropout) in training, with a key of its own for each call in the network; `x` in evaluation.
+    /// Applies [`dropout`](super::dropout) in training, with a different key for each call in the network;
+    /// returns `x` in evaluation.
     #[track_caller]
     pub fn dropout(&self, x: &Tensor, p: f64) -> Tensor {
         let Variables { mode, dropouts, .. } = &mut *self.variables.borrow_mut();

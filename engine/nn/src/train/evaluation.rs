@@ -56,7 +56,7 @@ pub struct Metrics {
 /// Parameters, running statistics, batch.
 type Forward = (Params, Params, Batch);
 
-/// A function that computes the loss and the ranks of the labels, in evaluation mode.
+/// Returns a function that computes the loss and the ranks of the labels, in evaluation mode.
 fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
     let net = net.clone();
     move |(params, state, batch)| {
@@ -68,8 +68,8 @@ fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
     }
 }
 
-/// The plan by which [`evaluate`] computes a batch. Nothing is computed; only shapes, types and devices of the tensors
-/// matter.
+/// The plan by which [`evaluate`] computes a batch. Nothing is computed; the plan depends only on shapes, types and
+/// devices of the tensors.
 ///
 /// # Errors
 /// Those of [`explain`](prospr_engine::explain()).

@@ -18,7 +18,7 @@ use prospr_engine::{
 pub use evaluation::{Metrics, Seen, evaluate, explain_evaluation};
 pub use scale::LossScale;
 
-/// State of a training run. It is complete: a run that starts again from here goes on as if it had never stopped.
+/// Complete state of a training run: a run that is resumed from it gives the same results as one that never stopped.
 #[derive(Clone)]
 pub struct TrainState<O: Optimizer = Sgd> {
     /// Parameters.
@@ -49,13 +49,13 @@ pub struct Trainer<O: Optimizer = Sgd> {
     pub mask: Params,
     /// Random key of dropout.
     pub key: Key,
-    /// Numeric precision of the convolutions and matrix products in training steps. Tests are in f32.
+    /// Numeric precision of the convolutions and matrix products in training steps. Evaluation is in f32.
     pub precision: Precision,
     /// Compiled steps of this network.
     compiled: Arc<JitCache<StepOutput<O>>>,
 }
 
-/// Everything that a training step depends on, beside the network and the random key.
+/// Everything that a training step depends on, except the network and the random key.
 #[derive(Clone, Tree)]
 struct StepInput<O: Optimizer> {
     params: Params,
@@ -85,7 +85,7 @@ struct StepOutput<O: Optimizer> {
 }
 
 impl<O: Optimizer> Trainer<O> {
-    /// Training of a dense network at a constant learning rate.
+    /// A trainer of a dense network at a constant learning rate.
     pub fn new(net: &Net, optimizer: O) -> Trainer<O> {
         Trainer {
             net: net.clone(),
@@ -98,7 +98,7 @@ impl<O: Optimizer> Trainer<O> {
         }
     }
 
-    /// Sets the mask: weights that are kept at zero.
+    /// Sets the mask, whose zeros are the weights that stay zero.
     pub fn mask(self, mask: Params) -> Trainer<O> {
         Trainer { mask, ..self }
     }
@@ -200,7 +200,8 @@ impl<O: Optimizer> Trainer<O> {
         (input, self.key.fold_in(now.step as u64))
     }
 
-    /// The plan of a [`step`](Trainer::step). Nothing is computed; only shapes, types and devices of the tensors matter.
+    /// The plan of a [`step`](Trainer::step). Nothing is computed; the plan depends only on shapes, types and
+    /// devices of the tensors.
     ///
     /// # Errors
     /// Those of [`explain`](prospr_engine::explain()).
@@ -209,8 +210,9 @@ impl<O: Optimizer> Trainer<O> {
         explain(self.function(key), &input)
     }
 
-    /// One step, computed when this returns. Steps that draw no random numbers are compiled once for each batch size,
-    /// each learning rate and each value that the optimiser's state holds beside tensors.
+    /// Runs one step and waits for its results. Steps that draw no random numbers are compiled once for each
+    /// batch size,
+    /// each learning rate and each static field of the optimiser's state.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if the loss before the step is not finite, or if in mixed precision the gradients are finite at
@@ -247,9 +249,10 @@ impl<O: Optimizer> Trainer<O> {
         Ok(next)
     }
 
-    /// Trains for the rest of an epoch, on `batches` that begin at batch `now.seen.batches` of the epoch. `watch` gets the
-    /// state after every step and may stop the epoch. At the end of the batches the epoch counts as finished, and its
-    /// training metrics are returned with the state; they are `None` if `watch` stopped it.
+    /// Trains for the rest of an epoch; `batches` must begin at batch `now.seen.batches` of the epoch. `watch` gets the
+    /// state after every step and may stop the epoch. Returns the new state, and the training metrics of the
+    /// epoch if it
+    /// finished (`None` if `watch` stopped it).
     ///
     /// # Errors
     /// Those of [`Trainer::step`], and errors of the batches.
@@ -302,7 +305,7 @@ impl<O: Optimizer> Trainer<O> {
     }
 }
 
-/// The parameters, with those that the mask names multiplied by it.
+/// Returns the parameters, each multiplied by its mask if it has one.
 fn masked(params: &Params, mask: &Params) -> Params {
     let mut masked = params.clone();
     for (name, _, mask) in mask.iter() {

@@ -22,10 +22,12 @@ impl Default for LossScale {
 }
 
 impl LossScale {
-    const PATIENCE: usize = 2_000;
-    const LARGEST: f64 = 16_777_216.0;
+/// Number of good steps in a row after which the factor doubles.
+const PATIENCE: usize = 2_000;
+/// Largest factor.
+const LARGEST: f64 = 16_777_216.0;
 
-    /// The scale after a step, by whether its gradients were finite. It is `None` if it would fall below 1.
+    /// The scale after a step whose gradients were `finite` or not; `None` if it would fall below 1.
     pub(super) fn after(self, finite: bool) -> Option<LossScale> {
         let LossScale { factor, steps } = self;
         let changed = |factor| LossScale { factor, steps: 0 };
@@ -46,7 +48,7 @@ mod tests {
     use super::LossScale;
 
     #[test]
-    fn it_halves_at_once_and_doubles_in_time() {
+    fn overflow_halves_the_factor_and_2000_good_steps_double_it() {
         let start = LossScale::default();
         assert_eq!(start.after(false).unwrap().factor, 32_768.0);
         let after = |mut scale: LossScale, steps: usize| {

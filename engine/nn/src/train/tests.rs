@@ -1,4 +1,4 @@
-//! Training steps in mixed precision, where kernels compute in f32, against those of f32; and other optimisers.
+//! Training steps with the loss scale of mixed precision (the CPU computes in f32) against f32, and other optimisers.
 
 use super::*;
 use crate::models::by_name;

@@ -1,12 +1,14 @@
-//! Python's pickles as plain data. Nothing is executed: where Python would call a function, the value is a record of
-//! the call.
+//! A reader of Python's pickles as plain data. Nothing is executed: a function call becomes an [`Value::Object`] that
+//! names the function and its arguments.
 //!
-//! Read are the data opcodes of protocols 2 to 5, those of Python 2 included, whose strings are bytes. Values lie in
-//! one list and refer to each other by [`Node`], so that neither reading, nor dropping, nor a pickle that contains
-//! itself recurses, and what is shared is there once. A pickle of `n` bytes becomes at most `n` values, and at most
+//! It supports the data opcodes of protocols 2 to 5, including those of Python 2, whose strings are bytes.
+//! All values are
+//! in one list and refer to each other by index ([`Node`]). Therefore shared values are stored once, a pickle
+//! may contain
+//! itself, and neither reading nor dropping recurses. A pickle of `n` bytes becomes at most `n` values, and at most
 //! [`LIMIT`]; bytes and texts are borrowed.
 //!
-//! Not read: protocols 0 and 1, sets, extension codes, buffers that lie outside of the pickle.
+//! Not supported: protocols 0 and 1, sets, extension codes, buffers outside the pickle.
 //!
 //! # Source
 //! Python's `Lib/pickletools.py`, which describes every opcode.
@@ -62,12 +64,12 @@ pub enum Value<'a> {
     Dict(Vec<(Node, Node)>),
     /// The name of a class or a function.
     Global {
-        /// Its module.
+        /// Module of the class or function.
         module: &'a str,
-        /// Its name there.
+        /// Name in the module.
         name: &'a str,
     },
-    /// The result of a function call that was not made.
+    /// A function call, recorded but not executed.
     Object {
         /// The function, usually a [`Value::Global`].
         function: Node,
@@ -111,7 +113,7 @@ impl<'a> Pickle<'a> {
         self.values.iter()
     }
 
-    /// The text of a string value, which may be a UTF-8 string of Python 2.
+    /// The text of a string value, or of bytes in UTF-8 (a string of Python 2).
     pub fn text(&self, node: Node) -> Option<&'a str> {
         match self[node] {
             Value::Text(text) => Some(text),
@@ -160,7 +162,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The function's module and name and the arguments of an object.
+    /// Module and name of the function, and the arguments, of an object.
     pub fn call(&self, node: Node) -> Option<(&'a str, &'a str, &[Node])> {
         let Value::Object { function, args, .. } = self[node] else {
             return None;
@@ -182,7 +184,7 @@ impl<'a> Index<Node> for Pickle<'a> {
 mod tests {
     use super::*;
 
-    /// A deterministic stream of numbers: Marsaglia's xorshift.
+    /// Returns a generator of deterministic pseudorandom numbers: Marsaglia's xorshift.
     fn noise() -> impl FnMut() -> usize {
         let mut x = 0x9E37_79B9_7F4A_7C15u64;
         move || {
@@ -201,7 +203,7 @@ mod tests {
     const ALL: &[u8] = b"\x80\x04\x95\x4b\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94]\x94(K\x01J\xfe\xff\xff\xffM\x2c\x01J\x70\x11\x01\0\x8a\x09\0\0\0\0\0\0\0\0\x40G\x3f\xf8\0\0\0\0\0\0N\x88\x89eC\x01b\x94(C\x01x\x94\x8c\x01y\x94\x85\x94)K\x01K\x02K\x03\x87\x94t\x94u.";
 
     #[test]
-    fn data_of_every_kind_is_read() {
+    fn values_of_every_type_are_read() {
         let pickle = Pickle::read(ALL).unwrap();
         let list = pickle.get(pickle.root(), "a").unwrap();
         let list: Vec<&Value> = pickle
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn calls_are_data() {
-        // os.system("echo") by name and by the stack.
+        // os.system("echo"), with the function's name in the opcode and on the stack.
         for bytes in [
             &b"\x80\x02cos\nsystem\nX\x04\0\0\0echo\x85R."[..],
             b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04echo\x85R.",
@@ -252,7 +254,7 @@ mod tests {
     fn a_value_may_contain_itself_and_be_shared() {
         let pickle = Pickle::read(b"\x80\x02]q\0h\0a.").unwrap();
         assert_eq!(pickle.elements(pickle.root()), Some(&[pickle.root()][..]));
-        // Ten lists, each the one before twice: 1024 leaves, eleven values.
+        // Ten nested lists that contain the previous list twice: 1024 leaves, but only eleven values.
         let mut bomb = b"\x80\x02]q\0".to_vec();
         (0..10).for_each(|_| bomb.extend(b"0](h\0h\0eq\0"));
         bomb.push(b'.');
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_costs_no_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let mut deep = vec![b']'; 1_000_000];
         deep.extend(vec![b'a'; 999_999]);
         deep.push(b'.');
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named() {
+    fn damage_gives_a_reason() {
         for (bytes, part) in [
             (&b""[..], "cut short"),
             (b"\x80\x06N.", "protocol 6"),
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_never_panics() {
+    fn damaged_bytes_never_panic() {
         for cut in 0..ALL.len() {
             assert!(error(&ALL[..cut]).contains("cut short"));
         }

@@ -8,8 +8,9 @@ use crate::strided::row_major;
 impl<'a> Pickle<'a> {
     /// Shape and row-major values of a pickled NumPy array of bytes (`uint8`); `None` for any other value.
     ///
-    /// NumPy pickles `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype, fortran, data)`: in protocol 2
-    /// of Python 2, and in protocols 3 and 4.
+    /// NumPy pickles an array as `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype,
+    /// fortran, data)`, in
+    /// protocol 2 of Python 2 and in protocols 3 and 4.
     pub fn byte_array(&self, node: Node) -> Option<(Vec<usize>, Cow<'a, [u8]>)> {
         let ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct", _) =
             self.call(node)?
@@ -56,7 +57,7 @@ impl<'a> Pickle<'a> {
 mod tests {
     use super::*;
 
-    /// As a data file of CIFAR has it: Python 2, protocol 2, strings as bytes.
+    /// A pickle like CIFAR's data files: Python 2, protocol 2, strings as bytes.
     fn cifar(fortran: u8, kind: &str) -> Vec<u8> {
         let mut bytes = b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x06K\x09eU\x04dataq\x04".to_vec();
         bytes.extend(b"cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\0\x85U\x01b\x87Rq\x07");

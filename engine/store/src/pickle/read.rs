@@ -52,7 +52,7 @@ impl<'a> Machine<'a> {
 
     fn step(&mut self, code: u8) -> Result<()> {
         match code {
-            // A frame of protocol 4 and later: a length that is only needed for reading ahead.
+            // Frame of protocol 4 and later: a length that only helps to read ahead.
             0x95 => drop(self.array::<8>()?),
             0x80 => match self.array()? {
                 [2..=5] => (),
@@ -109,7 +109,7 @@ impl<'a> Machine<'a> {
                 let top = self.top()?;
                 match &mut self.values[top.0 as usize] {
                     Value::Object { state, .. } if state.is_none() => *state = Some(given),
-                    _ => return self.wrong("a state for what is no object, or has one"),
+                    _ => return self.wrong("expected an object without state before a state"),
                 }
             }
             b'Q' => {
@@ -118,7 +118,7 @@ impl<'a> Machine<'a> {
             }
             other => {
                 return self.wrong(format!(
-                    "opcode {other:#04x} is none of the data of protocols 2 to 5; pickle it again with one of these"
+                    "expected a data opcode of protocols 2 to 5, found {other:#04x}; pickle it again with one of these protocols"
                 ));
             }
         }
@@ -139,7 +139,7 @@ impl<'a> Machine<'a> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let taken = self.take(N)?;
-        Ok(taken.try_into().expect("as long as asked for"))
+        Ok(taken.try_into().expect("`take` returns N bytes"))
     }
 
     fn utf8(&self, bytes: &'a [u8]) -> Result<&'a str> {
@@ -199,7 +199,7 @@ impl<'a> Machine<'a> {
             _ => u32::from_le_bytes(self.array()?),
         };
         let Some(&node) = self.memo.get(&key) else {
-            return self.wrong(format!("value {key} of the memo is not there"));
+            return self.wrong(format!("expected value {key} in the memo, found none"));
         };
         self.stack.push(node);
         Ok(())
@@ -218,7 +218,7 @@ impl<'a> Machine<'a> {
         };
         let bytes = self.take(length)?;
         if length > 16 {
-            return self.wrong("an integer of more than 128 bits");
+            return self.wrong("expected an integer of at most 128 bits, found a longer one");
         }
         let sign = if bytes.last().is_some_and(|b| b >> 7 == 1) {
             0xff
@@ -233,10 +233,10 @@ impl<'a> Machine<'a> {
     fn length<T: TryInto<usize> + std::fmt::Display + Copy>(&self, length: T) -> Result<usize> {
         length
             .try_into()
-            .or_else(|_| self.wrong(format!("a length of {length}")))
+            .or_else(|_| self.wrong(format!("expected a length that fits in memory, found {length}")))
     }
 
-    /// Reads a length and then so many bytes.
+    /// Reads a length and then that number of bytes.
     fn sized(&mut self, code: u8) -> Result<&'a [u8]> {
         let length = match code {
             b'U' | b'C' | 0x8c => usize::from(u8::from_le_bytes(self.array()?)),

@@ -10,7 +10,7 @@ use prospr_engine::{ConvOptions, PoolOptions, Tensor};
 /// The shortcut of a block that changes the shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
-    /// Option A: every second pixel, and half of the new channels as zeros on each side; without parameters.
+    /// Option A: every second pixel, with zero channels added, half of them before and half after; no parameters.
     Pad,
     /// Option B: a 1×1 convolution and batch norm.
     Project,
@@ -19,9 +19,9 @@ pub enum Shortcut {
 /// The convolutions of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// Two of 3×3; the first has the stride.
+    /// Two 3×3 convolutions; the first has the stride.
     Basic,
-    /// 1×1, 3×3 and 1×1, the last with four times the channels; the second has the stride.
+    /// 1×1, 3×3 and 1×1 convolutions, the last with four times the channels; the second has the stride.
     Bottleneck,
 }
 
@@ -81,7 +81,8 @@ impl ResNet {
         }
     }
 
-    /// torchvision's with a 3×3 stem. Its initial weights are torchvision's: Kaiming normal with fan-out, the linear
+    /// A torchvision ResNet with a 3×3 stem. Its initial weights are torchvision's: Kaiming normal with
+    /// fan-out, the linear
     /// layer PyTorch's default.
     fn torchvision(block: Block, blocks: [usize; 4], classes: usize) -> ResNet {
         let stages = [64, 128, 256, 512].into_iter().zip(blocks);
@@ -110,8 +111,8 @@ impl ResNet {
         ResNet::torchvision(Block::Bottleneck, [3, 4, 6, 3], classes)
     }
 
-    /// With the stem for large images: [`ResNet::resnet18`] and [`ResNet::resnet50`] are then torchvision's, with
-    /// 11,689,512 and 25,557,032 parameters at 1,000 classes.
+    /// Returns the network with the stem for large images: [`ResNet::resnet18`] and [`ResNet::resnet50`] are
+    /// then torchvision's, with 11,689,512 and 25,557,032 parameters at 1,000 classes.
     pub fn imagenet(self) -> ResNet {
         ResNet {
             large_images: true,
@@ -151,7 +152,7 @@ impl ResNet {
     }
 }
 
-/// A convolution of these names and its batch norm. The image keeps its size, divided by the stride.
+/// A convolution and its batch norm, with these names. The image keeps its size, divided by the stride.
 fn conv(
     s: &Scope,
     [conv, norm]: [&str; 2],
@@ -194,7 +195,7 @@ mod tests {
     use prospr_engine::{DType, Device, Key, Params};
 
     #[test]
-    fn networks_have_a_text() {
+    fn networks_are_displayed_with_their_sizes() {
         let text = "resnet20 (stem 16, blocks 3×16 3×32 3×64, option A shortcuts, 10 classes)";
         assert_eq!(ResNet::resnet20(10).to_string(), text);
         let text = "resnet50 (stem 64 for large images, bottlenecks 3×64 4×128 6×256 3×512, option B shortcuts, 1000 classes)";

@@ -1,4 +1,4 @@
-//! The layers of a feature extractor, and their text.
+//! The layers of a feature extractor, and their text form.
 
 use std::fmt;
 use std::str::FromStr;

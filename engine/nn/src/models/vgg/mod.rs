@@ -28,12 +28,13 @@ pub enum Head {
     GlobalAverage,
     /// A linear layer on all pixels of all channels.
     Flatten,
-    /// torchvision's: adaptive average pooling to 7×7 pixels and three linear layers, with ReLU and dropout after each
-    /// of the first two; `classifier.0`, `classifier.3` and `classifier.6`.
+    /// torchvision's classifier: adaptive average pooling to 7×7 pixels and three linear layers
+    /// (`classifier.0`, `classifier.3` and `classifier.6`), with ReLU and dropout after each of the first
+    /// two.
     Hidden {
-        /// Size of the hidden layers; 4096 there.
+        /// Size of the hidden layers; 4096 in torchvision.
         width: usize,
-        /// Probability of dropping a value; 0.5 there.
+        /// Probability of dropping a value; 0.5 in torchvision.
         dropout: f64,
     },
 }
@@ -78,7 +79,7 @@ fn published(convs: [usize; 5]) -> Vec<VggLayer> {
 }
 
 impl Vgg {
-    /// For small images: batch norm, biases, max pools and global average pooling.
+    /// A network for small images, with batch norm, biases, max pools and global average pooling.
     pub fn new(layers: Vec<VggLayer>, classes: usize) -> Vgg {
         Vgg {
             layers,
@@ -103,8 +104,8 @@ impl Vgg {
         Vgg::new(published([2, 2, 4, 4, 4]), classes)
     }
 
-    /// With torchvision's classifier, as `vgg16_bn` and `vgg19_bn`: 138,365,992 and 143,678,248 parameters at 1,000
-    /// classes.
+    /// Returns the network with torchvision's classifier, as `vgg16_bn` and `vgg19_bn`: 138,365,992 and
+    /// 143,678,248 parameters at 1,000 classes.
     pub fn imagenet(self) -> Vgg {
         let head = Head::Hidden {
             width: 4096,
@@ -139,7 +140,7 @@ impl Network for Vgg {
                     y.relu()
                 }
             };
-            // The pool or the ReLU.
+            // Index of the pool or the ReLU.
             index += 1;
         }
         x = match self.head {

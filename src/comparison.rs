@@ -23,7 +23,7 @@ pub struct Comparison {
 pub struct Collapse {
     /// Name of the pruning method.
     pub pruner: String,
-    /// The sanity check that the run was, if it was one.
+    /// The sanity check that the run belongs to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
     /// Requested fraction of prunable weights to remove.
@@ -37,7 +37,7 @@ pub struct Collapse {
 }
 
 impl Collapse {
-    /// The collapse of a run, if that is what the error is about.
+    /// Returns the collapse of a run if the error is one, otherwise `None`.
     pub fn of(error: &anyhow::Error, run: &RunConfig) -> Option<Collapse> {
         match error.downcast_ref()? {
             pruners::Error::EmptyLayer { layer, weights, .. } => Some(Collapse {
@@ -98,7 +98,7 @@ pub struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// One number of each run; runs without it are left out.
+    /// Returns one number of each run; runs for which it is `None` are left out.
     pub fn values(&self, value: impl Fn(&Results) -> Option<f64>) -> Vec<f64> {
         self.runs.iter().filter_map(|run| value(run)).collect()
     }

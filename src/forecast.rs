@@ -6,7 +6,7 @@ use crate::pruners::{ProsPr, Pruner, prunable};
 use crate::train::{TrainState, Trainer, explain_evaluation};
 use crate::{DType, Device, Explanation, Key, Params, Tensor, Tree};
 
-/// A network on a device, for predictions; only its shapes matter.
+/// A network on a device, for predictions that depend only on its shapes.
 pub struct Forecast {
     net: Net,
     params: Params,
@@ -92,7 +92,7 @@ impl Forecast {
     }
 }
 
-/// One line with the memory of each part of a run, the largest first.
+/// Returns one line with the memory of each part of a run, the largest first.
 pub fn line(device: &Device, mut parts: Vec<(String, u64)>) -> String {
     parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let mega = |bytes: u64| format!("{:.0} MB", (bytes as f64 / 1e6).ceil());

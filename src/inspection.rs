@@ -124,17 +124,17 @@ pub fn inspect(files: &[PathBuf], subject: &Subject) -> anyhow::Result<Inspectio
 
 fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)> {
     let origin: Option<Origin> = toml::from_str(TensorFile::read(file)?.text()).ok();
-    let told = origin.as_ref();
+    let stated = origin.as_ref();
     let model = subject.model.clone();
-    let Some(model) = model.or_else(|| told.map(|origin| origin.model.clone())) else {
+    let Some(model) = model.or_else(|| stated.map(|origin| origin.model.clone())) else {
         anyhow::bail!(
-            "{} does not tell which network it is of; say it with `--model`",
+            "{} does not name its network; name it with `--model`",
             file.display()
         );
     };
     let usual = Model::of(&model)?;
-    let image = subject.image.or(told.and_then(|origin| origin.image));
-    let classes = subject.classes.or(told.and_then(|origin| origin.classes));
+    let image = subject.image.or(stated.and_then(|origin| origin.image));
+    let classes = subject.classes.or(stated.and_then(|origin| origin.classes));
     let image = image.unwrap_or(usual.image);
     let net = by_name(&model, image, classes.unwrap_or(usual.classes))?;
     let (params, state) = net.init(Key::new(0), &image, DType::F32, &Device::cpu());
@@ -168,8 +168,9 @@ fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)>
 }
 
 impl Inspection {
-    /// Draws the fraction of weights that is left of each layer into an SVG or a PNG file: for one mask the kept weights
-    /// and those on a path, for several masks the kept weights of each.
+    /// Draws the fraction of weights kept of each layer into an SVG or a PNG file. For one mask, also draws
+    /// the fraction of
+    /// kept weights on a path; for several masks, draws one series for each.
     ///
     /// # Errors
     /// If the file has another extension, or it cannot be written.

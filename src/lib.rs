@@ -1,5 +1,5 @@
-//! Prune neural networks before training, by differentiating through training: ProsPr (Alizadeh et al., ICLR
-//! 2022) on every GPU that wgpu reaches and on the CPU.
+//! Pruning of neural networks before training, by differentiating through training: ProsPr (Alizadeh et al., ICLR
+//! 2022) on every GPU that wgpu supports and on the CPU.
 //!
 //! This page shows the whole public API. [`prelude`] has the items that most programs need.
 
@@ -17,7 +17,7 @@ pub mod run_report;
 pub mod verify;
 
 pub use prospr_datasets as datasets;
-// The trait `Tree` comes with the engine; this is the derive macro beside it.
+// The trait `Tree` comes with the engine; this is its derive macro, which has the same name.
 pub use prospr_derive::FacadeTree as Tree;
 pub use prospr_engine::*;
 pub use prospr_nn::{models, nn, optim, train};
@@ -33,7 +33,7 @@ pub mod prelude {
     };
 }
 
-/// Makes the examples of the README and of `docs/library.md` doc tests.
+/// Compiles and runs the examples of the README and of `docs/library.md` as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/library.md")]

@@ -50,7 +50,7 @@ pub struct Results {
     pub version: String,
     /// Name of the pruning method on the command line.
     pub pruner: String,
-    /// The sanity check that the run was, if it was one.
+    /// The sanity check that the run belongs to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
     /// Name of the network.
@@ -84,7 +84,7 @@ pub struct Results {
     /// Effective sparsity: fraction of prunable weights that was removed or lies on no path from the input to the output.
     #[serde(default)]
     pub effective_sparsity: Option<f64>,
-    /// Fraction of the FLOPs of the prunable layers that is left.
+    /// Fraction of the FLOPs of the prunable layers that the kept weights need.
     #[serde(default)]
     pub flops_kept: Option<f64>,
     /// The prunable layers, first layer first.
@@ -93,7 +93,7 @@ pub struct Results {
     pub prune_seconds: f64,
     /// Seconds spent on training and testing.
     pub train_seconds: f64,
-    /// Device on which it ran.
+    /// Device of the run.
     pub device: String,
     /// Seed of the initial weights, the pruning batches and the order of training.
     pub seed: u64,

@@ -1,9 +1,9 @@
-//! The folder of a run. Every file is written atomically, so a crash never leaves half a file.
+//! The folder of a run. Every file is written atomically, so a crash never leaves an incomplete file.
 //!
 //! ```text
 //! config.toml                     all settings, the version and the device
 //! scores.safetensors              saliency score of every prunable weight
-//! mask.safetensors                1 where a weight is kept, 0 where it is removed
+//! mask.safetensors                1 for kept weights, 0 for removed weights
 //! pruning.json                    the mask's origin, and kept weights by layer
 //! metrics.csv                     one row per epoch
 //! checkpoints/last.safetensors    the state of training; previous.safetensors is the checkpoint before
@@ -71,7 +71,7 @@ impl RunFolder {
     /// Creates a folder with its `config.toml`.
     ///
     /// # Errors
-    /// If it already holds a run, or cannot be created or written to.
+    /// If the folder already contains a run, or cannot be created or written to.
     pub fn create(root: &Path, config_toml: &str) -> anyhow::Result<RunFolder> {
         let folder = RunFolder { root: root.into() };
         if folder.holds_a_run() {
@@ -131,7 +131,7 @@ impl RunFolder {
         merge::from_file(&self.path("config.toml"))
     }
 
-    /// Reads a JSON file; none if it does not exist.
+    /// Reads a JSON file; returns `None` if it does not exist.
     ///
     /// # Errors
     /// If it is damaged or cannot be read.
@@ -211,7 +211,7 @@ impl RunFolder {
 
     fn unsaved(&self) -> String {
         format!(
-            "training could not be saved; the last good checkpoint is untouched: make room, then go on with `--resume --out {}`",
+            "training could not be saved; the last good checkpoint is untouched: free disk space, then continue with `--resume --out {}`",
             self.root.display()
         )
     }
@@ -225,7 +225,8 @@ impl RunFolder {
         Ok(header(&path, &TensorFile::read(&path)?)?.log.history)
     }
 
-    /// Reads the last checkpoint of a network with these parameters and state; none if there is no checkpoint.
+    /// Reads the last checkpoint of a network with these parameters and state; returns `None` if there is no
+    /// checkpoint.
     ///
     /// # Errors
     /// If it is damaged or belongs to another network; the message says if the previous checkpoint is intact.
@@ -325,7 +326,7 @@ fn csv(history: &[EpochRow]) -> String {
             r.seconds,
             r.data_wait
         )
-        .expect("strings take all");
+        .expect("writing to a string cannot fail");
     }
     text
 }

@@ -17,7 +17,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let reason = match args.device.as_str() {
         "auto" => Device::auto_explained()?.reason,
-        wish => format!("using {}: --device {wish}", Device::select(wish)?),
+        choice => format!("using {}: --device {choice}", Device::select(choice)?),
     };
     println!("{reason}");
     Ok(ExitCode::SUCCESS)

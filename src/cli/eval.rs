@@ -14,7 +14,7 @@ use crate::run_folder::RunFolder;
 #[derive(clap::Args)]
 #[command(mut_arg("out", |arg| arg.hide(true)), mut_arg("resume", |arg| arg.hide(true)))]
 pub struct Args {
-    /// A run folder, or a file of weights (safetensors, or PyTorch's .pt); a run folder brings its settings.
+    /// A run folder, whose settings are used, or a file of weights (safetensors, or PyTorch's .pt).
     path: PathBuf,
     #[command(flatten)]
     common: CommonArgs,

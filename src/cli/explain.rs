@@ -42,7 +42,7 @@ enum Pass {
     Train,
     /// Loss and accuracy of a batch, in evaluation mode.
     Forward,
-    /// The share of one inner step in ProsPr's exact meta-gradient: its vector–Jacobian product, with the step
+    /// One inner step in the reverse sweep of ProsPr's exact meta-gradient: its vector–Jacobian product, with the step
     /// recomputed.
     Meta,
 }
@@ -71,7 +71,7 @@ struct Report<'a> {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = match &args.device[..] {
         "auto" => Device::auto_explained()?.device,
-        wish => Device::select(wish)?,
+        choice => Device::select(choice)?,
     };
     let Model { image, classes, .. } = *Model::of(&args.model)?;
     let net = by_name(&args.model, image, classes)?;

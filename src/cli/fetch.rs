@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Progress display: a bar on a terminal, lines of text elsewhere.
+/// Progress display: a bar on a terminal, otherwise lines of text.
 struct View {
     bar: ProgressBar,
     quiet: bool,

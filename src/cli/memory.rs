@@ -3,6 +3,7 @@
 /// Environment variable with the same meaning as `--memory`.
 const VARIABLE: &str = "PROSPR_MEMORY";
 
+/// Units and their sizes in bytes.
 const UNITS: [(&str, f64); 9] = [
     ("KiB", 1024.0),
     ("MiB", 1024.0 * 1024.0),
@@ -51,7 +52,7 @@ mod tests {
     use super::bytes;
 
     #[test]
-    fn bytes_are_read_with_and_without_units() {
+    fn sizes_are_parsed_with_and_without_units() {
         assert_eq!(bytes("1000"), Ok(1000));
         assert_eq!(bytes("2GiB"), Ok(2 << 30));
         assert_eq!(bytes("1.5 mb"), Ok(1_500_000));

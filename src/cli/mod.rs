@@ -75,7 +75,7 @@ enum Command {
 /// Runs the command line of this process and prints its error, if there is one.
 pub fn main() -> ExitCode {
     crate::keep_freed_memory();
-    end_when_nobody_reads();
+    end_on_broken_pipe();
     match run(std::env::args_os()) {
         Ok(code) => code,
         Err(error) => {
@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
 
 /// Restores the default action of SIGPIPE, so that `prospr devices | head -n 1` ends quietly; Rust programs otherwise
 /// panic.
-fn end_when_nobody_reads() {
+fn end_on_broken_pipe() {
     #[cfg(unix)]
     // SAFETY: this is the initial setting of a process, and no other thread runs yet.
     unsafe {
@@ -105,7 +105,7 @@ pub fn run<T: Into<OsString> + Clone>(
     let matches = Cli::command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     memory::limit(cli.memory)?;
-    // The matches of the subcommand, or of the command itself without one.
+    // The matches of the subcommand, or those of the whole command line if there is no subcommand.
     let settings = matches.subcommand().map_or(&matches, |(_, own)| own);
     match cli.command {
         None => compare::run(&cli.compare, settings),

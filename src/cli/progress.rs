@@ -1,4 +1,4 @@
-//! Progress display of a run: a bar on a terminal, lines of text elsewhere.
+//! Progress display of a run: a bar on a terminal, otherwise lines of text.
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -21,10 +21,11 @@ pub struct Progress {
     first: Option<(Instant, usize)>,
     /// Number of steps of the whole run.
     steps: usize,
+    /// Text with the test accuracy of the last epoch; empty before the first test.
     tested: String,
-}
-
-impl Progress {
+    }
+    
+    impl Progress {
     pub fn new(label: String, epochs: usize, quiet: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal && !quiet {

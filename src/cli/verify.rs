@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             eprintln!("{}", selection.reason);
             selection.device
         }
-        wish => Device::select(wish)?,
+        choice => Device::select(choice)?,
     };
     let tolerance = args.tolerance;
     let report = verify(&args.fixture, &Options { device, tolerance })?;

@@ -10,7 +10,7 @@ use super::text::number;
 
 /// An axis. Logarithmic axes are linear in log10 of their values.
 pub struct Axis {
-    /// Name of the quantity; empty if the chart's title says it.
+    /// Name of the quantity; empty if the chart's title has it.
     pub name: &'static str,
     /// Values at the left and right end, or at the bottom and top.
     pub range: (f64, f64),
@@ -63,7 +63,7 @@ impl Axis {
 
     /// A logarithmic axis from `10^low` to `10^high`.
     pub fn log(name: &'static str, low: f64, high: f64) -> Axis {
-        // All labels below one are powers of ten if the lowest one is.
+        // If the axis begins below 10⁻³, all labels below one are written as powers of ten.
         let plain = if low < -3.0 { 0..4 } else { -3..4 };
         let label = |v: f64| (v, number(10f64.powf(v), plain.clone()));
         let ticks = log_ticks(low, high).into_iter().map(label).collect();
@@ -113,8 +113,8 @@ impl ValueFormatter<f64> for &Axis {
     }
 }
 
-/// Ticks between two logarithms: powers of ten; also twice and five times these if there are few; even steps if there
-/// are at most two.
+/// Ticks between two logarithms: powers of ten; with their multiples by 2 and 5 if the range is at most two decades;
+/// equal steps if that gives at most two ticks.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let every = ((high - low) / 8.0).ceil().max(1.0) as i32;
     let multiples = if high - low > 2.0 { 1..2 } else { 1..6 };
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn accuracies_get_no_more_room_than_they_need() {
+    fn percent_axes_fit_their_values() {
         let axis = |values: &[f64]| Axis::percent(values.iter().copied());
         assert_eq!(axis(&[10.0, 97.0]).range, (6.52, 100.0));
         assert_eq!(axis(&[91.0, 96.0, f64::NAN]).range, (90.6, 96.4));

@@ -24,6 +24,7 @@ pub struct Chart {
     pub columns: Vec<Vec<String>>,
 }
 
+/// Margin in CSS pixels.
 const MARGIN: f64 = 16.0;
 
 impl Chart {
@@ -56,8 +57,9 @@ impl Chart {
         }
     }
 
-    /// The labelled series with the positions of their keys, in as many rows as needed. Plotters' own legend is a box
-    /// inside the plot, which would hide data.
+    /// Returns the labelled series with the positions of their legend keys, in as many rows as needed.
+    /// Plotters' own legend
+    /// is not used, because it is a box inside the plot that would hide data.
     fn legend<'a>(&'a self) -> Vec<(&'a Series, (f64, f64))> {
         let (mut x, mut y) = (MARGIN, 46.0);
         let labelled = self.series.iter().filter(|s| !s.label.is_empty());

@@ -2,24 +2,24 @@
 
 use plotters::style::RGBColor;
 
-/// Titles, legends and dense networks.
+/// Colour of titles, legends and dense networks.
 pub const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
-/// Labels of axes.
+/// Colour of the labels of axes.
 pub const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6E);
-/// Grid lines.
+/// Colour of grid lines.
 pub const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
-/// Background.
+/// Colour of the background.
 pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-/// Axis lines.
+/// Colour of axis lines.
 pub const AXIS: RGBColor = RGBColor(0x9A, 0xA3, 0xAC);
-/// Removed weights.
+/// Colour of removed weights.
 pub const GREY: RGBColor = RGBColor(0x8B, 0x93, 0x9C);
-/// All weights, behind the kept ones.
+/// Colour of all weights, behind the kept ones.
 pub const FAINT: RGBColor = RGBColor(0xC7, 0xE0, 0xEE);
-/// Kept weights.
+/// Colour of kept weights.
 pub const KEPT: RGBColor = HUES[0];
-/// Okabe and Ito's colours, which colour-blind readers can tell apart, without black and yellow, then two more.
-/// All of them are visible on light and dark backgrounds.
+/// Colours of series: Okabe and Ito's, which colour-blind readers can distinguish, without black and yellow, then two
+/// more. All of them are visible on light and dark backgrounds.
 pub const HUES: [RGBColor; 8] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xD5, 0x5E, 0x00),

@@ -52,7 +52,7 @@ pub fn frontier(groups: &[Group<'_>]) -> Chart {
     let span = range.1 - range.0;
     let ticks = sparsities.iter().map(|&s| (x(s), short_percent(s)));
     let mut ticks: Vec<(f64, String)> = ticks.collect();
-    // A label that would touch the one before it is left out.
+    // Labels too close to the previous label are left out.
     ticks.dedup_by(|next, tick| next.0 - tick.0 < 0.09 * span);
 
     let mut series: Vec<Series> = Vec::new();
@@ -81,7 +81,7 @@ pub fn frontier(groups: &[Group<'_>]) -> Chart {
     }
     let values = series.iter().flat_map(|series| &series.points);
     let y = Axis::percent(values.map(|point| point.1));
-    let alt = "Line plot of test accuracy against sparsity, one line a pruner. The table has the numbers.";
+    let alt = "Line plot of test accuracy against sparsity, one line for each pruner. The table has the numbers.";
     Chart {
         x: Axis::new("sparsity", range, ticks),
         y,

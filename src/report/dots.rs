@@ -1,4 +1,4 @@
-//! Charts of dots on a logarithmic scale, one row a layer: fractions of weights kept, norms of gradients.
+//! Charts of dots on a logarithmic scale, with one row for each layer: fractions of weights kept, norms of gradients.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::picture::Picture;
 use super::series::{Mark, Series};
 use super::text::short_percent;
 
-/// A number of each layer. Values that are not finite are not drawn; zeros are rings at the left border.
+/// One number for each layer. Values that are not finite are not drawn; zeros are rings at the left border.
 pub struct LayerValues {
     /// Name in the legend.
     pub label: String,
@@ -40,10 +40,10 @@ pub fn write_norms(file: &Path, layers: &[&str], norms: Vec<LayerValues>) -> any
     dots(title, alt, "L2 norm", layers, colored(norms), high).write(file)
 }
 
-/// Fractions of weights kept, with a colour and its values for each mask.
+/// Returns the chart of the fractions of weights kept, with one colour and its values for each mask.
 pub fn shares_kept(layers: &[&str], shares: Vec<(RGBColor, LayerValues)>) -> Chart {
     let alt = format!(
-        "Dot plot of the share of weights that is left in each of {} layers.",
+        "Dot plot of the fraction of weights kept in each of {} layers.",
         layers.len()
     );
     let title = "Share of weights kept by layer";
@@ -58,7 +58,7 @@ fn colored(layers: Vec<LayerValues>) -> Vec<(RGBColor, LayerValues)> {
     HUES.into_iter().cycle().zip(layers).collect()
 }
 
-/// The chart, the first layer on top. The scale ends at a power of ten, `10^high`.
+/// Returns the chart with the first layer on top. The scale ends at `10^high`.
 fn dots(
     title: &'static str,
     alt: String,
@@ -76,7 +76,7 @@ fn dots(
         .into_iter()
         .enumerate()
         .flat_map(|(k, (color, layers))| {
-            // Dots that agree lie a little apart.
+            // Dots of different series in one row lie a little apart, so that equal values stay visible.
             let apart = 0.5 + (0.6 / (2.0 * middle + 1.0)).min(0.2) * (k as f64 - middle);
             let points = |zero: bool| {
                 let rows = layers.values.iter().enumerate();

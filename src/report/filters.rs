@@ -1,4 +1,4 @@
-//! The first layer's filters as pictures.
+//! Pictures of the first layer's filters.
 
 use anyhow::ensure;
 use plotters::style::RGBColor;
@@ -26,18 +26,21 @@ pub struct Filters {
 
 /// Largest number of filters in the picture of one run.
 const MOST: usize = 64;
-/// Colour of removed weights where white is zero.
+/// Colour of removed weights in pictures in which white is zero.
 const REMOVED: RGBColor = RGBColor(0xB0, 0xB6, 0xBD);
+/// Margin in CSS pixels.
 const MARGIN: f64 = 16.0;
+/// Space between two filters in CSS pixels.
 const GAP: f64 = 6.0;
-/// Height of the space above the first panel, and of each panel's title.
+/// Heights of the space above the first panel and of each panel's title, in CSS pixels.
 const HEAD: (f64, f64) = (40.0, 34.0);
 /// Approximate width in CSS pixels to which small filters are enlarged.
 const SIDE: usize = 48;
 
 impl Filters {
-    /// Shape in which a first layer's weight is shown: the own shape of a convolution; for a linear layer, rows in
-    /// the shape of the images (channels, height, width), or none if the number of features is another.
+    /// Shape in which a first layer's weight is shown: the weight's own shape for a convolution; for a linear
+    /// layer, one
+    /// image (channels, height, width) per row, or `None` if the number of features differs from the image's size.
     pub fn shape_of(weight: &[usize], image: [usize; 3]) -> Option<[usize; 4]> {
         match *weight {
             [filters, channels, height, width] => Some([filters, channels, height, width]),
@@ -48,7 +51,7 @@ impl Filters {
         }
     }
 
-    /// Fails if one of the lists does not have the length that the shape needs.
+    /// Returns an error if the length of a list does not fit the shape.
     fn check(&self) -> anyhow::Result<()> {
         let numel: usize = self.shape.iter().product();
         let lengths = [self.initial.len(), self.kept.len(), self.trained.len()];
@@ -121,7 +124,7 @@ impl<'a> Panel<'a> {
         Panel::new(title, filters, &filters.trained, true)
     }
 
-    /// Arrangement of at most `most` filters.
+    /// Returns the arrangement of at most `most` filters.
     fn grid(&self, most: usize) -> Grid {
         let [filters, _, height, width] = self.filters.shape;
         let shown = filters.min(most);
@@ -148,7 +151,7 @@ impl<'a> Panel<'a> {
         sizes.filter(|v| v.is_finite()).fold(0.0, f32::max)
     }
 
-    /// Colour of a filter's weights at one place, of all channels together.
+    /// Colour of one position of a filter, computed from the weights of all its channels.
     fn color(&self, filter: usize, at: usize, scale: f32) -> RGBColor {
         let [_, channels, height, width] = self.filters.shape;
         let index = |c: usize| (filter * channels + c) * height * width + at;
@@ -177,7 +180,7 @@ impl<'a> Panel<'a> {
 struct Grid {
     /// Number of filters drawn.
     shown: usize,
-    /// Side of a weight.
+    /// Side of the square of a weight.
     zoom: f64,
     columns: usize,
     height: f64,
@@ -200,7 +203,7 @@ pub struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// Panels with at most `most` filters each.
+    /// Creates a picture of panels with at most `most` filters each.
     ///
     /// # Errors
     /// If the number of values does not fit the shape.

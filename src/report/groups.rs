@@ -1,4 +1,4 @@
-//! The runs of a comparison in groups that differ only in their seeds.
+//! Groups of runs of a comparison that differ only in their seeds.
 
 use plotters::style::RGBColor;
 
@@ -52,7 +52,7 @@ impl Group<'_> {
         }
     }
 
-    /// A number of each run's results.
+    /// Returns a number of each run's results.
     pub fn values(&self, value: impl Fn(&Results) -> f64) -> Vec<f64> {
         self.runs.iter().map(|run| value(&run.results)).collect()
     }

@@ -1,4 +1,4 @@
-//! The HTML page of a report, with style sheet and pictures included.
+//! The HTML page of a report, which includes its style sheet and its pictures.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -56,7 +56,7 @@ impl Cell {
     }
 }
 
-/// Format of a picture inside the page. In both cases there is also a PNG file beside the page.
+/// Format of a picture inside the page. In both cases a PNG file is also written next to the page.
 #[derive(Clone, Copy)]
 pub enum Inline {
     /// SVG, which follows the page's dark mode.
@@ -159,7 +159,7 @@ impl Page {
         );
     }
 
-    /// The complete HTML document.
+    /// Returns the complete HTML document.
     pub fn html(&self, version: &str) -> String {
         let mut dark = String::new();
         for (RGBColor(r, g, b), on_dark) in DARK {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_added_is_escaped() {
+    fn all_texts_are_escaped() {
         let evil = "<b onload=\"x\">&'\u{1b}";
         let mut page = Page::new(evil);
         page.paragraph("verdict", evil);

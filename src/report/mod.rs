@@ -1,6 +1,6 @@
-//! Reports: one self-contained HTML page for a run or comparison, with its pictures as PNG files beside it.
+//! Reports: one self-contained HTML page for a run or comparison, with its pictures as PNG files in the same folder.
 //!
-//! A page needs neither network nor scripts. The same input gives the same bytes.
+//! A page needs no network and no scripts. The same input gives the same bytes.
 
 mod axis;
 mod chart;

@@ -21,9 +21,9 @@ pub const WIDTH: f64 = 760.0;
 /// Usual font size in CSS pixels.
 pub const TEXT: f64 = 13.0;
 
-/// Backend pixels per CSS pixel. Backends take whole pixels only; at this scale the rounding is invisible.
+/// Backend pixels per CSS pixel. Backends accept only whole pixels; at this scale the rounding is invisible.
 const SCALE: f64 = 4.0;
-/// Bitmaps are averaged down by this factor, which smooths edges and leaves two pixels per CSS pixel.
+/// Factor by which bitmaps are reduced by averaging. This smooths edges and leaves two pixels per CSS pixel.
 const OVERSAMPLING: u32 = 2;
 
 /// A drawing backend of plotters.
@@ -84,7 +84,7 @@ pub trait Picture {
             }
             "png" => self.png()?,
             _ => anyhow::bail!(
-                "{} is no name of a picture; let it end in .svg or .png",
+                "{} is not the name of a picture; let it end in .svg or .png",
                 path.display()
             ),
         };
@@ -96,7 +96,7 @@ pub trait Picture {
 pub struct Paper<B: Backend> {
     /// The whole area, in backend pixels.
     pub area: DrawingArea<B, Shift>,
-    /// Distance in em by which this backend draws centred text too high.
+    /// Distance in em by which this backend draws vertically centred text too high.
     lower: f64,
 }
 
@@ -137,7 +137,7 @@ pub fn point((x, y): (f64, f64)) -> (i32, i32) {
     ((x * SCALE).round() as i32, (y * SCALE).round() as i32)
 }
 
-/// Plotters' font size is the height of a line, this many em.
+/// Height of a line in em; plotters takes it as the font size.
 const LINE: f64 = 1.24;
 
 /// Style of a text in the embedded font, with its size in CSS pixels.
@@ -165,7 +165,7 @@ pub fn widest<'a>(texts: impl IntoIterator<Item = &'a String>, size: f64) -> f64
     widths.fold(0.0, f64::max)
 }
 
-/// The text, with its middle replaced by `…` if it is wider than `width`.
+/// Returns the text, with its middle replaced by `\u2026` if it is wider than `width`.
 pub fn shortened(text: &str, size: f64, width: f64) -> String {
     let letters: Vec<char> = text.chars().collect();
     let mut short = text.to_string();

@@ -43,7 +43,7 @@ pub fn by_epoch(title: &'static str, alt: String, series: Vec<Series>) -> Chart 
     }
 }
 
-/// Weights of each layer and how many of them were kept, on a logarithmic scale.
+/// Number of weights and of kept weights of each layer, on a logarithmic scale.
 pub fn layers(layers: &[LayerResult]) -> Chart {
     let total = |number: fn(&LayerResult) -> usize| count(layers.iter().map(number).sum());
     let alt = format!(
@@ -54,7 +54,7 @@ pub fn layers(layers: &[LayerResult]) -> Chart {
     );
     let most = layers.iter().map(|layer| layer.weights).max().unwrap_or(1);
     let high = (most.max(10) as f64).log10().ceil();
-    // A single weight, at 10⁰, still has a bar.
+    // The scale begins below 10⁰, so that a single weight has a visible bar.
     let low = -0.02 * high;
     let bars = |number: fn(&LayerResult) -> usize| {
         let rows = layers.iter().map(number).enumerate();

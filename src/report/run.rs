@@ -17,9 +17,9 @@ pub struct RunReport<'a> {
     pub results: &'a Results,
     /// Metrics of each epoch.
     pub history: &'a [EpochRow],
-    /// Saliency scores; none for a dense network, or if the mask was read from a file.
+    /// Saliency scores; `None` for a dense network, or if the mask was read from a file.
     pub scores: Option<&'a [ScoredLayer]>,
-    /// Filters of the first layer; none if they cannot be drawn.
+    /// Filters of the first layer; `None` if they cannot be drawn.
     pub filters: Option<&'a Filters>,
     /// The configuration as TOML.
     pub config_toml: &'a str,

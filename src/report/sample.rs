@@ -13,7 +13,7 @@ pub fn noise(seed: u64, i: usize) -> f64 {
     (x >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Metrics of a training whose test accuracy approaches `top1`.
+/// Returns metrics of a training run whose test accuracy approaches `top1`.
 pub fn history(epochs: usize, top1: f64, seed: u64) -> Vec<EpochRow> {
     (1..=epochs)
         .map(|epoch| {
@@ -36,7 +36,7 @@ pub fn history(epochs: usize, top1: f64, seed: u64) -> Vec<EpochRow> {
         .collect()
 }
 
-/// The layers of LeNet-5 if `n` is 4, else `n` invented ones.
+/// Returns the layers of LeNet-5 if `n` is 4, otherwise `n` invented ones.
 pub fn layers(n: usize, sparsity: f64, seed: u64) -> Vec<LayerResult> {
     let lenet = [
         ("conv1", 500),
@@ -68,7 +68,7 @@ pub fn layers(n: usize, sparsity: f64, seed: u64) -> Vec<LayerResult> {
         .collect()
 }
 
-/// Results of a run with these layers and epochs.
+/// Returns the results of a run with these layers and epochs.
 pub fn results(
     pruner: &str,
     requested: f64,
@@ -113,7 +113,7 @@ pub fn results(
     }
 }
 
-/// Log-normal scores, with a mask by one threshold for all layers.
+/// Returns log-normal scores, and a mask with one threshold for all layers.
 pub fn scores(sparsity: f64) -> Vec<ScoredLayer> {
     let mut layers: Vec<ScoredLayer> = [("conv1.weight", 500, -4.0), ("fc1.weight", 40_000, -6.0)]
         .into_iter()
@@ -143,7 +143,7 @@ pub fn scores(sparsity: f64) -> Vec<ScoredLayer> {
     layers
 }
 
-/// Filters that are smooth after training.
+/// Returns random filters, which are smooth after training.
 pub fn filters(shape: [usize; 4], sparsity: f64) -> Filters {
     let numel = shape.iter().product();
     let (height, width) = (shape[2] as f64, shape[3] as f64);
@@ -171,7 +171,7 @@ pub fn filters(shape: [usize; 4], sparsity: f64) -> Filters {
     }
 }
 
-/// One run of a comparison.
+/// Returns one run of a comparison.
 pub fn compared(pruner: &str, sparsity: f64, seed: u64, top1: f64) -> ComparedRun {
     let spread = 0.02 * (seed as f64 - 0.5);
     let history = history(30, top1 + spread, seed);

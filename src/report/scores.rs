@@ -17,8 +17,9 @@ pub struct ScoredLayer {
     pub kept: Vec<bool>,
 }
 
-/// Scores lower than this many decades below the highest share the leftmost bar.
+/// Range of the histogram in decades below the highest score; lower scores are counted in the leftmost bar.
 pub const DECADES: f64 = 12.0;
+/// Number of bars between the lowest and the highest score.
 const BARS: f64 = 60.0;
 
 /// Numbers of removed and kept weights.
@@ -36,7 +37,7 @@ pub fn scores(layers: &[ScoredLayer]) -> Chart {
             if !kept {
                 cut = cut.max(score);
             }
-            // Masks are never made of scores that are not finite.
+            // Zero, negative and non-finite scores have no logarithm; masks are never made from non-finite scores.
             if score > 0.0 && score.is_finite() {
                 logs.push((f64::from(score).log10(), kept));
             } else {
@@ -46,7 +47,7 @@ pub fn scores(layers: &[ScoredLayer]) -> Chart {
     }
     let bars = Bars::new(&logs, (cut > 0.0).then(|| f64::from(cut).log10()));
     let most = bars.counts.iter().flatten().copied().max().unwrap_or(1);
-    // A single weight, at 10⁰, still has a bar.
+    // The scale begins below 10⁰, so that a single weight has a visible bar.
     let (low, high) = (-0.2, (most.max(10) as f64).log10().ceil());
     let gap = 0.05 * bars.width;
     let rectangles = |which: usize, shown: fn(&Counts) -> bool| {
@@ -68,7 +69,7 @@ pub fn scores(layers: &[ScoredLayer]) -> Chart {
     let mut series = vec![
         Series::new(removed, GREY, Mark::Bar, rectangles(0, |_| true)),
         Series::new(kept, KEPT, Mark::Bar, rectangles(1, |_| true)),
-        // Lower bars stand in front.
+        // The lower of two bars is drawn in front.
         Series::new("", GREY, Mark::Bar, rectangles(0, |n| n[0] < n[1])),
     ];
     if cut > 0.0 {
@@ -100,7 +101,7 @@ pub fn scores(layers: &[ScoredLayer]) -> Chart {
 
 /// Bars of equal width in log10 of the scores.
 struct Bars {
-    /// The threshold, if it is not left of all bars; it lies between two of them.
+    /// The threshold, which lies between two bars; `None` if it is left of all bars.
     cut: Option<f64>,
     origin: f64,
     width: f64,
@@ -122,7 +123,7 @@ impl Bars {
         let high = logs.iter().map(|l| l.0).fold(f64::NEG_INFINITY, f64::max);
         let low = logs.iter().map(|l| l.0).fold(f64::INFINITY, f64::min);
         let low = low.max(high - DECADES);
-        // Scores that are all alike still make a bar.
+        // The width must be positive even if all scores are equal.
         let width = ((high - low) / BARS).max(0.01);
         let cut = cut.filter(|&cut| cut >= low);
         let middle = cut.unwrap_or(low);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bar_mixes_what_the_threshold_parts() {
+    fn no_bar_has_scores_on_both_sides_of_the_threshold() {
         let logs: Vec<(f64, bool)> = (0..1000)
             .map(|i| (-7.0 + 0.005 * f64::from(i), i > 777))
             .collect();

@@ -25,12 +25,12 @@ pub enum Mark {
     Bar,
     Dot,
     Ring,
-    /// Nothing in the plot: the label is a remark in the legend.
+    /// No drawing in the plot; the label is a remark in the legend.
     Remark,
 }
 
 impl Series {
-    /// A series of points with its label in the legend; an empty label keeps it out of the legend.
+    /// A series of points with its label in the legend; with an empty label, it is not in the legend.
     pub fn new(
         label: impl Into<String>,
         color: RGBColor,
@@ -87,7 +87,7 @@ impl Mark {
         }
     }
 
-    /// A legend's key at the left of a position: its points, and its width.
+    /// Points and width of a legend's key that begins at a position; both in CSS pixels.
     pub fn key(self, (x, y): (f64, f64)) -> (Vec<(f64, f64)>, f64) {
         match self {
             Mark::Line(_) | Mark::Dashes => (vec![(x, y), (x + 20.0, y)], 26.0),

@@ -89,7 +89,8 @@ fn row(summary: &Summary<'_>) -> Vec<String> {
     cells
 }
 
-/// Accuracy over seeds; the collapsed layer if no seed has a result; the number of collapsed seeds if some have none.
+/// Accuracy over seeds, with the number of collapsed seeds if there are some; the collapsed layer if all
+/// seeds collapsed.
 fn tally(
     Tally {
         test_top1,

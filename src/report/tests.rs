@@ -65,7 +65,7 @@ fn checked(dir: &Path, pictures: &[&str]) -> String {
     assert_eq!(
         files,
         pictures.len() + 1,
-        "nothing but the page, its table and its pictures"
+        "only the page, its table and its pictures"
     );
     html
 }
@@ -121,7 +121,7 @@ fn a_dense_run_of_one_epoch_that_diverged() {
 }
 
 #[test]
-fn sixty_layers_with_hostile_names_two_hundred_epochs_and_accuracies_that_are_no_numbers() {
+fn a_run_with_many_layers_hostile_names_and_nan_accuracies() {
     let mut history = history(200, 0.7, 5);
     history[7].test_top1 = f64::NAN;
     let mut layers = layers(60, 0.999, 9);

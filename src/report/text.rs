@@ -1,4 +1,4 @@
-//! Numbers formatted for readers, and texts escaped for HTML.
+//! Formatting of numbers for readers, and escaping of texts for HTML.
 
 use std::ops::Range;
 
@@ -65,12 +65,13 @@ pub fn mean_percent(fractions: &[f64]) -> String {
     }
 }
 
-/// A positive number with two significant digits, as a multiple of a power of ten if it is small or large.
+/// Formats a positive number with two significant digits, as a multiple of a power of ten if it is small or large.
 pub fn scientific(value: f64) -> String {
     number(value, -2..4)
 }
 
-/// A positive number with two significant digits, as a multiple of a power of ten unless its exponent is in `plain`.
+/// Formats a positive number with two significant digits, as a multiple of a power of ten unless its exponent
+/// is in `plain`.
 pub fn number(value: f64, plain: Range<i32>) -> String {
     let text = format!("{value:.1e}");
     let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
@@ -95,7 +96,7 @@ fn superscript(power: i32) -> String {
     power.chars().map(digit).collect()
 }
 
-/// The text escaped for HTML elements and attributes. Control characters, which HTML forbids, are replaced by
+/// Escapes a text for HTML elements and attributes. Control characters, which HTML forbids, are replaced by
 /// U+FFFD.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted() {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(430_500), "430,500");

@@ -1,4 +1,4 @@
-//! Report on a finished run, written from the files in its folder.
+//! The report on a finished run, made from the files in its folder.
 
 use crate::config::Check;
 use crate::experiment::{Experiment, Initial};
@@ -8,8 +8,8 @@ use crate::results::Results;
 use crate::run_folder::RunFolder;
 use crate::{Device, Params, TensorFile};
 
-/// Writes the report on a finished run into the run's folder. Returns the run for the report on a comparison, with
-/// the report's path relative to the parent of the folder.
+/// Writes the report on a finished run into the run's folder. Returns the run's data for the report on a comparison,
+/// with the path of the run's report relative to the parent of the folder.
 ///
 /// # Errors
 /// If a file of the folder is missing or damaged, or the report cannot be written.
@@ -31,9 +31,9 @@ pub fn report_run(
         filters: filters(experiment, folder, &initial, mask.as_ref())?,
         report: format!("{}/report.html", experiment.config.label()),
     };
-    // The masks of these checks do not keep the highest scores.
-    let follows = !matches!(results.check, Some(Check::Shuffle | Check::Invert));
-    let scores = scores(folder, mask.as_ref().filter(|_| follows))?;
+    // Scores are shown only if the mask keeps the highest ones, which the masks of these checks do not.
+    let keeps_highest = !matches!(results.check, Some(Check::Shuffle | Check::Invert));
+    let scores = scores(folder, mask.as_ref().filter(|_| keeps_highest))?;
     let report = RunReport {
         results,
         history: &run.history,

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs all tests. On Linux it installs a Vulkan driver if there is none: GPU tests run on lavapipe where there is no
-# GPU, and are never skipped.
+# Runs all tests. On Linux it installs Mesa's Vulkan drivers if there is no Vulkan driver: without a GPU, GPU tests run
+# on lavapipe and are never skipped.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -36,7 +36,7 @@ if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
     XDG_RUNTIME_DIR=$(mktemp -d)
     export XDG_RUNTIME_DIR
 fi
-# With CI set, Burn's build is kept outside of the checkout, for the next run.
+# In CI, build outputs are stored outside of the checkout, so that the next run can reuse them.
 if [ -n "${CI:-}" ] && [ -n "${HOME:-}" ]; then
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/prospr-target}"
 fi

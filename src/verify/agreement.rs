@@ -11,7 +11,7 @@ pub struct Agreement {
     pub l2_rel_error: f64,
     /// Spearman's rank correlation: 1 if both lists have the same order. Equal scores get their mean rank.
     pub rank_agreement: f64,
-    /// Share of equal mask entries, if the file has masks.
+    /// Fraction of equal mask entries, if the file has masks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_agreement: Option<f64>,
 }
@@ -39,12 +39,12 @@ impl Agreement {
     }
 }
 
-/// Share of equal entries.
+/// Returns the fraction of equal entries.
 pub fn equal_share(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / b.len() as f64
 }
 
-/// Largest magnitude; NaN if any value is NaN.
+/// Returns the largest magnitude; NaN if any value is NaN.
 fn largest(values: &[f64]) -> f64 {
     let larger = |m: f64, v: f64| if v > m || v.is_nan() { v } else { m };
     values.iter().map(|v| v.abs()).fold(0.0, larger)
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_relative_to_the_stored() {
+    fn errors_are_relative_to_the_stored_scores() {
         let agreement = Agreement::of(&[3.0, 0.0, 4.5], &[3.0, 0.0, 4.0]);
         assert_eq!(agreement.max_rel_error, 0.125);
         assert_eq!(agreement.l2_rel_error, 0.1);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_never_agrees() {
+    fn nan_and_infinity_never_agree() {
         for found in [[f64::NAN, 1.0], [1.0, f64::NAN], [f64::INFINITY, 1.0]] {
             let agreement = Agreement::of(&found, &[1.0, 1.0]);
             assert!(!agreement.within(1e300), "{agreement:?}");
@@ -109,7 +109,7 @@ mod tests {
 
     /// Computed by hand: with ranks (0, 1.5, 1.5, 4, 3) and (0, 3, 3, 3, 1), the correlation is 4/√(9.5 · 8).
     #[test]
-    fn ranks_share_ties() {
+    fn equal_values_get_their_mean_rank() {
         assert_eq!(ranks(&[1.0, 2.0, 2.0, 5.0, 3.0]), [0.0, 1.5, 1.5, 4.0, 3.0]);
         let rho =
             Agreement::of(&[1.0, 2.0, 2.0, 5.0, 3.0], &[1.0, 3.0, 3.0, 3.0, 2.0]).rank_agreement;

@@ -15,7 +15,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Parameters and state of the network, with any values.
+    /// Parameters and state of the network, with arbitrary values.
     pub fn initial(&self, dtype: DType, device: &Device) -> (Params, Params) {
         self.net.init(Key::new(0), &self.input, dtype, device)
     }

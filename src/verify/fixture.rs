@@ -32,7 +32,7 @@ pub struct Case {
     pub schedule: Option<String>,
 }
 
-/// A fixture file, read and with its case parsed.
+/// The contents of a fixture file, with its case parsed.
 pub struct Fixture {
     pub path: String,
     pub case: Case,

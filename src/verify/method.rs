@@ -1,4 +1,4 @@
-//! Pruners for fixtures: from the metadata entry `case` to a pruning method.
+//! Pruning methods of fixtures, made from the metadata entry `case`.
 
 use super::fixture::{Case, Fixture};
 use crate::Params;
@@ -15,7 +15,7 @@ pub enum Method {
     Snip(Snip),
     /// `w ⊙ Hg` is divided by the magnitude of its sum.
     Grasp(Grasp),
-    /// Scores of the first iteration if the file has them, otherwise of the last.
+    /// Scores of the first iteration if the file has them (`first`), otherwise of the last.
     SynFlow { pruner: SynFlow, first: bool },
 }
 
@@ -93,6 +93,9 @@ impl Method {
     }
 }
 
+
+/// Prefix of the names of SynFlow's scores of the first iteration.
+
 const FIRST: &str = "score_first_iteration.";
 
 fn twice(scores: Params) -> Result<(Params, Params)> {
@@ -132,7 +135,7 @@ impl std::fmt::Display for Method {
                 })?;
                 f.write_str(match p.granularity {
                     crate::pruners::Granularity::Weight => "",
-                    crate::pruners::Granularity::Channel => ", one score a channel",
+                    crate::pruners::Granularity::Channel => ", one score per channel",
                 })
             }
             Method::Snip(p) => write!(
@@ -242,5 +245,8 @@ impl Case {
         }
     }
 }
+
+
+/// The only supported schedule: the density after iteration `t + 1` of `T`, for the final density `rho`.
 
 const SCHEDULE: &str = "rho**((t+1)/T)";

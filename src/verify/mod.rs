@@ -1,5 +1,6 @@
-//! Verification against scores of another program: the network is inferred from a file, the scores are computed again,
-//! and both are compared.
+//! Verification against scores of another program: infers the network from a file, computes the scores, and
+//! compares them
+//! with those in the file.
 //!
 //! # The file
 //! A [safetensors](https://huggingface.co/docs/safetensors) file with these tensors, of any type up to 64 bits:
@@ -16,7 +17,9 @@
 //!
 //! | `method` | entries |
 //! |---|---|
-//! | `full` (or absent), `first_order`: ProsPr, not divided by the sum | `num_steps`, `inner_lr`, `inner_momentum` (0), `momentum_note` (says `detached` if the first momentum buffer is), `new_data_in_inner` (true), `structured` (false) |
+//! | `full` (or absent), `first_order`: ProsPr, not divided by the sum | `num_steps`, `inner_lr`,
+//! `inner_momentum` (0), `momentum_note` (contains `detached` if no gradient flows through the first momentum
+//! buffer), `new_data_in_inner` (true), `structured` (false) |
 //! | `snip`: divided by the sum; `grasp`: `w ⊙ Hg`, divided by the magnitude of the sum | `sum_over_batches` (1), `bn`: `train` or `eval` first (train), `temperature` (200) for `grasp` |
 //! | `synflow` | `iterations`, `density`, `schedule`: `rho**((t+1)/T)` |
 
@@ -112,7 +115,7 @@ pub fn verify(path: impl AsRef<Path>, options: &Options) -> Result<Report> {
         && !agreement.within(tolerance)
         && let Some(error) = case.conditioning(candidate)?
     {
-        // Two ways of rounding are two samples from one wide distribution, hence the factor.
+        // Errors of different roundings are samples from one wide distribution; the factor 4 allows for that.
         tolerance = 4.0 * error;
         note = Some(format!(
             "this file is ill-conditioned in 32-bit arithmetic: the CPU's f64 agrees with it, the CPU's f32 is {error:.2e} away; tolerance {tolerance:.2e}"
@@ -146,7 +149,8 @@ struct Verification {
 type Outcome = (usize, Agreement);
 
 impl Verification {
-    /// The first candidate within the tolerance, otherwise the one with the least error. Candidates that fail are
+    /// Returns the first candidate within the tolerance, otherwise the one with the least error. Candidates
+    /// that fail are
     /// skipped; if all fail, the first error is returned.
     fn nearest<'a>(
         &self,
@@ -219,7 +223,7 @@ impl Verification {
     }
 }
 
-/// Values of all layers, concatenated.
+/// Returns the values of all layers, concatenated.
 fn flat(params: &crate::Params) -> Result<Vec<f64>> {
     let layers = params.iter().map(|(.., t)| t.to_f64s());
     let layers: Result<Vec<_>, _> = layers.collect();

@@ -10,7 +10,7 @@ use crate::{DType, Device};
 /// Networks with the given names and shapes, the most likely first; `images` is the shape of the images.
 ///
 /// # Errors
-/// If no network fits: what was expected and what was found.
+/// If no network fits; the message has the expected and the found tensors.
 pub fn candidates(
     shapes: &Shapes<'_>,
     images: Option<[usize; 3]>,
@@ -38,7 +38,7 @@ pub fn candidates(
     Ok(found)
 }
 
-/// Name and shape of the only linear layer.
+/// Returns name and shape of the only linear layer.
 fn linear<'a>(shapes: &Shapes<'a>) -> Result<(&'a str, [usize; 2]), String> {
     let found: Vec<_> = shapes
         .iter()
@@ -66,7 +66,7 @@ fn resnet(
 ) -> Result<Candidate, String> {
     let Some(&&[stem, channels, kernel, _]) = shapes.get("conv1.weight") else {
         return Err(
-            "expected a ResNet, but `init.conv1.weight` is missing or no convolution".into(),
+            "expected a ResNet, but `init.conv1.weight` is missing or is not a convolution".into(),
         );
     };
     let width = |s: usize, b: usize| {

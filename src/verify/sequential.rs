@@ -8,7 +8,7 @@ use crate::models::{Head, PoolKind, Vgg, VggLayer};
 /// A convolution of a `Sequential`: its index and the shape of its weight.
 type Conv = (usize, [usize; 4]);
 
-/// Networks of convolutions, pools and one linear classifier with these names and shapes.
+/// Returns the networks of convolutions, pools and one linear classifier that have these names and shapes.
 pub fn vggs(
     shapes: &Shapes<'_>,
     &(classifier, [classes, features]): &(&str, [usize; 2]),
@@ -60,14 +60,14 @@ pub fn vggs(
     }
     if found.is_empty() {
         return Err(format!(
-            "`init.{classifier}.weight` takes {features} features, {} pixels of each channel, which images of shape {images:?} do not leave",
+            "`init.{classifier}.weight` takes {features} features, {} pixels of each channel, but the pools do not leave so many of images of shape {images:?}",
             features / last[0]
         ));
     }
     Ok(found)
 }
 
-/// Adds the head that leaves the given number of pixels per channel, if the size of the images allows it.
+/// Adds the head whose input has `pixels` pixels per channel; `None` if the size of the images does not allow it.
 fn with_head(
     net: Vgg,
     pixels: usize,
@@ -96,7 +96,7 @@ fn with_head(
     })
 }
 
-/// Convolutions of a `Sequential` by index, and the prefix of their names.
+/// Returns the convolutions of a `Sequential` by index, and the prefix of their names.
 fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
     let mut found: Vec<(&str, Conv)> = Vec::new();
     for (name, shape) in shapes {
@@ -130,7 +130,7 @@ fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
     }
 }
 
-/// Layers of the network: the convolutions, with a pool wherever one index is missing.
+/// Returns the layers of the network: the convolutions, with a pool at each missing index.
 fn layers(prefix: &str, convs: &[Conv], batch_norm: bool) -> Result<Vec<VggLayer>, String> {
     let (mut layers, mut next) = (Vec::new(), 0);
     for &(at, [channels, _, kernel, _]) in convs {

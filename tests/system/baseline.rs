@@ -1,4 +1,4 @@
-//! Burn's own kernels, the baseline of the benchmarks, give the engine's results.
+//! Burn's own kernels, the baseline of the benchmarks, give the same results as the engine.
 
 use prospr::baseline::{Baseline, Direction};
 use prospr::nn::{batch_norm_train, cross_entropy};
@@ -16,7 +16,7 @@ fn close(what: &str, ours: &[Tensor], burns: &[Tensor]) {
     }
 }
 
-/// Speeds are comparable only if the results are equal.
+/// Speeds can be compared only if the results are equal.
 #[test]
 fn the_engine_computes_what_burn_does() {
     each_device(|device, dtype| {

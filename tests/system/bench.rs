@@ -27,7 +27,7 @@ fn every_kernel_is_measured_against_burn_and_the_limits() {
         );
         let of = |name: &str| rows.iter().filter(|r| r["name"] == name).count();
         assert_eq!(rows[0]["name"], "copy");
-        // The share of itself, as rounded.
+        // The copy is compared with itself; the tolerance is for rounding.
         assert!((number(&rows[0], "share_of_copy") - 1.0).abs() < 1e-9);
         assert_eq!(rows[1]["name"], "matmul");
         for row in &rows {
@@ -107,7 +107,7 @@ fn steps_and_meta_gradients_are_measured() {
         let rows = rows(&sandbox, &format!("meta {how} --policy {p}"));
         number(&rows[0], "launches")
     };
-    // Values that are not kept are computed again.
+    // Values that are not kept are recomputed, which takes more launches.
     assert!(policy("keep") < policy("per-step") && policy("per-step") < policy("every:2"));
 }
 
@@ -136,7 +136,7 @@ fn scores_of_all_methods_are_measured() {
 }
 
 #[test]
-fn tables_stand_beside_another_program() {
+fn tables_compare_with_another_program() {
     let sandbox = Sandbox::new();
     let how = "bench train --quick --model mlp:16 --batch 2 --repeats 1 --device cpu";
     let (json, _) = sandbox.good(&format!("{how} --json"));
@@ -170,7 +170,7 @@ fn tables_stand_beside_another_program() {
 }
 
 #[test]
-fn wrong_wishes_say_what_there_is() {
+fn wrong_arguments_list_the_valid_ones() {
     let sandbox = Sandbox::new();
     for (args, parts) in [
         (

@@ -19,8 +19,9 @@ fn read<B: Backend>(t: FloatTensor<B>) -> Vec<f64> {
         .unwrap()
 }
 
-/// `y = Σ (H(x)·w)` with `H` the Hessian of `Σ x⁴`, inside the Burn program `loss = (2x) · y`-like chain:
-/// Burn differentiates the surrounding operations, the engine differentiates this one.
+/// Computes `y = H(2x) w`, with `H` the Hessian of `Σ x⁴`, inside a Burn program with the loss `Σ y²`: Burn
+/// differentiates
+/// the surrounding operations, the engine differentiates the Hessian-vector product.
 fn hessian_vector_products<B: Shared>(device: &B::Device) {
     type AD<B> = Autodiff<B>;
     let leaf = |values: [f32; 3]| {
@@ -51,7 +52,7 @@ fn hessian_vector_products<B: Shared>(device: &B::Device) {
     );
 }
 
-/// A meta-gradient through three steps of descent, as one operation.
+/// Computes a meta-gradient through three steps of gradient descent as one operation of Burn.
 fn meta_gradients<B: Shared>(device: &B::Device) {
     let x = Autodiff::<B>::float_from_data(TensorData::from([1.0f32]), device);
     let x = Autodiff::<B>::float_set_require_grad(x, true);
@@ -71,14 +72,14 @@ fn meta_gradients<B: Shared>(device: &B::Device) {
 }
 
 #[test]
-fn in_autodiff_of_flex() {
+fn engine_functions_work_in_burns_autodiff_on_flex() {
     hessian_vector_products::<Flex>(&FlexDevice);
     meta_gradients::<Flex>(&FlexDevice);
 }
 
 #[test]
-fn in_autodiff_of_wgpu() {
-    // Burn's device of our own choosing, so that both sides agree on the adapter.
+fn engine_functions_work_in_burns_autodiff_on_wgpu() {
+    // Burn gets the engine's device, so that both use the same adapter.
     let device = gpu().to_burn().expect("a GPU");
     hessian_vector_products::<Wgpu>(&device);
     meta_gradients::<Wgpu>(&device);
@@ -103,9 +104,9 @@ fn tensors_pass_without_a_copy() {
     assert_eq!((there * 3.0).to_vec::<f32>().unwrap(), [3.0, 6.0]);
 }
 
-/// Tensors of a device that Burn opened by itself work as well.
+/// Burn opened this device, not the engine.
 #[test]
-fn burns_own_default_device() {
+fn tensors_on_burns_default_device_are_imported() {
     let device = burn_wgpu::WgpuDevice::default().into();
     let t = Wgpu::float_from_data(TensorData::from([4.0f32]), &device);
     let root = grad(|x: &Tensor| x.sqrt().sum())(&Wgpu::import(t));

@@ -6,7 +6,7 @@ use prospr::pruners::Method;
 
 use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 
-/// Small comparisons: sparsities are those of `--sparsities`.
+/// Runs a small comparison; `args` must contain `--sparsities`.
 fn compare(sandbox: &Sandbox, args: &str) -> String {
     let small = SMALL.replace("--sparsity 0.9 ", "");
     sandbox
@@ -14,7 +14,7 @@ fn compare(sandbox: &Sandbox, args: &str) -> String {
         .0
 }
 
-/// The kept weights of each layer of a mask, as bits.
+/// Returns each layer of a mask: 1 for kept weights, 0 for removed ones.
 fn mask(sandbox: &Sandbox, run: &str) -> Vec<(String, Vec<f64>)> {
     let file = TensorFile::read(&sandbox.path(&format!("{run}/mask.safetensors"))).unwrap();
     let layer = |name: &str| (name.to_string(), file.array(name).unwrap().1);
@@ -27,7 +27,7 @@ fn kept(mask: &[(String, Vec<f64>)]) -> Vec<usize> {
 }
 
 #[test]
-fn checks_change_one_thing_each_and_stand_beside_their_runs() {
+fn each_check_changes_one_thing_and_has_a_column() {
     let sandbox = Sandbox::new();
     let args = "--pruners dense,prospr --sparsities 0.5 --seeds 0,1 --checks shuffle,reinit,invert";
     let table = compare(&sandbox, &format!("{args} --out c"));
@@ -43,7 +43,7 @@ fn checks_change_one_thing_each_and_stand_beside_their_runs() {
         ],
     );
     assert_eq!(lines[1].matches('–').count(), 3, "{table}");
-    // Accuracies, effective sparsity and FLOPs.
+    // Deviations of four accuracies, effective sparsity and FLOPs.
     assert_eq!(lines[2].matches('±').count(), 6, "{table}");
     let markdown = text(&sandbox.bytes("c/comparison.md"));
     has(
@@ -60,7 +60,7 @@ fn checks_change_one_thing_each_and_stand_beside_their_runs() {
     let shuffled = mask(&sandbox, "c/prospr-0.5-shuffle-s0");
     assert!(kept(&plain) == kept(&shuffled) && plain != shuffled);
     assert_eq!(plain, mask(&sandbox, "c/prospr-0.5-reinit-s0"));
-    // Half of the weights: inverted, exactly the others.
+    // At sparsity 0.5 the inverted mask keeps exactly the other weights.
     let inverted = mask(&sandbox, "c/prospr-0.5-invert-s0");
     for ((name, a), (_, b)) in plain.iter().zip(&inverted) {
         assert!(a.iter().zip(b).all(|(a, b)| a + b == 1.0), "{name}");
@@ -75,7 +75,8 @@ fn checks_change_one_thing_each_and_stand_beside_their_runs() {
         assert!(run["flops_kept"].as_f64().unwrap() > 0.0);
     }
 
-    // A run by itself computes what the comparison found in its neighbour's folder.
+    // A single run with a check gives the same files as the comparison, which takes the scores from the run
+    // without one.
     for check in ["shuffle", "reinit"] {
         let args = format!("--epochs 1 --check {check} --out {check}");
         let small = SMALL.replace("0.9", "0.5");
@@ -96,12 +97,12 @@ fn checks_change_one_thing_each_and_stand_beside_their_runs() {
             != sandbox.bytes("c/prospr-0.5-s0/model.safetensors")
     );
 
-    // As if it had been killed.
+    // Delete files, as if the comparison had been killed.
     let whole = sandbox.bytes("c/comparison.md");
     std::fs::remove_dir_all(sandbox.path("c/prospr-0.5-invert-s1")).unwrap();
     std::fs::remove_file(sandbox.path("c/results.json")).unwrap();
     compare(&sandbox, &format!("{args} --out c --resume"));
-    // Times are the last columns.
+    // The last columns contain times, which differ.
     let untimed = |markdown: &[u8]| -> Vec<String> {
         let lines = text(markdown);
         let cells = |line: &str| line.split('|').take(10).collect::<String>();
@@ -128,9 +129,9 @@ fn a_reinitialised_run_starts_from_weights_that_were_not_scored() {
 }
 
 #[test]
-fn a_comparison_goes_on_where_a_layer_collapses() {
+fn a_comparison_continues_after_a_layer_collapse() {
     let sandbox = Sandbox::new();
-    // The few weights that are left are all of the first layers, or of none of them.
+    // At sparsity 0.998 so few weights are kept that a layer may get none.
     let args = "--model mlp:8 --pruners random,snip --sparsities 0.5,0.998 --seeds 0,1 --checks invert --out c";
     let table = compare(&sandbox, args);
     has(&table, &["collapsed: fc2.weight"]);
@@ -148,13 +149,13 @@ fn a_comparison_goes_on_where_a_layer_collapses() {
     // Results that exist are not computed again.
     let again = compare(&sandbox, &format!("{args} --resume"));
     assert_eq!(table.lines().count(), again.lines().count());
-    // A run by itself says what to do.
+    // The error of a single run has advice.
     let alone = "--model mlp:8 --pruner snip --check invert --out alone";
     sandbox.bad(
         &format!("run {} {alone}", SMALL.replace("0.9", "0.998")),
         &["fc2.weight", "--min-per-layer"],
     );
-    // All of them.
+    // All runs collapse.
     let none = compare(
         &sandbox,
         "--model mlp:8 --pruners snip --sparsities 0.9999 --out none",
@@ -163,7 +164,7 @@ fn a_comparison_goes_on_where_a_layer_collapses() {
 }
 
 #[test]
-fn layers_without_a_path_are_warned_of() {
+fn layers_without_a_path_give_a_warning() {
     let sandbox = Sandbox::new();
     let mut file = TensorFile::new("");
     let ones =
@@ -196,7 +197,7 @@ fn layers_without_a_path_are_warned_of() {
 }
 
 #[test]
-fn checks_may_be_of_some_sparsities_alone() {
+fn checks_can_be_limited_to_some_sparsities() {
     let config = CompareConfig {
         pruners: vec![Method::DENSE, Method::named("snip").unwrap()],
         sparsities: vec![0.5, 0.9],

@@ -1,4 +1,4 @@
-//! The `prospr` binary, started as a user starts it.
+//! The `prospr` binary, started as by a user.
 
 use std::process::{Command, Output};
 
@@ -40,7 +40,7 @@ fn devices_are_listed_with_the_choice() {
 }
 
 #[test]
-fn a_device_that_does_not_exist_is_an_error_that_lists_those_that_do() {
+fn an_unknown_device_is_an_error_that_lists_all_devices() {
     for (args, variable) in [
         (&["devices", "--device", "gpu:97"][..], None),
         (&["devices"], Some("gpu:97")),
@@ -56,7 +56,7 @@ fn a_device_that_does_not_exist_is_an_error_that_lists_those_that_do() {
 
 #[test]
 #[cfg(unix)]
-fn a_pipe_that_nobody_reads_ends_the_command() {
+fn a_closed_pipe_ends_the_command_without_a_message() {
     use std::os::unix::process::ExitStatusExt;
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

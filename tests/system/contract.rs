@@ -34,7 +34,9 @@ fn batches(device: &Device, count: usize) -> Vec<Batch> {
     batches.map(Result::unwrap).collect()
 }
 
-/// A method with two batches in four rounds. GraSP alone would empty the classifier.
+/// Returns the settings of a method: two batches, four rounds. Each layer keeps at least one weight, because
+/// GraSP would
+/// otherwise remove the whole classifier.
 fn config(method: Method, sparsity: f64) -> RunConfig {
     let mut config = RunConfig::defaults();
     (config.pruner, config.sparsity) = (method, sparsity);
@@ -50,7 +52,7 @@ fn setup(config: &RunConfig) -> anyhow::Result<Setup> {
     config.common.prune.setup(config.pruner, config.sparsity)
 }
 
-/// Methods that read this setting.
+/// Returns the methods that read a setting.
 fn readers(name: &str) -> Vec<Method> {
     let reads = |method: &Method| {
         let read = setup(&config(*method, 0.8)).unwrap().settings;
@@ -59,7 +61,7 @@ fn readers(name: &str) -> Vec<Method> {
     methods().into_iter().filter(reads).collect()
 }
 
-/// The mask of these batches.
+/// Computes the mask from these batches.
 fn mask(config: &RunConfig, device: &Device, batches: Vec<Batch>) -> anyhow::Result<Mask> {
     let net = net();
     let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, device);
@@ -85,7 +87,7 @@ fn differing(a: &Mask, b: &Mask) -> f64 {
     a.iter().zip(&b).filter(|(a, b)| a != b).count() as f64 / a.len() as f64
 }
 
-/// The weights of 8, 16 and 10 outputs.
+/// Number of prunable weights: layers with 8, 16 and 10 outputs.
 const WEIGHTS: usize = 8 * 9 + 16 * 8 * 9 + 10 * 16;
 
 #[test]
@@ -104,7 +106,6 @@ fn masks_are_exact_and_the_same_on_the_cpu_and_the_gpu() {
     }
 }
 
-/// Sums of scores over batches do not depend on the order of the batches.
 #[test]
 fn sums_do_not_depend_on_the_order_of_batches() {
     for method in readers("prune_batches") {
@@ -119,7 +120,7 @@ fn sums_do_not_depend_on_the_order_of_batches() {
 }
 
 #[test]
-fn sparsity_has_its_ends() {
+fn extreme_sparsities_are_exact_or_errors() {
     for method in methods() {
         let of = |sparsity, change: fn(&mut RunConfig)| {
             let mut config = config(method, sparsity);
@@ -129,7 +130,7 @@ fn sparsity_has_its_ends() {
         assert_eq!(of(0.0, |_| ()).unwrap().kept(), WEIGHTS, "{method:?}");
         let error = of(1.0, |_| ()).unwrap_err().to_string();
         assert!(error.contains("not in [0, 1)"), "{method:?}: {error}");
-        // Two of all weights cannot be in three layers.
+        // Two kept weights are too few for three layers.
         let error = of(1.0 - 2.0 / WEIGHTS as f64, |c| {
             c.common.prune.min_per_layer = 0
         });
@@ -154,7 +155,7 @@ fn sparsity_has_its_ends() {
 
 /// A NaN weight gives NaN scores, and masks of NaN scores are an error.
 #[test]
-fn scores_that_are_no_numbers_are_refused() {
+fn nan_scores_are_an_error() {
     let net = net();
     let (params, state) = net.init(Key::new(3), &IMAGE, DType::F32, &Device::cpu());
     let wrong = params.map_leaves(|w| match w.rank() {
@@ -169,7 +170,7 @@ fn scores_that_are_no_numbers_are_refused() {
             let mut task = Task::new(&net, params, &state, batches, Key::new(4));
             setup.pruner.scores(&mut task)
         };
-        // Some methods do not read the weights, and give scores for NaN too.
+        // Some methods do not read the weights, so their scores are finite for NaN weights too.
         let blind = values(&scores(&params).unwrap()) == values(&scores(&halved).unwrap());
         let sparsity = Sparsity::new(0.8).unwrap();
         let mask = scores(&wrong).and_then(|scores| Mask::new(&scores, sparsity, &setup.mask));
@@ -184,9 +185,9 @@ fn scores_that_are_no_numbers_are_refused() {
     }
 }
 
-/// Every method makes a mask from a data set, also with batches of two images of each class.
+/// Every method makes a mask from a data set, with usual batches and with batches of two images of each class.
 #[test]
-fn methods_of_the_command_line_take_what_data_they_need() {
+fn methods_get_the_batches_that_they_need() {
     for method in methods() {
         let run = |change: fn(&mut RunConfig)| {
             let mut config = config(method, 0.8);
@@ -214,9 +215,9 @@ fn methods_of_the_command_line_take_what_data_they_need() {
     }
 }
 
-/// Iterative methods keep removed weights removed; only FORCE restores some.
+/// The other iterative methods never restore a removed weight.
 #[test]
-fn rounds_remove_for_good_or_for_now() {
+fn only_force_restores_removed_weights() {
     let zeros = |method| {
         let setup = setup(&config(method, 0.9)).unwrap();
         let (net, device) = (net(), Device::cpu());
@@ -226,7 +227,7 @@ fn rounds_remove_for_good_or_for_now() {
         let scores = setup.pruner.scores(&mut task).unwrap();
         values(&scores).iter().filter(|s| **s == 0.0).count()
     };
-    // After the third of four rounds 0.1^(3/4) of the weights are left.
+    // After the third of four rounds, 0.1^(3/4) of the weights are kept.
     let left = (WEIGHTS as f64 * 0.1f64.powf(0.75)).ceil() as usize;
     for method in readers("iterations") {
         let zeros = zeros(method);

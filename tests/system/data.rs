@@ -22,7 +22,7 @@ fn prospr(args: &str, folder: &Path) -> (Output, String) {
     (output, String::from_utf8(text).unwrap())
 }
 
-/// Two classes of ten small images; one file of the training images is cut.
+/// Makes a folder with two classes of ten small images; one file of the training images is truncated.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for part in ["train", "val"] {
@@ -70,7 +70,7 @@ fn data_sets_are_listed_and_checked_and_measured() {
     );
 }
 
-/// A linear network on a folder of images, packed, whose damaged image is left out or not.
+/// Trains a linear network on a packed folder of images with one damaged image, which is left out if `skip_bad`.
 fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)> {
     let mut config = RunConfig::defaults();
     config.pruner = Method::DENSE;
@@ -103,7 +103,7 @@ fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)>
 }
 
 #[test]
-fn a_damaged_image_is_named_or_counted() {
+fn a_damaged_image_is_an_error_or_is_counted() {
     let folder = folder();
     let error = format!("{:#}", run(folder.path(), false).err().unwrap());
     assert!(

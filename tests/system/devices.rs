@@ -1,11 +1,11 @@
-//! Choosing devices and moving tensors.
+//! Selection of devices and transfer of tensors.
 
 use prospr::prelude::*;
 
 use crate::support::{each_device, gpu};
 
 #[test]
-fn selectors() {
+fn selectors_choose_devices_or_are_errors() {
     let gpu = gpu();
     assert_eq!(
         Device::select("gpu:0").unwrap(),
@@ -52,13 +52,13 @@ fn tensors_move_and_keep_their_values() {
 
 #[test]
 #[should_panic(expected = "inputs live on different devices")]
-fn mixed_devices_are_refused() {
+fn inputs_on_different_devices_panic() {
     let x = Tensor::ones(&[1], DType::F32, &Device::cpu());
     let _ = &x + x.full_like(1.0).to_device(&gpu()).unwrap();
 }
 
 #[test]
-fn reading_and_making_check_types_and_lengths() {
+fn types_and_lengths_are_checked() {
     each_device(|device, _| {
         let x = Tensor::new(&[1i32, 2], &[2], device).unwrap();
         assert!(matches!(x.to_vec::<f32>(), Err(Error::DType { .. })));

@@ -1,4 +1,5 @@
-//! Documents: links and named source files exist, the book has every page, and tables that the code knows are the code's.
+//! Documents: links and named source files exist, the book has every page, and tables of methods and settings
+//! match the code.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ fn is_markdown(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "md")
 }
 
-/// The README, its neighbours, and all pages of `docs/`.
+/// Returns the Markdown files of the root folder that users read, and all pages of `docs/`.
 fn pages() -> Vec<PathBuf> {
     let named = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
     let docs = files(&root().join("docs"));
@@ -66,7 +67,7 @@ fn links_lead_to_files() {
     for page in pages() {
         for link in links(&page) {
             assert!(link.exists(), "{}: {}", page.display(), link.display());
-            // The book is made of `docs/` alone.
+            // The book contains only `docs/`.
             let stays = !page.starts_with(&docs) || link.canonicalize().unwrap().starts_with(&docs);
             assert!(stays, "{} leaves docs/: {}", page.display(), link.display());
         }
@@ -105,7 +106,7 @@ fn named_source_files_exist() {
     }
 }
 
-/// Pruning methods, in Markdown.
+/// Returns the table of pruning methods in Markdown.
 fn method_table() -> String {
     let mut table = String::from("| name | method | score |\n|---|---|---|\n");
     for method in methods() {
@@ -115,7 +116,7 @@ fn method_table() -> String {
     table
 }
 
-/// Pruning settings and the methods that read them, in Markdown.
+/// Returns the table of pruning settings and the methods that read them in Markdown.
 fn setting_table() -> String {
     let defaults = RunConfig::defaults();
     let setup = |method| defaults.common.prune.setup(method, defaults.sparsity);
@@ -151,7 +152,7 @@ fn setting_table() -> String {
     table
 }
 
-/// Flag, default and help of a setting.
+/// Returns the cells with flag, default and help of a setting.
 fn setting_cells(arg: &Arg) -> String {
     let is_switch = arg.get_num_args().is_some_and(|n| n.min_values() == 0);
     let values = arg.get_possible_values();
@@ -168,9 +169,9 @@ fn setting_cells(arg: &Arg) -> String {
     format!("| `{}` | {default} | {help} |", flag.trim_end())
 }
 
-/// With `PROSPR_WRITE_DOCS=1`, the test writes the tables.
+/// Compares the tables in `docs/methods.md`, or writes them if the variable `PROSPR_WRITE_DOCS` is set.
 #[test]
-fn tables_of_methods_and_settings_are_the_codes() {
+fn tables_of_methods_and_settings_match_the_code() {
     let page = root().join("docs/methods.md");
     let mut new = text(&page);
     for (name, table) in [("methods", method_table()), ("settings", setting_table())] {

@@ -1,11 +1,11 @@
-//! `prospr data fetch`, started as a user starts it. Faults of servers are tested beside the download code.
+//! `prospr data fetch`, started as by a user. Unit tests of the download code cover faults of servers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
 use crate::sandbox::{Sandbox, has};
 
-/// The address of a server that gives the same answer to every request.
+/// Starts a server that gives the same answer to every request; returns its address.
 fn server(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -26,7 +26,7 @@ fn server(status: &'static str, body: &'static str) -> String {
 }
 
 #[test]
-fn what_cannot_be_fetched_is_named() {
+fn failed_downloads_are_errors_with_names() {
     let sandbox = Sandbox::new();
     let fetch = |name: &str, url: &str| format!("data fetch {name} --data-dir d --url {url}");
     let wrong = server("200 OK", "a page that asks to log in");
@@ -67,9 +67,9 @@ fn what_cannot_be_fetched_is_named() {
     );
 }
 
-/// Files that the user has put there stay as they are, and no server is contacted.
+/// The files that the user has put into the folder do not change, and no server is contacted.
 #[test]
-fn what_lies_there_is_not_overwritten() {
+fn existing_files_are_not_overwritten() {
     let sandbox = Sandbox::new();
     let nowhere = "data fetch mnist --data-dir . --url http://127.0.0.1:9";
     sandbox.bad(

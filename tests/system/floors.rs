@@ -1,4 +1,5 @@
-//! The structure of the code: modules stand on floors, imports go down, and no files import each other in a circle.
+//! The structure of the code: each module belongs to a floor, imports go down, and no files import each other
+//! in a circle.
 //!
 //! The test reads the `use` lines and the written-out paths of all library code; code of tests is left out. A path to
 //! an item counts as an import of the file that defines the item, also if a parent re-exports it. Submodules may use
@@ -7,16 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Each crate: its root file and its modules by floors, the lowest first.
+/// Root file of each crate, and the crate's modules by floor, the lowest floor first.
 const FLOORS: &[(&str, &[&[&str]])] = &[
     (
         "engine/core/src/lib.rs",
         &[
             // Pure data: types, shapes, operations, programs.
             &["ir"],
-            // Devices, memory and kernels, which know that data and buffers.
+            // Devices, memory and kernels, which depend only on that data and on buffers.
             &["runtime"],
-            // Graphs of distinct values, fusion, plans.
+            // Graphs without duplicate values, fusion, plans.
             &["graph"],
             // Lazy tensors and their evaluation.
             &["tensor"],
@@ -62,10 +63,10 @@ fn imports_go_down_and_never_in_circles() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// A module's path from its crate's root; the root is empty.
+/// Path of a module from the root of its crate; empty for the root.
 type Module = Vec<String>;
 
-/// The modules of a crate: each one's code without comments and tests.
+/// The modules of a crate, with their code without comments and tests.
 struct Crate(BTreeMap<Module, String>);
 
 impl Crate {
@@ -94,7 +95,7 @@ impl Crate {
         Crate(modules)
     }
 
-    /// All pairs of modules where the first imports from the second.
+    /// Returns all pairs of modules of which the first imports from the second.
     fn imports(&self) -> BTreeSet<(Module, Module)> {
         let mut imports = BTreeSet::new();
         for (module, code) in &self.0 {
@@ -110,7 +111,7 @@ impl Crate {
         imports
     }
 
-    /// The module that defines the item of a path, as seen from a module.
+    /// Returns the module that defines the item of a path that is written in the module `from`.
     fn resolve(&self, from: &Module, path: &[String]) -> Option<Module> {
         let mut at = match path[0].as_str() {
             "crate" => Module::new(),
@@ -133,7 +134,7 @@ impl Crate {
         Some(at)
     }
 
-    /// The module that an item of a module comes from, through its re-exports.
+    /// Returns the module that defines an item, found through the re-exports of `module`.
     fn definer(&self, module: &Module, item: &str) -> Module {
         let code = &self.0[module];
         for (at, _) in code.match_indices("pub") {
@@ -150,7 +151,7 @@ impl Crate {
                 .filter(|path| path.last().unwrap() == item)
             {
                 if path.len() == 2 && path[0] == "crate" && module.is_empty() {
-                    continue; // A module inside of this file exports it once more.
+                    continue; // An inline module of this file exports the item again.
                 }
                 if !matches!(path[0].as_str(), "crate" | "self" | "super") {
                     path.insert(0, "self".into());
@@ -164,7 +165,7 @@ impl Crate {
     }
 }
 
-/// The code of a file up to its first `#[cfg(test)] mod`, without comments.
+/// Returns the code of a file up to its first `#[cfg(test)] mod`, without comments.
 fn library_code(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
@@ -178,7 +179,7 @@ fn library_code(text: &str) -> String {
     let mut code = String::new();
     let mut skip = false;
     for line in &lines[..end] {
-        // Leaves out an item of one line after `#[cfg(test)]`.
+        // Skips the line after `#[cfg(test)]`.
         if !skip {
             code += line;
             code.push('\n');
@@ -188,7 +189,7 @@ fn library_code(text: &str) -> String {
     code
 }
 
-/// Names of the submodules that a file declares.
+/// Returns the names of the submodules that a file declares.
 fn declared(code: &str) -> Vec<String> {
     let module = |line: &str| {
         let name = line
@@ -204,7 +205,7 @@ fn declared(code: &str) -> Vec<String> {
     code.lines().filter_map(module).collect()
 }
 
-/// Every path in a module's code that begins at the crate, the module or its parent.
+/// Returns all paths in a module's code that begin with `crate`, `super` or `self`.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for start in ["crate::", "super::", "self::"] {
@@ -218,7 +219,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads a path or a tree of paths in braces; returns what follows it.
+/// Adds a path, or a tree of paths in braces, to `found`; returns the text after it.
 fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -248,14 +249,17 @@ fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<Strin
         }
     };
     prefix.pop();
-    // `as` names do not matter.
+    // Skips the new name after `as`.
     match rest.trim_start().strip_prefix("as ") {
         Some(renamed) => renamed.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
         None => rest,
     }
 }
 
-/// Imports from a floor above, and modules that stand on no floor.
+/// Returns a message for each import from a floor above.
+///
+/// # Panics
+/// If a module belongs to no floor.
 fn upward(root: &str, floors: &[&[&str]], imports: &BTreeSet<(Module, Module)>) -> Vec<String> {
     if floors.is_empty() {
         return Vec::new();
@@ -263,7 +267,7 @@ fn upward(root: &str, floors: &[&[&str]], imports: &BTreeSet<(Module, Module)>) 
     let floor = |module: &Module| {
         let name = module.first()?.as_str();
         let floor = floors.iter().position(|floor| floor.contains(&name));
-        Some(floor.unwrap_or_else(|| panic!("{root}: module {name} stands on no floor")))
+        Some(floor.unwrap_or_else(|| panic!("{root}: module {name} belongs to no floor")))
     };
     imports
         .iter()
@@ -282,9 +286,9 @@ fn upward(root: &str, floors: &[&[&str]], imports: &BTreeSet<(Module, Module)>) 
         .collect()
 }
 
-/// Siblings that import each other, directly or through others.
+/// Returns a message for each sibling module that is in a circle of imports, or imports from one.
 fn circles(root: &str, imports: &BTreeSet<(Module, Module)>) -> Vec<String> {
-    // By parent: which child imports which.
+    // For each parent, the imports between its children.
     let mut families: BTreeMap<Module, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for (from, to) in imports {
         let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
@@ -295,7 +299,7 @@ fn circles(root: &str, imports: &BTreeSet<(Module, Module)>) -> Vec<String> {
     }
     let mut faults = Vec::new();
     for (parent, mut family) in families {
-        // A module whose imports are all removed is in no circle, and is removed too.
+        // Removes modules without imports until none is left: such modules are in no circle.
         loop {
             let names: Vec<&str> = family.keys().copied().collect();
             for below in family.values_mut() {

@@ -1,4 +1,4 @@
-//! ProsPr's scores against the reference implementation's, computed by PyTorch in f64.
+//! ProsPr's scores against those of the reference implementation, computed by PyTorch in f64.
 
 use prospr::nn::cross_entropy;
 use prospr::optim::{Optimizer, Sgd};
@@ -7,7 +7,7 @@ use prospr::prelude::*;
 use crate::networks::{Kinks, Network, resnet20, vgg};
 use crate::support::{Fixture, each_device, relative_l2};
 
-/// |∂L(w_M, D_M)/∂c| of Algorithm 1, by name: the case that the fixture's metadata describes.
+/// Computes the scores |∂L(w_M, D_M)/∂c| of Algorithm 1 by name, for the case that the fixture's metadata describes.
 fn scores(
     fixture: &Fixture,
     network: Network,
@@ -61,7 +61,7 @@ fn scores(
     gradient.map_leaves(Tensor::abs)
 }
 
-/// All scores in the order of their names, and PyTorch's beside them.
+/// Returns all scores in the order of their names, and PyTorch's scores in the same order.
 fn flat(fixture: &Fixture, scores: &Params) -> (Vec<f64>, Vec<f64>) {
     let (mut found, mut expected) = (Vec::new(), Vec::new());
     for (name, _, score) in scores.iter() {
@@ -81,7 +81,7 @@ fn flat(fixture: &Fixture, scores: &Params) -> (Vec<f64>, Vec<f64>) {
     (found, expected)
 }
 
-/// Relative L2 error against PyTorch in f64: at most 1e-5 in f64 and `f32_bar` in f32.
+/// Checks the relative L2 error against PyTorch in f64: at most 1e-5 in f64 and `f32_bar` in f32.
 fn check(name: &str, network: Network, f32_bar: f64) {
     let fixture = Fixture::load(name);
     each_device(|device, dtype| {
@@ -100,7 +100,7 @@ fn check(name: &str, network: Network, f32_bar: f64) {
     });
 }
 
-/// The same case without kinks: f32 against our own f64, which `check` holds against PyTorch's.
+/// Compares f32 with our own f64 for the same case without kinks; `check` compares our f64 with PyTorch's.
 fn check_smooth(name: &str, network: Network) {
     let fixture = Fixture::load(name);
     let run = |device: &Device, dtype| {
@@ -143,9 +143,9 @@ fn structured() {
     check("smallvgg_structured_m3", vgg, 1e-3);
 }
 
-// These two cases are ill-conditioned: some activations lie so near a kink that rounding decides its side.
-// PyTorch's own f32 is 9.0e-3 and 2.7e-1 from its f64; docs/decisions/0003 has the measurements. So f32 is
-// held to 1e-3 on the same cases without kinks, and here to twice what PyTorch's f32 reaches.
+// These two cases are ill-conditioned: some activations are so near a kink that rounding decides on which side they
+// are. The errors of PyTorch's own f32 against its f64 are 9.0e-3 and 2.7e-1; docs/decisions/0003 has the measurements.
+// So f32 may have twice the error of PyTorch's f32 here, and at most 1e-3 on the same cases without kinks.
 
 #[test]
 fn first_order() {

@@ -1,4 +1,4 @@
-//! `prospr inspect`, started as a user starts it.
+//! `prospr inspect`, started as by a user.
 
 use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 
@@ -32,7 +32,7 @@ fn masks_are_described_compared_and_drawn() {
     );
     assert_eq!(masks[0]["flops_kept"], results["flops_kept"]);
     assert_eq!(masks[0]["origin"]["pruner"], "prospr");
-    // conv1, conv2, fc1 and fc2 of one image, two for each multiply-accumulate.
+    // FLOPs of conv1, conv2, fc1 and fc2 for one image, two per multiply-accumulate.
     assert_eq!(masks[0]["flops"], 576_000 + 3_200_000 + 800_000 + 10_000);
     let layer = &masks[1]["layers"][2];
     assert_eq!(layer["name"], "fc1.weight");
@@ -69,7 +69,7 @@ fn masks_are_described_compared_and_drawn() {
 }
 
 #[test]
-fn masks_of_other_programs_need_a_name() {
+fn masks_of_other_programs_need_a_network_name() {
     let sandbox = Sandbox::new();
     let mut file = prospr::TensorFile::new("");
     let cpu = prospr::Device::cpu();

@@ -1,4 +1,4 @@
-//! Whole-system tests, in one binary so that Burn is linked once.
+//! Tests of the whole system, in one binary so that Burn is linked only once.
 
 mod baseline;
 mod bench;

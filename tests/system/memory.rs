@@ -1,4 +1,4 @@
-//! Memory: predictions equal the use, and a plan that does not fit is an error that loses no data.
+//! Memory: predicted and measured peaks agree, and lack of memory is an error that loses no data.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn peaks(sandbox: &Sandbox, args: &str) -> (f64, f64) {
 }
 
 #[test]
-fn predicted_peaks_are_measured() {
+fn predicted_and_measured_peaks_agree() {
     let sandbox = Sandbox::new();
     for (args, tolerance) in [
         ("train --model resnet-20 --batch 8 --device cpu", 0.01),
@@ -74,7 +74,7 @@ fn plans_are_explained() {
     let forward = report("--device gpu --pass forward");
     assert!(number(&forward, "flops") < number(&train, "flops"));
     assert!(forward["device"].as_str().unwrap().starts_with("gpu"));
-    // Forward, backward, and both of these differentiated.
+    // A meta-gradient step has a forward and a backward pass, and the derivatives of both.
     let meta = report("--device cpu --pass meta --steps 2");
     assert!(number(&meta, "flops") > number(&train, "flops"));
     assert!(number(&meta, "whole_peak_bytes") > number(&meta, "peak_bytes"));
@@ -104,7 +104,7 @@ fn plans_are_explained() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error_with_names() {
+fn lack_of_memory_is_an_error_with_advice() {
     let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
         let how =
@@ -123,7 +123,7 @@ fn what_does_not_fit_is_an_error_with_names() {
         let meta = format!("bench meta --model lenet-5 --batch 4 --steps 4 --device {device}");
         sandbox.bad(&format!("{meta} --memory 10MB"), &parts[..2]);
     }
-    // A single tensor that no binding can hold; nothing is allocated before.
+    // A single tensor larger than any binding: the error comes before anything is allocated.
     sandbox.bad(
         "bench train --model mlp:60000 --batch 2 --device gpu",
         &["[60000, 784]", "188.2 MB", "a single tensor's limit"],
@@ -139,7 +139,7 @@ fn what_does_not_fit_is_an_error_with_names() {
 }
 
 #[test]
-fn a_run_says_what_it_takes_and_survives_a_lack_of_memory() {
+fn a_run_prints_its_predicted_peak_and_resumes_after_lack_of_memory() {
     let sandbox = Sandbox::new();
     let run = format!("run {SMALL} --epochs 3 --out r");
     let mut killed = sandbox.start(&run);

@@ -16,10 +16,11 @@ use prospr::verify::Agreement;
 use crate::sandbox::{SMALL_BLIND, Sandbox};
 use crate::support::{alone, gpu, relative_l2};
 
-/// Meta-gradients of every update rule, clipped and with a decaying rate, against finite differences of the loss after the
-/// steps, `(L(c + h) − L(c − h)) / 2h` in every mask element.
+/// Meta-gradients of every update rule, also with clipping and a decaying learning rate, equal finite
+/// differences of the
+/// loss after the steps, `(L(c + h) − L(c − h)) / 2h` for every mask element.
 #[test]
-fn meta_gradients_are_finite_differences() {
+fn meta_gradients_equal_finite_differences() {
     let device = Device::cpu();
     let net: Net = Arc::new(|s: &Scope, images: &Tensor| {
         let s = s.with_weights(Init::Normal(1.0)).with_bias(Bias::None);
@@ -57,7 +58,7 @@ fn meta_gradients_are_finite_differences() {
             let mut task = Task::new(&net, params, &state, batches, Key::new(0));
             pruner.magnitudes(&mut task).unwrap()
         };
-        // The loss after the steps, by hand.
+        // The loss after the steps, computed directly.
         let loss = |params: &Params| {
             let mut w = params.clone();
             let rule = |i: i32| match pruner.inner_decay {
@@ -112,12 +113,12 @@ fn meta_gradients_are_finite_differences() {
     }
 }
 
-/// ResNet-50: finite in f32 and of the same order as in f64, by Spearman's correlation of all scores.
+/// SynFlow's scores of ResNet-50 are finite in f32 and have the same order as in f64, by Spearman's rank correlation.
 #[test]
 fn synflow_ranks_resnet_50_the_same_in_f32() {
     let net = by_name("resnet-50", [3, 224, 224], 1000).unwrap();
     let scores = |device: &Device, dtype| {
-        // The same f32 weights for both.
+        // Both runs start from the same f32 weights.
         let (params, state) = net.init(Key::new(3), &[3, 64, 64], DType::F32, device);
         let like = |p: &Params| p.map_leaves(|t| t.to_dtype(dtype));
         let pruner = SynFlow {
@@ -150,7 +151,7 @@ fn synflow_ranks_resnet_50_the_same_in_f32() {
     }
 }
 
-/// Peak bytes of a method on a device; batches are made on request.
+/// Measures the peak memory of a method on a device in bytes; each batch is made when it is requested.
 fn peak(pruner: &dyn Pruner, device: &Device, count: usize) -> u64 {
     let net = by_name("mlp:32", [1, 28, 28], 10).unwrap();
     let (params, state) = net.init(Key::new(3), &[1, 28, 28], DType::F32, device);
@@ -186,7 +187,7 @@ fn memory_does_not_grow_with_steps_or_batches() {
             let few = peak(&first_order(8), &cpu, 9);
             let many = peak(&first_order(2048), &cpu, 2049);
             println!("first-order: {few} bytes in 8 steps, {many} in 2,048");
-            // The loss of each step, of four bytes, is kept.
+            // The only growth is the loss of each step, four bytes.
             assert_eq!(many, few + 4 * 2040);
             let snip = |batches| Snip {
                 batches,
@@ -194,7 +195,7 @@ fn memory_does_not_grow_with_steps_or_batches() {
                 ..Snip::default()
             };
             assert_eq!(peak(&snip(3), &cpu, 3), peak(&snip(40), &cpu, 40));
-            // Its batches wait on the host, whose memory does grow.
+            // GraSP keeps its batches in host memory, which does grow.
             let grasp = |batches| Grasp {
                 batches,
                 ..Grasp::default()
@@ -205,9 +206,9 @@ fn memory_does_not_grow_with_steps_or_batches() {
     );
 }
 
-/// One comparison contains random masks of all three kinds.
+/// Random masks of all three layer-wise densities, and magnitude pruning, in one comparison.
 #[test]
-fn a_comparison_holds_all_shares() {
+fn random_masks_have_their_layer_densities() {
     let sandbox = Sandbox::new();
     let methods = "random,random-uniform,random-erk,magnitude";
     sandbox.good(&format!(
@@ -243,7 +244,7 @@ fn a_comparison_holds_all_shares() {
     );
 }
 
-/// Logits `W x` of three inputs, for closed forms.
+/// Returns a network with the logits `W x` of three inputs, whose scores have closed forms.
 fn linear_net(device: &Device) -> (Net, Params) {
     let net: Net = Arc::new(|s: &Scope, images: &Tensor| {
         let s = s.with_weights(Init::Normal(1.0)).with_bias(Bias::None);
@@ -269,7 +270,8 @@ fn scores_of(pruner: &dyn Pruner, batches: &[Batch]) -> Vec<f64> {
     scores["fc.weight"].to_f64s().unwrap()
 }
 
-/// `∂L/∂W = Σᵢ (softmax(W xᵢ) − onehot(yᵢ)) xᵢᵀ / n` of cross-entropy and `−Σᵢ onehot(yᵢ) xᵢᵀ / n` of raw logits, by hand.
+/// Computes `∂L/∂W = Σᵢ (softmax(W xᵢ) − onehot(yᵢ)) xᵢᵀ / n` of cross-entropy, or `−Σᵢ onehot(yᵢ) xᵢᵀ / n`
+/// of raw logits.
 fn gradient_by_hand(weight: &[f64], batch: &Batch, loss: Loss) -> Vec<f64> {
     let (x, y) = (
         batch.images.to_f64s().unwrap(),
@@ -330,7 +332,7 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
         scores_of(&abs_per_batch, &batches),
         normalised(add(&times(&first, &weight), &times(&second, &weight))),
     );
-    // Two rounds of two batches: after the first 6 · √0.25 = 3 weights are left.
+    // Two rounds of two batches: after the first round 6 · √0.25 = 3 weights are kept.
     let force = Force {
         rounds: Rounds::new(2, Sparsity::new(0.75).unwrap()),
         batches: 2,

@@ -15,7 +15,7 @@ model="${MODEL:-resnet-18}"
 batch="${BATCH:-64}"
 out="${OUT:-runs/pruners}"
 page="${PAGE:-docs/pruners.md}"
-mark='<!-- What follows is written by benches/pruners.sh. -->'
+mark='<!-- The rest of this page is written by benches/pruners.sh. -->'
 grep -qxF "$mark" "$page" || { echo "$page lacks the line: $mark" >&2; exit 1; }
 
 cargo build --release --workspace
@@ -23,13 +23,13 @@ prospr="${CARGO_TARGET_DIR:-target}/release/prospr"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-# All methods of the program, unless PRUNERS is set.
+# Prints a comma and a name for each method of the program.
 known() {
     "$prospr" bench prune --quick --model mlp:2 --batch 2 --repeats 1 --device cpu --json |
         sed -n 's/.*"name": "\(.*\) mlp:2".*/,\1/p' | tr -d '\n'
 }
 pruners="${PRUNERS:-dense$(known)}"
-# A learning rate and number of epochs at which the dense network comes close to its best accuracy.
+# Prints a learning rate and a number of epochs at which the dense network comes close to its best accuracy.
 recipe() {
     case $1 in
     lenet-300-100) echo "--epochs ${EPOCHS:-6} --lr 0.1" ;;

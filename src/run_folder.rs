@@ -211,7 +211,7 @@ impl RunFolder {
 
     fn unsaved(&self) -> String {
         format!(
-            "training could not be saved; the last good checkpoint is untouched: free disk space, then continue with `--resume --out {}`",
+            "training could not be saved; the last good checkpoint is untouched: make room, then continue with `--resume --out {}`",
             self.root.display()
         )
     }

@@ -1,4 +1,4 @@
-//! Networks by name against PyTorch and torchvision with the same weights; `prospr models`.
+//! Networks by name, compared with PyTorch and torchvision for the same weights; `prospr models`.
 //!
 //! tests/fixtures/networks.py describes the fixtures and keeps activations away from kinks, so that f32
 //! can be compared with PyTorch's f64 as well (docs/decisions/0003-f32-near-kinks.md describes results near kinks).
@@ -12,14 +12,14 @@ use prospr::value_and_grad_aux;
 
 use crate::support::{Fixture, gpu, relative_l2};
 
-/// FNV-1a of the name.
+/// Hash of a name: FNV-1a.
 fn seed(name: &str) -> u32 {
     name.bytes().fold(0x811C_9DC5, |seed: u32, byte| {
         (seed ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 
-/// The seed, mixed with the index (Wellons' lowbias32).
+/// Pseudorandom integer: the seed, mixed with the index (Wellons' lowbias32).
 fn bits(seed: u32, index: usize) -> u32 {
     let h = (index as u32).wrapping_mul(0x9E37_79B1) ^ seed;
     let h = (h ^ (h >> 16)).wrapping_mul(0x7FEB_352D);
@@ -27,7 +27,7 @@ fn bits(seed: u32, index: usize) -> u32 {
     h ^ (h >> 16)
 }
 
-/// Uniform in (−1, 1): odd multiples of 2⁻²⁴.
+/// Pseudorandom numbers, uniform in (−1, 1): odd multiples of 2⁻²⁴.
 fn units(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
     let seed = seed(name);
     (0..count).map(move |i| (f64::from(bits(seed, i) >> 8) * 2.0 - 16_777_215.0) / 16_777_216.0)
@@ -43,7 +43,7 @@ fn tensor(
     Tensor::new(&values, shape, device).unwrap().to_dtype(dtype)
 }
 
-/// Parameters or statistics with the values of the formula.
+/// Returns parameters or statistics with the values that `value` in tests/fixtures/networks.py computes.
 fn formula(like: &Params, dtype: DType, device: &Device) -> Params {
     let mut params = Params::new();
     for (name, role, value) in like.iter() {
@@ -62,7 +62,7 @@ fn formula(like: &Params, dtype: DType, device: &Device) -> Params {
     params
 }
 
-/// The norm and two products.
+/// Returns the norm of a tensor, and its inner products with two vectors of [`units`].
 fn sketch(name: &str, value: &Tensor) -> [f64; 3] {
     let values = value.to_f64s().unwrap();
     let product = |vector: &str| {
@@ -73,7 +73,7 @@ fn sketch(name: &str, value: &Tensor) -> [f64; 3] {
     [square.sqrt(), product("a"), product("b")]
 }
 
-/// Relative errors of one device against the fixture: of outputs, of new statistics, and of gradients.
+/// Relative errors of one device against the fixture.
 struct Errors {
     outputs: f64,
     statistics: f64,
@@ -112,7 +112,7 @@ fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors
         .into_iter()
         .fold(0.0, f64::max);
     let expected = |name: &str, kind: &str| &fixture.tensors[&format!("{kind}.{name}")].1;
-    // Gradients that batch norm makes zero have no norm to compare with.
+    // Batch norm makes some gradients zero, so errors are relative to at least 1 % of the mean norm.
     let squares = gradients
         .iter()
         .map(|(name, ..)| expected(name, "grad")[0].powi(2));
@@ -124,7 +124,7 @@ fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors
             let differences = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
             differences.fold(0.0, f64::max) / expected[0].max(floor)
         });
-        // Unlike `f64::max`, keeps what is not a number.
+        // Unlike `f64::max`, this keeps NaN.
         errors.fold(0.0, |a, b| if b <= a { a } else { b })
     };
     Errors {
@@ -134,7 +134,7 @@ fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors
     }
 }
 
-/// Compares on these devices, and the FLOPs with the layers of PyTorch's network.
+/// Compares a network with its fixture on these devices, and its FLOPs with those counted from PyTorch's layers.
 fn check(file: &str, net: impl Fn([usize; 3], usize) -> Net, devices: &[(Device, DType)]) {
     let fixture = Fixture::load(&format!("networks/{file}"));
     let case = &fixture.case;
@@ -175,7 +175,7 @@ fn named(name: &str) -> impl Fn([usize; 3], usize) -> Net {
 }
 
 #[test]
-fn small_networks_are_pytorchs() {
+fn small_networks_equal_pytorchs() {
     let [f64, f32] = cpu();
     let devices = [f64, f32, (gpu(), DType::F32)];
     check("lenet-5", named("lenet-5"), &devices);
@@ -185,7 +185,7 @@ fn small_networks_are_pytorchs() {
 }
 
 #[test]
-fn resnets_for_small_images_are_pytorchs() {
+fn resnets_for_small_images_equal_pytorchs() {
     check("resnet-20", named("resnet-20"), &cpu());
     check("resnet-20-b", named("resnet-20-b"), &cpu());
     check("resnet-18", named("resnet-18"), &cpu());
@@ -193,21 +193,21 @@ fn resnets_for_small_images_are_pytorchs() {
 }
 
 #[test]
-fn resnets_are_torchvisions() {
+fn resnets_equal_torchvisions() {
     for name in ["resnet-18-imagenet", "resnet-50-imagenet"] {
         check(name, named(name), &cpu());
     }
 }
 
 #[test]
-fn vggs_for_small_images_are_torchvisions() {
+fn vggs_for_small_images_equal_torchvisions() {
     check("vgg-16", named("vgg-16"), &cpu());
     check("vgg-19", named("vgg-19"), &cpu());
 }
 
-/// With 64 hidden units instead of 4096, and without dropout.
+/// The networks have 64 hidden units instead of 4096, and no dropout.
 #[test]
-fn vggs_are_torchvisions() {
+fn vggs_equal_torchvisions() {
     for (name, vgg) in [
         ("vgg-16-imagenet", Vgg::vgg16 as fn(usize) -> Vgg),
         ("vgg-19-imagenet", Vgg::vgg19),
@@ -227,7 +227,8 @@ fn vggs_are_torchvisions() {
     }
 }
 
-/// FNV-1a, on words, of names, roles, shapes and F32 values. Networks of over 40 million parameters go without the values.
+/// Hash of names, roles, shapes and F32 values: FNV-1a on 32-bit words. For more than 40 million parameters,
+/// the values are left out.
 fn fingerprint(params: &Params) -> u64 {
     let mut words: Vec<u32> = Vec::new();
     for (name, role, value) in params.iter() {
@@ -303,7 +304,7 @@ fn prospr(args: &[&str]) -> (bool, String, String) {
 }
 
 #[test]
-fn networks_for_pixels_do_not_run_on_labels_of_images() {
+fn a_network_for_segmentation_does_not_accept_labels_per_image() {
     let out = tempfile::tempdir().unwrap();
     let out = out.path().join("run");
     let args = ["run", "--model", "unet:4,2", "--device", "cpu", "--out"];

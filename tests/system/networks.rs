@@ -6,7 +6,7 @@ use prospr::prelude::*;
 /// Logits of a network in training mode.
 pub type Network = fn(&Params, &Tensor, Kinks) -> Tensor;
 
-/// The kind of the network: with ReLUs and max pools, or with softplus and average pools in their places.
+/// Variant of a network: with ReLUs and max pools (`Kept`), or with softplus and average pools instead (`Smoothed`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kinks {
     Kept,
@@ -42,8 +42,8 @@ fn norm(params: &Params, name: &str, x: &Tensor) -> Tensor {
     .0
 }
 
-/// VGG-like, read off the parameters' names: a `Sequential` of convolution, norm and ReLU, with a 2×2 max
-/// pool in every gap of one and at the end, then global average pooling and a linear classifier.
+/// A VGG-like network whose layers follow from the parameters' names: a `Sequential` of convolutions, norms and ReLUs,
+/// with a 2×2 pool at each missing index and at the end, then global average pooling and a linear classifier.
 pub fn vgg(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
     let mut convs: Vec<usize> = params
         .iter()

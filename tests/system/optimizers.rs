@@ -1,4 +1,4 @@
-//! Optimisers against PyTorch's, and differentiated through.
+//! Optimisers: equality with PyTorch's, and derivatives through their steps.
 
 use prospr::check::{Tolerance, check_grads};
 use prospr::optim::{Adam, Optimizer, Sgd};
@@ -16,7 +16,7 @@ fn after_five_steps<O: Optimizer>(optimizer: O, w: &Tensor, a: &Tensor) -> Tenso
 }
 
 #[test]
-fn five_steps_are_pytorchs_and_differentiable() {
+fn five_steps_equal_pytorchs_and_have_correct_derivatives() {
     let file = std::fs::read(fixture("optimizers.json")).unwrap();
     let fixture: serde_json::Value = serde_json::from_slice(&file).unwrap();
     let list = |v: &serde_json::Value| -> Vec<f64> {
@@ -58,7 +58,7 @@ fn five_steps_are_pytorchs_and_differentiable() {
         );
         for (name, run) in cases {
             let expected = list(&fixture["after_five_steps"][name]);
-            // 0.3 and -0.2 are not f32 numbers, and the fixture's are f64.
+            // The fixture's numbers are f64, and 0.3 and -0.2 are not exact in f32.
             for (found, expected) in run(&w, &a).to_f64s().unwrap().iter().zip(&expected) {
                 assert!(
                     (found - expected).abs() < 1e-6,
@@ -78,9 +78,10 @@ fn five_steps_are_pytorchs_and_differentiable() {
     });
 }
 
-/// Adam's root has an infinite slope at 0; a weight without a gradient must not poison the meta-gradient.
+/// The square root in Adam has an infinite derivative at 0; a weight without a gradient must not make the meta-gradient
+/// NaN.
 #[test]
-fn adam_is_safe_where_a_gradient_is_zero() {
+fn meta_gradients_of_adam_are_finite_for_zero_gradients() {
     let x = Tensor::new(&[1.0, 2.0], &[2], &Device::cpu()).unwrap();
     let meta = |x: &Tensor| {
         let adam = Adam::new(0.1);

@@ -1,7 +1,8 @@
-//! The independent oracle: gradients and Hessian-vector products of burn-autodiff, nested in itself.
+//! Comparison with an independent implementation: gradients and Hessian-vector products by burn-autodiff
+//! nested in itself.
 //!
 //! Burn's backward operations for linear layers, batch norm and pooling cannot be differentiated again, so
-//! both sides write the network with composites that can.
+//! the network is composed of operations that can.
 
 use burn_autodiff::Autodiff;
 use burn_backend::ops::{ConvOptions as BurnConv, FloatTensorOps, ModuleOps};
@@ -25,7 +26,7 @@ fn mean_over(x: T, dims: &[usize]) -> T {
     })
 }
 
-/// `Σ sin(pool(tanh(norm(conv(x, w)))) · v)`, with a 2×2 average pool.
+/// Computes the mean of `sin(pool(tanh(norm(conv(x, w)))) · v)`, with a 2×2 average pool.
 fn burn_network(x: T, p: &[T; 4]) -> T {
     let conv = Twice::conv2d(
         x,
@@ -126,12 +127,12 @@ fn check(dtype: DType, device: &Device, tolerance: f64) {
 }
 
 #[test]
-fn equal_to_autodiff_of_autodiff_in_f64() {
+fn derivatives_equal_burns_nested_autodiff_in_f64() {
     check(DType::F64, &Device::cpu(), 1e-5);
 }
 
 #[test]
-fn equal_to_autodiff_of_autodiff_in_f32() {
+fn derivatives_equal_burns_nested_autodiff_in_f32() {
     check(DType::F32, &Device::cpu(), 1e-4);
     check(DType::F32, &crate::support::gpu(), 1e-4);
 }

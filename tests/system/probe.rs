@@ -1,4 +1,4 @@
-//! `prospr probe`, started as a user starts it.
+//! `prospr probe`, started as by a user.
 
 use prospr::TensorFile;
 
@@ -11,9 +11,9 @@ fn probe(sandbox: &Sandbox, args: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_plain_gradient_stands_beside_meta_gradients() {
+fn a_probe_has_the_gradient_and_the_meta_gradients() {
     let sandbox = Sandbox::new();
-    // 384 images are 12 batches: 13 steps begin a second epoch.
+    // 384 images make 12 batches, so 13 steps begin a second epoch.
     let found = probe(&sandbox, "--meta-steps 1,13 --roundings");
     let rows = found["rows"].as_array().unwrap();
     let steps: Vec<u64> = rows
@@ -36,7 +36,7 @@ fn the_plain_gradient_stands_beside_meta_gradients() {
     }
     assert_eq!(rows[0]["growth"], 1.0);
 
-    // ProsPr's scores are the same magnitudes over their sum, so that ratios of norms agree.
+    // ProsPr's scores are the same magnitudes divided by their sum, so ratios of norms must agree.
     let small = SMALL.replace("--sparsity", "--model mlp:16 --sparsity");
     sandbox.good(&format!("prune {small} --steps 1 --out p"));
     let scores = TensorFile::read(&sandbox.path("p/scores.safetensors")).unwrap();
@@ -51,7 +51,7 @@ fn the_plain_gradient_stands_beside_meta_gradients() {
 }
 
 #[test]
-fn instability_is_found_drawn_and_tamed() {
+fn unstable_and_stable_steps_are_reported_and_drawn() {
     let sandbox = Sandbox::new();
     let found = probe(&sandbox, "--meta-steps 1,2,4,8 --inner-lr 30 --same-batch");
     assert!(found["unstable_from"].as_u64().is_some(), "{found}");

@@ -1,4 +1,4 @@
-//! From data to a trained, pruned network.
+//! Pruning and training: scores, masks, and training of the masked network.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ fn flat(params: &Params) -> Vec<f64> {
 }
 
 #[test]
-fn the_pruner_is_algorithm_one() {
+fn the_pruner_computes_algorithm_one() {
     for (name, steps, sgd) in [
         ("smallvgg_full_m1", 1, Sgd::new(0.1)),
         (
@@ -185,7 +185,7 @@ fn snip_is_prospr_without_steps() {
 
 /// Weights removed by SynFlow's iterations have score 0, and the mask at the final sparsity keeps the best of the others.
 #[test]
-fn synflow_removes_as_it_goes() {
+fn synflow_removes_weights_in_each_iteration() {
     let device = Device::cpu();
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let run = |iterations, input, data| {
@@ -199,17 +199,17 @@ fn synflow_removes_as_it_goes() {
     let zeros = |scores: &[f64]| scores.iter().filter(|s| **s == 0.0).count();
     let once = run(1, Some([1, 28, 28]), Vec::new());
     assert_eq!(zeros(&once), 0);
-    // 2 iterations: the first goes to density √0.1.
+    // Two iterations: the first one keeps a fraction √0.1 of the weights.
     let twice = run(2, None, batches(&device, 8, 1));
     let kept = (430_500.0 * 0.1f64.sqrt()).ceil() as usize;
     assert_eq!(zeros(&twice), 430_500 - kept);
     assert_eq!(twice, run(2, Some([1, 28, 28]), Vec::new()));
 }
 
-/// Weights 2⁴⁰ times as large in all four layers make scores 2¹⁶⁰ times as large, which exceeds f32.
-/// With rescaling they equal the scores of the original weights times one power of two, bit for bit.
+/// If the weights of all four layers are multiplied by 2³⁰ (in f64 by 2³⁰⁰), the scores exceed the range of the type.
+/// Rescaled, they equal the scores of the original weights times one power of two, bit for bit.
 #[test]
-fn synflow_beyond_the_range_is_rescaled() {
+fn synflow_rescales_scores_beyond_the_range_of_the_type() {
     each_device(|device, dtype| {
         let net: Net = Arc::new(LeNet5 { classes: 10 });
         let (params, state) = net.init(Key::new(3), &MNIST, dtype, device);
@@ -221,7 +221,7 @@ fn synflow_beyond_the_range_is_rescaled() {
         let scores = |factor: f64| {
             let mut depth = 0;
             let large = biased.map_leaves(|w| {
-                // A layer's bias follows its weight and is scaled like the flow that it is added to.
+                // A bias comes after its weight and is scaled like the sum that it is added to.
                 depth += usize::from(w.rank() > 1);
                 w * match w.rank() {
                     1 => factor.powi(depth as i32),
@@ -268,12 +268,12 @@ fn too_little_data_is_an_error() {
     );
 }
 
-/// Momentum and weight decay must not bring pruned weights back.
+/// Momentum and weight decay must not change pruned weights.
 #[test]
 fn pruned_weights_stay_exactly_zero() {
     each_device(|device, dtype| {
         if dtype == DType::F64 {
-            return; // the loader of this test makes f32
+            return; // The loader of this test makes f32.
         }
         let net: Net = Arc::new(LeNet5 { classes: 10 });
         let (params, state) = net.init(Key::new(0), &MNIST, dtype, device);
@@ -303,7 +303,7 @@ fn pruned_weights_stay_exactly_zero() {
     });
 }
 
-/// The same configuration on the CPU and on the GPU: the same losses and accuracies, step by step.
+/// The same configuration gives the same losses on the CPU and on the GPU, step by step.
 #[test]
 fn ten_steps_agree_between_cpu_and_gpu() {
     let net: Net = Arc::new(LeNet5 { classes: 10 });

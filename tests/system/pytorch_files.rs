@@ -1,4 +1,4 @@
-//! Exchange with PyTorch: reading its files, and reading ours there.
+//! Exchange of files with PyTorch in both directions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,7 +62,7 @@ fn views_of_a_shared_storage_become_arrays() {
 }
 
 #[test]
-fn checkpoints_parameters_and_data_parallel_hold_the_same_weights() {
+fn checkpoints_parameters_and_data_parallel_give_the_same_weights() {
     let plain = read("plain.pt");
     let names: Vec<&str> = plain.names().collect();
     assert_eq!(names.len(), 7);
@@ -81,12 +81,12 @@ fn checkpoints_parameters_and_data_parallel_hold_the_same_weights() {
         assert_eq!(of(&parameters), of(&plain), "{name}");
         assert_eq!(of(&read("data_parallel.pt")), of(&plain), "{name}");
     }
-    // A prefix of some names is a name.
+    // The prefix `module.` is removed only if all names have it.
     assert!(read("half_module.pt").names().eq(["b", "module.a"]));
 }
 
 #[test]
-fn what_is_no_state_dict_is_refused_by_name() {
+fn files_without_a_state_dict_are_errors() {
     let refused = |name: &str, parts: &[&str]| {
         let error = TensorFile::read(&fixture(name)).unwrap_err().to_string();
         has(&error, &[&[name], parts].concat());
@@ -115,7 +115,8 @@ fn what_is_no_state_dict_is_refused_by_name() {
     }
 }
 
-/// The assumptions of `examples/pytorch_mask.py`; where PyTorch is installed, also the example itself and the way back.
+/// Checks the assumptions of `examples/pytorch_mask.py`. If PyTorch is installed, also runs the example and reads files
+/// that PyTorch wrote.
 #[test]
 fn a_run_opens_in_pytorch() {
     let sandbox = Sandbox::new();

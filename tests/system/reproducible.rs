@@ -1,4 +1,4 @@
-//! Same seed, same device: same bits. Same seed: the same random numbers on every device.
+//! Reproducibility: the same seed gives the same bits on one device, and the same random numbers on all devices.
 
 use prospr::nn::{self, init::Init};
 use prospr::optim::{Optimizer, Sgd};
@@ -6,7 +6,8 @@ use prospr::prelude::*;
 
 use crate::support::{each_device, gpu};
 
-/// Five training steps of a small convolutional network, and one meta-gradient.
+/// Returns the bytes of the weights after five training steps of a small convolutional network, and of one
+/// meta-gradient.
 fn run(device: &Device, dtype: DType) -> Vec<Vec<u8>> {
     let [k1, k2, kx, kd] = Key::new(42).split();
     let mut params = Params::new();

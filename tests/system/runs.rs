@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 
-/// Metrics without the columns of times.
+/// Returns the rows of a `metrics.csv` without the columns of times.
 fn metrics(csv: &[u8]) -> Vec<String> {
     let text = text(csv);
     let untimed = |line: &str| line.split(',').take(7).collect::<Vec<_>>().join(",");
@@ -24,7 +24,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[cfg(unix)]
-/// Interrupts the process, as Ctrl-C does.
+/// Sends SIGINT to the process, as Ctrl-C does.
 fn interrupt(child: &Child) {
     let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
@@ -33,8 +33,8 @@ fn interrupt(child: &Child) {
 }
 
 #[cfg(unix)]
-/// A run that is killed once and interrupted in the middle of an epoch once has the same result, bit
-/// for bit, as an undisturbed run.
+/// A run that was killed, and one that was interrupted in the middle of an epoch, give the same bits as an undisturbed
+/// run after they are resumed.
 #[test]
 fn a_resumed_run_is_bit_identical() {
     let sandbox = Sandbox::new();
@@ -53,7 +53,7 @@ fn a_resumed_run_is_bit_identical() {
         !sandbox.path("killed/results.json").exists(),
         "it was killed too late"
     );
-    // The folder knows the settings; `--resume` alone is enough.
+    // The folder contains the settings, so `--resume` alone is enough.
     sandbox.good("run --resume --out killed");
 
     let mut stopped = sandbox.start(&format!("{run} --out stopped"));
@@ -86,14 +86,14 @@ fn a_resumed_run_is_bit_identical() {
             metrics(&sandbox.bytes(&format!("{folder}/metrics.csv")))
         );
     }
-    // A finished run stays as it is.
+    // A finished run does not change.
     let (out, err) = sandbox.good("run --resume --out whole");
     has(&err, &["this run is finished"]);
     has(&out, &["conv1.weight", "top-1"]);
 }
 
 #[test]
-fn a_run_folder_holds_everything() {
+fn a_run_folder_has_all_results_and_settings() {
     let sandbox = Sandbox::new();
     let (out, _) = sandbox.good(&format!(
         "run {SMALL} --epochs 2 --seed 3 --out r --json --quiet"
@@ -136,7 +136,7 @@ fn a_run_folder_holds_everything() {
     );
     assert_eq!(metrics(&sandbox.bytes("r/metrics.csv")).len(), 3);
 
-    // The halves do what the whole does.
+    // `prune` and `train` give the same weights as `run`.
     sandbox.good(&format!("prune {SMALL} --epochs 2 --seed 3 --out p"));
     sandbox.good(&format!(
         "train {SMALL} --epochs 2 --seed 3 --mask p/mask.safetensors --init p/init.safetensors --out t"
@@ -176,7 +176,7 @@ fn a_comparison_lists_its_runs_and_resumes() {
     let first = sandbox.json("c/results.json");
     assert_eq!(first["runs"].as_array().unwrap().len(), 6);
     assert!(sandbox.path("c/random-0.5-s1/model.safetensors").exists());
-    // As if it had been killed before the last run was over.
+    // Delete files, as if the comparison had been killed during its last run.
     std::fs::remove_file(sandbox.path("c/results.json")).unwrap();
     std::fs::remove_dir_all(sandbox.path("c/random-0.9-s1")).unwrap();
     sandbox.good(&format!("{args} --resume --out c"));
@@ -195,7 +195,7 @@ fn a_comparison_lists_its_runs_and_resumes() {
 }
 
 #[test]
-fn bad_settings_and_files_are_named() {
+fn wrong_settings_and_files_are_errors() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("typo.toml"), "epoch = 3\n").unwrap();
     sandbox.bad(
@@ -229,7 +229,7 @@ fn bad_settings_and_files_are_named() {
         &["prospr", "--sparsity"],
     );
 
-    // Damaged data.
+    // Damaged data sets.
     let images = sandbox.bytes("train-images-idx3-ubyte");
     let damage = |bytes: &[u8], parts: &[&str]| {
         std::fs::write(sandbox.path("train-images-idx3-ubyte"), bytes).unwrap();
@@ -249,7 +249,7 @@ fn bad_settings_and_files_are_named() {
     );
     std::fs::write(sandbox.path(name), images).unwrap();
 
-    // A folder that cannot be made, even by root.
+    // A folder that cannot be created, even by root.
     std::fs::write(sandbox.path("file"), "").unwrap();
     sandbox.bad(
         &format!("run {SMALL} --out file/run"),
@@ -272,7 +272,7 @@ fn bad_settings_and_files_are_named() {
     );
 }
 
-/// A run that was stopped after its first epoch.
+/// Starts a run and kills it after its second epoch; returns its command.
 fn stopped_run(sandbox: &Sandbox) -> String {
     let run = format!("run {SMALL} --epochs 3");
     let mut child = sandbox.start(&format!("{run} --out r"));
@@ -289,7 +289,7 @@ fn stopped_run(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn a_checkpoint_cut_short_leaves_the_one_before() {
+fn after_a_truncated_checkpoint_the_previous_one_is_used() {
     let sandbox = Sandbox::new();
     let run = stopped_run(&sandbox);
     let last = sandbox.bytes("r/checkpoints/last.safetensors");
@@ -313,14 +313,14 @@ fn a_checkpoint_cut_short_leaves_the_one_before() {
     assert!(sandbox.bytes("r/model.safetensors") == sandbox.bytes("whole/model.safetensors"));
 }
 
-/// A full disk leaves the last good checkpoint, and the run goes on from it when there is room again.
+/// A full disk does not damage the last checkpoint, and the run continues from it when there is free space again.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_the_last_checkpoint() {
+fn a_full_disk_does_not_damage_the_last_checkpoint() {
     let sandbox = Sandbox::new();
     let run = stopped_run(&sandbox);
     let last = sandbox.bytes("r/checkpoints/last.safetensors");
-    // No file can grow beyond 512 KiB, as on a disk that has no more room; no privileges are needed for that.
+    // Limits the size of files to 512 KiB, which acts like a full disk and needs no privileges.
     let limited = format!(
         "trap '' XFSZ; ulimit -f 1024; exec {} {run} --resume --out r",
         env!("CARGO_BIN_EXE_prospr")

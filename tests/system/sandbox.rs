@@ -1,4 +1,4 @@
-//! A folder in which tests start the binary as a user does.
+//! A folder in which tests start the binary as by a user.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use prospr::datasets::{Label, Split, mnist5k};
 use tempfile::TempDir;
 
-/// A folder with a small data set in MNIST's format, in which runs are made.
+/// A temporary folder with a small data set in MNIST's format, in which commands are run.
 pub struct Sandbox {
     pub folder: TempDir,
 }
@@ -39,14 +39,14 @@ impl Sandbox {
         self.command(args).output().unwrap()
     }
 
-    /// The message of a command that must fail, with an environment variable set.
+    /// Runs a command that must fail, with an environment variable set; returns its error output.
     pub fn run_with(&self, variable: &str, value: &str, args: &str) -> String {
         let output = self.command(args).env(variable, value).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args}");
         text(&output.stderr)
     }
 
-    /// Runs a command that must succeed.
+    /// Runs a command that must succeed; returns its standard output and its error output.
     pub fn good(&self, args: &str) -> (String, String) {
         let output = self.prospr(args);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -54,7 +54,7 @@ impl Sandbox {
         (out, err)
     }
 
-    /// Runs a command that must fail, with a message that has all parts.
+    /// Runs a command that must fail with a message that contains all parts.
     pub fn bad(&self, args: &str, parts: &[&str]) {
         let output = self.prospr(args);
         assert_eq!(
@@ -116,9 +116,9 @@ fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
     std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
 }
 
-/// Small runs on the CPU, of methods that read images.
+/// Settings of small runs on the CPU, for methods that read images.
 pub const SMALL: &str = "--device cpu --data mnist --data-dir . --batch-size 32 --prune-batch-size 32 --sparsity 0.9 --crop-padding 1";
 
-/// As [`SMALL`], of methods that read no images.
+/// Settings as in [`SMALL`], for methods that read no images.
 pub const SMALL_BLIND: &str =
     "--device cpu --data mnist --data-dir . --batch-size 32 --sparsity 0.9 --crop-padding 1";

@@ -1,4 +1,4 @@
-//! Statistics of masked networks, with masks whose paths can be counted by hand.
+//! Statistics of masked networks, for masks whose paths can be counted by hand.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use prospr::nn::{Mode, Net, Scope};
 use prospr::prelude::*;
 use prospr::pruners::{Mask, MaskLayer, MaskOptions, Sparsity, Statistics, overlap, prunable};
 
-/// A network with its values on the CPU, and the images that it takes.
+/// A network with its parameters and state on the CPU, and the shape of its images.
 struct Subject {
     net: Net,
     params: Params,
@@ -33,7 +33,8 @@ impl Subject {
         }
     }
 
-    /// The mask of the elements for which `keep` returns true, given the layer's name and the element's indices.
+    /// Returns the mask that keeps the elements for which `keep` is true, given the layer's name and the
+    /// element's indices.
     fn mask(&self, keep: impl Fn(&str, &[usize]) -> bool) -> Mask {
         let layer = |(name, _, weight): (&str, _, &Tensor)| {
             let shape = weight.shape().to_vec();
@@ -59,7 +60,7 @@ impl Subject {
         Statistics::of(&*self.net, &self.params, &self.state, mask, self.image).unwrap()
     }
 
-    /// Effective weights by layer.
+    /// Returns the number of effective weights of each layer.
     fn effective(&self, keep: impl Fn(&str, &[usize]) -> bool) -> Vec<(String, usize)> {
         let statistics = self.statistics(&self.mask(keep));
         let layers = statistics.layers.into_iter();
@@ -70,7 +71,7 @@ impl Subject {
         let weights = prunable(&self.params);
         let mask = mask.tensors(DType::F64, &Device::cpu()).unwrap();
         let weights = weights.zip_leaves(&mask, |w, m| w * m);
-        // Without biases, whatever no path reaches is zero.
+        // Without biases, every activation that no path reaches is zero.
         let params = self.params.with(&weights);
         let bias = |name: &str| self.params.role(name) == Some(Role::Bias);
         let zeros = self.params.filter(|name, _| bias(name));
@@ -85,24 +86,24 @@ fn counts(layers: &[(String, usize)]) -> Vec<usize> {
 }
 
 #[test]
-fn a_unit_without_an_input_or_an_output_takes_its_weights_with_it() {
+fn weights_of_units_without_input_or_output_are_ineffective() {
     let mlp = Subject::new("mlp:3,3", [1, 1, 2], 2);
     // fc1 is [3, 2], fc2 [3, 3], fc3 [2, 3].
     assert_eq!(counts(&mlp.effective(|_, _| true)), [6, 9, 6]);
-    // The first unit of the first layer leads nowhere: its two weights do nothing.
+    // The first hidden unit has no output, so its two input weights are ineffective.
     let cut = |name: &str, at: &[usize]| !(name == "fc2.weight" && at[1] == 0);
     assert_eq!(counts(&mlp.effective(cut)), [4, 6, 6]);
-    // It has no input: the three weights after it do nothing.
+    // It has no input, so its three output weights are ineffective.
     let cut = |name: &str, at: &[usize]| !(name == "fc1.weight" && at[0] == 0);
     assert_eq!(counts(&mlp.effective(cut)), [4, 6, 6]);
-    // One chain of units: what lies beside it does nothing.
+    // One chain of units: all weights outside of it are ineffective.
     let chain = |name: &str, at: &[usize]| match name {
         "fc1.weight" => true,
         "fc2.weight" => at == [1, 2],
         _ => at[1] == 0 || at == [0, 1],
     };
     assert_eq!(counts(&mlp.effective(chain)), [2, 1, 1]);
-    // A layer without weights cuts everything off.
+    // A layer without weights interrupts all paths.
     let statistics = mlp.statistics(&mlp.mask(|name, _| name != "fc2.weight"));
     assert_eq!((statistics.kept(), statistics.effective()), (12, 0));
     assert_eq!(statistics.collapsed().count(), 3);
@@ -110,11 +111,11 @@ fn a_unit_without_an_input_or_an_output_takes_its_weights_with_it() {
 }
 
 #[test]
-fn feature_maps_are_followed_through_pools_and_flattening() {
+fn paths_go_through_pools_and_flattening() {
     let lenet = Subject::new("lenet-5", [1, 28, 28], 10);
     let all = lenet.effective(|_, _| true);
     assert_eq!(counts(&all), [500, 25_000, 400_000, 5000]);
-    // conv2 looks at the fourth map alone; fc1 at all of conv2's maps but the eighth.
+    // conv2 reads only the fourth map of conv1; fc1 reads all maps of conv2 except the eighth.
     let part = lenet.effective(|name, at| match name {
         "conv2.weight" => at[1] == 3,
         "fc1.weight" => at[1] / 16 != 7,
@@ -124,20 +125,20 @@ fn feature_maps_are_followed_through_pools_and_flattening() {
 }
 
 #[test]
-fn every_pixel_of_a_window_may_be_the_largest() {
-    // On an image of 2 × 2 pixels each tap of a 3 × 3 kernel reads a pixel at some output, and the border at others.
+fn paths_go_through_every_pixel_of_a_pooling_window() {
+    // On an image of 2 × 2 pixels, each weight of a 3 × 3 kernel reads a pixel for at least one output.
     let pooled = Subject::new("vgg:1,M", [1, 2, 2], 1);
     assert_eq!(counts(&pooled.effective(|_, _| true)), [9, 1]);
-    // On an image of one pixel, eight of the nine taps only read the border.
+    // On an image of one pixel, eight of the nine weights read only the zero border.
     let single = Subject::new("vgg:1", [1, 1, 1], 1);
     assert_eq!(counts(&single.effective(|_, _| true)), [1, 1]);
-    // Two pools in a row: the taps of the second kernel are at work in all places too.
+    // With two pools, all weights of the second kernel are effective too.
     let deep = Subject::new("vgg:2,M,2,M", [1, 4, 4], 1);
     assert_eq!(counts(&deep.effective(|_, _| true)), [18, 36, 2]);
 }
 
 #[test]
-fn a_shortcut_carries_what_a_block_does_not() {
+fn paths_go_through_shortcuts() {
     for model in ["resnet-20", "resnet-20-b"] {
         let resnet = Subject::new(model, [3, 32, 32], 10);
         let whole = resnet.effective(|_, _| true);
@@ -159,7 +160,7 @@ fn a_shortcut_carries_what_a_block_does_not() {
 }
 
 #[test]
-fn skips_of_a_unet_go_around_its_depth() {
+fn paths_go_through_the_skip_connections_of_a_unet() {
     let unet = Subject::new("unet:2,2", [1, 8, 8], 2);
     let lowest = "down2.maxpool_conv.1.double_conv.0.weight";
     let layers = unet.effective(|name, _| name != lowest);
@@ -175,13 +176,13 @@ fn skips_of_a_unet_go_around_its_depth() {
     ] {
         assert_eq!(of(name), 0, "{name}");
     }
-    // The half of the channels that came from below is dead.
+    // The half of the channels that comes from the lower level is dead.
     let joined = "up1.conv.double_conv.0.weight";
     assert_eq!(of(joined), whole(joined) / 2);
 }
 
 #[test]
-fn groups_are_apart_and_functions_are_networks() {
+fn paths_stay_within_the_groups_of_a_convolution() {
     let net: Net = Arc::new(|s: &Scope, images: &Tensor| {
         let s = s.with_weights(Init::Constant(1.0)).with_bias(Bias::None);
         let options = ConvOptions::default();
@@ -193,14 +194,14 @@ fn groups_are_apart_and_functions_are_networks() {
     });
     let subject = Subject::of(net, [2, 3, 3]);
     assert_eq!(counts(&subject.effective(|_, _| true)), [8, 8, 6]);
-    // The last two maps of `first` lead to the second group alone, which leads nowhere.
+    // The last two maps of `first` are read only by the second group, which has no output.
     let cut = |name: &str, at: &[usize]| !(name == "fc.weight" && (at[1] == 2 || at[1] == 3));
     assert_eq!(counts(&subject.effective(cut)), [4, 4, 4]);
 }
 
 /// Removing the weights that lie on no path does not change the network's outputs.
 #[test]
-fn ineffective_weights_do_nothing() {
+fn ineffective_weights_do_not_change_outputs() {
     for (model, image, sparsity) in [
         ("mlp:20,10", [1, 4, 4], 0.9),
         ("lenet-5", [1, 28, 28], 0.995),
@@ -219,7 +220,7 @@ fn ineffective_weights_do_nothing() {
         let (params, state) = (&subject.params, &subject.state);
         let connected =
             prospr::pruners::connected(&*subject.net, params, state, &mask, image).unwrap();
-        assert!(connected.kept() < mask.kept(), "{model}: nothing to see");
+        assert!(connected.kept() < mask.kept(), "{model}: all weights are on paths");
         for (a, b) in mask.layers().iter().zip(connected.layers()) {
             let kept = a.keep.iter().zip(&b.keep);
             assert!(kept.into_iter().all(|(a, b)| *a || !b));
@@ -237,31 +238,31 @@ fn deep_networks_neither_overflow_nor_lose_paths() {
         let subject = Subject::new(model, [3, 32, 32], 10);
         let whole = subject.statistics(&subject.mask(|_, _| true));
         assert_eq!(whole.sparsity(), 0.0);
-        // VGG's last convolutions see 2 × 2 pixels, ResNet's 4 × 4: every tap is at work.
+        // VGG's last convolutions read 2 × 2 pixels, ResNet's 4 × 4, so every weight of their kernels is effective.
         assert_eq!(whole.effective(), whole.weights(), "{model}");
-        // One in sixteen weights, so that each map has some.
+        // Keeps one in sixteen weights, so that each map has some.
         let thin = subject.statistics(&subject.mask(|_, at| at.iter().sum::<usize>() % 16 == 0));
         assert!(thin.effective() > 0 && thin.effective() <= thin.kept());
     }
 }
 
 #[test]
-fn flops_follow_density_layer_by_layer() {
+fn flops_are_proportional_to_the_density_of_each_layer() {
     let lenet = Subject::new("lenet-5", [1, 28, 28], 10);
     let statistics = lenet.statistics(&lenet.mask(|name, at| name != "conv2.weight" || at[1] < 5));
     let flops: Vec<u64> = statistics.layers.iter().map(|layer| layer.flops).collect();
-    // 24 × 24 and 8 × 8 places, then one.
+    // The convolutions have 24 × 24 and 8 × 8 output pixels, the linear layers one.
     assert_eq!(flops, [2 * 576 * 500, 2 * 64 * 25_000, 800_000, 10_000]);
     let all = flops.iter().sum::<u64>() as f64;
     let share = 1.0 - 0.75 * flops[1] as f64 / all;
     assert!((statistics.flops_kept() - share).abs() < 1e-12);
-    // Fifteen of the first twenty maps lead nowhere.
+    // Fifteen of the twenty maps of the first layer are not read.
     let share = share - 0.75 * flops[0] as f64 / all;
     assert!((statistics.flops_effective() - share).abs() < 1e-12);
 }
 
 #[test]
-fn channel_masks_stand_for_weights() {
+fn a_channel_mask_counts_all_weights_of_its_channels() {
     let vgg = Subject::new("vgg:4,4", [1, 4, 4], 2);
     let layer = |name: &str, keep: [bool; 4]| MaskLayer {
         name: name.into(),

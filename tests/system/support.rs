@@ -1,4 +1,4 @@
-//! Helpers that the tests share.
+//! Helpers of several tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::process::Command;
 use prospr::TensorFile;
 use prospr::prelude::*;
 
-/// The GPU of the tests. There must be one; lavapipe will do. Nothing is skipped where it is missing.
+/// Returns the GPU of the tests, which may be lavapipe. Without a GPU the tests fail; they are not skipped.
 pub fn gpu() -> Device {
     Device::gpu().unwrap_or_else(|e| panic!("the tests need a GPU, which may be lavapipe: {e}"))
 }
 
-/// The CPU in both precisions and the GPU.
+/// Runs a test on the CPU in f64 and f32, and on the GPU in f32.
 pub fn each_device(mut test: impl FnMut(&Device, DType)) {
     for (device, dtype) in [
         (Device::cpu(), DType::F64),
@@ -24,7 +24,7 @@ pub fn each_device(mut test: impl FnMut(&Device, DType)) {
     }
 }
 
-/// Runs the test of this name in a process of its own, where no other test's tensors count as used memory.
+/// Runs the test of this name in a separate process, so that tensors of other tests do not count as used memory.
 pub fn alone(name: &str, test: impl FnOnce()) {
     const INSIDE: &str = "PROSPR_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
@@ -41,12 +41,14 @@ pub fn alone(name: &str, test: impl FnOnce()) {
     assert!(out.contains("1 passed"), "there is no test {name}");
 }
 
-/// A file of the fixtures. Cargo runs tests in their package's folder; a path that is compiled in would outlive a checkout.
+/// Returns the path of a fixture file, relative to the package's folder, in which Cargo runs tests. A path
+/// compiled into
+/// the test would be wrong after the checkout moves.
 pub fn fixture(name: &str) -> PathBuf {
     std::path::absolute(Path::new("tests/fixtures").join(name)).unwrap()
 }
 
-/// A safetensors file to look into and to change: shapes and values by name, and the metadata.
+/// The contents of a safetensors file, which tests read and change: shapes and values by name, and the metadata.
 #[derive(Default)]
 pub struct Archive {
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
@@ -95,7 +97,7 @@ impl Fixture {
         )
     }
 
-    /// The trainable parameters under `init.`, in the order of their names.
+    /// Returns the trainable parameters whose names begin with `init.`, sorted by name.
     pub fn params(&self, dtype: DType, device: &Device) -> Params {
         let mut names: Vec<&str> = self
             .tensors

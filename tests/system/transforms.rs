@@ -1,4 +1,4 @@
-//! Transforms and their nesting.
+//! Functional transforms and their nesting.
 
 use prospr::prelude::*;
 use prospr::{PoolOptions, tree_dot};
@@ -29,7 +29,8 @@ fn perturbations_are_not_confused() {
         assert_eq!(item(&forward), 1.0);
         let mixed = grad(|x: &Tensor| x * slope(&|y| x * y, &one))(&scalar(3.0, device, dtype));
         assert_eq!(item(&mixed), 6.0);
-        // The same tensor inside and outside: d/dx [x · d/dy (y · x) at y = x] = d/dx x² = 2x.
+        // The inner and the outer function differentiate at the same tensor: d/dx [x · d/dy (y · x) at y = x]
+        // = d/dx x² = 2x.
         let shared =
             grad(|x: &Tensor| x * grad(|y: &Tensor| y * x)(x))(&scalar(3.0, device, dtype));
         assert_eq!(item(&shared), 6.0);
@@ -37,7 +38,7 @@ fn perturbations_are_not_confused() {
 }
 
 #[test]
-fn orders_one_to_five_of_a_power() {
+fn derivatives_of_a_power_up_to_order_five() {
     fn nth(n: usize, x: &Tensor) -> Tensor {
         match n {
             0 => x.powf(5.0),
@@ -56,7 +57,7 @@ fn orders_one_to_five_of_a_power() {
 }
 
 #[test]
-fn hessians_are_the_same_three_ways() {
+fn three_nestings_give_the_same_hessian_vector_product() {
     each_device(|device, dtype| {
         let x = Key::new(1).normal(&[2, 1, 4, 4], dtype, device);
         let v = Key::new(2).normal(&[2, 1, 4, 4], dtype, device);
@@ -75,7 +76,7 @@ fn hessians_are_the_same_three_ways() {
 }
 
 #[test]
-fn trees_and_auxiliary_outputs() {
+fn transforms_accept_trees_and_auxiliary_outputs() {
     #[derive(Clone, Tree)]
     struct Layer {
         weight: Tensor,
@@ -138,7 +139,7 @@ fn trees_and_auxiliary_outputs() {
 }
 
 #[test]
-fn stop_gradient_stops() {
+fn stop_gradient_has_no_derivative() {
     each_device(|device, dtype| {
         let x = scalar(3.0, device, dtype);
         assert_eq!(item(&grad(|x: &Tensor| x * x.stop_gradient())(&x)), 3.0);
@@ -149,9 +150,9 @@ fn stop_gradient_stops() {
     });
 }
 
-/// A closure may read values of intermediate tensors; its derivative must stay right.
+/// A closure may read values of intermediate tensors without making its derivative wrong.
 #[test]
-fn evaluation_inside_a_closure_keeps_the_history() {
+fn evaluation_inside_a_closure_keeps_derivatives() {
     each_device(|device, dtype| {
         let f = |x: &Tensor| {
             let mut y = x.clone();
@@ -167,11 +168,11 @@ fn evaluation_inside_a_closure_keeps_the_history() {
 }
 
 #[test]
-fn checkpoint_computes_the_same() {
+fn checkpoint_does_not_change_derivatives() {
     each_device(|device, dtype| {
         let x = Key::new(3).normal(&[5], dtype, device);
         let w = Key::new(4).normal(&[5], dtype, device);
-        // `w` is captured, and differentiated all the same.
+        // `w` is captured by the closure and is differentiated too.
         let plain = |(x, w): &(Tensor, Tensor)| (x.sin() * w).exp().sum();
         let saved = |(x, w): &(Tensor, Tensor)| {
             let captured = w.clone();
@@ -225,10 +226,10 @@ fn checkpoint_saves_memory() {
 }
 
 #[test]
-fn custom_rules_hold_in_all_modes() {
+fn custom_rules_apply_in_all_modes() {
     each_device(|device, dtype| {
         let x = scalar(0.7, device, dtype);
-        // x³ with a rule of its own that is written with its output.
+        // x³ with a custom rule that uses the output.
         let cube = custom_vjp(
             |x: &Tensor| x.powf(3.0),
             |x: &Tensor, y: &Tensor, ct: &Tensor| ct * (y / x) * 3.0,
@@ -240,7 +241,7 @@ fn custom_rules_hold_in_all_modes() {
         close(&jvp(&cube, &x, &x.ones_like()).1, 1.47);
         close(&grad(|x: &Tensor| grad(&cube)(x))(&x), 4.2);
         close(&hvp(&cube, &x, &x.ones_like()), 4.2);
-        // A straight-through sign.
+        // The straight-through estimator of the sign.
         let sign = custom_vjp(
             |x: &Tensor| x.sign(),
             |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone(),
@@ -251,7 +252,7 @@ fn custom_rules_hold_in_all_modes() {
 
 #[test]
 #[should_panic(expected = "captured a tensor that is being differentiated")]
-fn custom_rules_refuse_captured_variables() {
+fn custom_rules_panic_on_captured_variables() {
     let x = scalar(2.0, &Device::cpu(), DType::F32);
     let f = |x: &Tensor| {
         let captured = x.clone();
@@ -265,11 +266,11 @@ fn custom_rules_refuse_captured_variables() {
 
 #[test]
 #[should_panic(expected = "grad: the function must return one float, found F32 of shape [3]")]
-fn grad_wants_a_scalar() {
+fn grad_panics_without_a_scalar() {
     grad(|x: &Tensor| x * 2.0)(&Tensor::ones(&[3], DType::F32, &Device::cpu()));
 }
 
-/// A million nodes in a chain: recorded, differentiated, evaluated and dropped without recursion.
+/// Long chains of nodes are recorded, differentiated, evaluated and dropped without recursion.
 #[test]
 fn long_chains_do_not_overflow_the_stack() {
     let x = scalar(1.0, &Device::cpu(), DType::F64);

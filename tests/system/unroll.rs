@@ -1,4 +1,4 @@
-//! `unroll`: all policies agree, memory grows as documented, time is linear.
+//! `unroll`: all policies agree, memory grows as documented, and time is linear in the number of steps.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use prospr::{UnrollOptions, tree_dot};
 
 use crate::support::{alone, each_device, relative_l2};
 
-/// A two-layer network with smooth activations; `hidden` sets the size of its state.
+/// Draws the weights of a two-layer network with smooth activations; `hidden` sets their number.
 fn init(hidden: usize, dtype: DType, device: &Device) -> Params {
     let mut params = Params::new();
     let draw = |key: u64, shape: &[usize]| Key::new(key).normal(shape, dtype, device) * 0.3;
@@ -32,7 +32,7 @@ fn batches(count: usize, dtype: DType, device: &Device) -> Vec<Tensor> {
         .collect()
 }
 
-/// The gradient of the last loss with respect to the first parameters.
+/// Returns the gradient of the loss after the steps with respect to the initial parameters.
 fn meta_gradient<O>(
     optimizer: O,
     params: &Params,
@@ -105,9 +105,9 @@ fn all_policies_agree() {
     });
 }
 
-/// The chain of vector–Jacobian products against central differences of the whole unroll.
+/// Compares the meta-gradient with central differences of the whole unroll.
 #[test]
-fn the_meta_gradient_is_the_derivative() {
+fn the_meta_gradient_equals_central_differences() {
     let device = Device::cpu();
     let params = init(3, DType::F64, &device);
     let xs = batches(4, DType::F64, &device);
@@ -131,9 +131,9 @@ fn the_meta_gradient_is_the_derivative() {
     );
 }
 
-/// A meta-gradient with respect to a tensor captured by the step, and its derivative.
+/// First and second derivatives with respect to a tensor that the step captures.
 #[test]
-fn captured_hyperparameters_and_higher_orders() {
+fn captured_hyperparameters_have_higher_derivatives() {
     each_device(|device, dtype| {
         // w ← w − η·2w three times: w₃ = (1 − 2η)³, d(w₃²)/dη = −12 (1 − 2η)⁵, second derivative 120 (1 − 2η)⁴.
         let steps = vec![Tensor::zeros(&[], dtype, device); 3];
@@ -188,7 +188,7 @@ fn per_step_memory_is_one_graph_and_the_states() {
                     let xs = vec![x.clone(); steps];
                     let before = device.memory().live;
                     device.reset_peak_memory();
-                    // No outputs beside the state, so that nothing else grows with M.
+                    // The step has no outputs besides the state, so that nothing else grows with M.
                     let step = |w: &Params, x: &Tensor| {
                         let grads = grad(|w: &Params| loss(w, x))(w);
                         (w.zip_leaves(&grads, |w, g| w - g * 0.01), ())
@@ -217,7 +217,7 @@ fn per_step_memory_is_one_graph_and_the_states() {
                 let keep = grown(Policy::Keep.into());
                 assert!(
                     keep > 2.0 * 61.0,
-                    "Keep grew by {keep:.1} states: the account misses something"
+                    "Keep grew by only {keep:.1} states: the measurement misses some memory"
                 );
                 if !device.is_cpu() {
                     let offloaded = grown(Policy::PerStep.host_offload());
@@ -246,7 +246,8 @@ fn time_is_linear_in_the_steps() {
         start.elapsed().as_secs_f64()
     };
     time(10);
-    // Ten times a hundred steps and once a thousand, in turn and the best of each: others share the machine.
+    // Alternates ten runs of 100 steps and one of 1,000, and takes the best time of each, because other
+    // processes may run.
     let (mut hundreds, mut thousand) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..5 {
         hundreds = hundreds.min((0..10).map(|_| time(100)).sum());
@@ -260,7 +261,7 @@ fn time_is_linear_in_the_steps() {
 }
 
 #[test]
-fn a_thousand_steps_kept_do_not_overflow_the_stack() {
+fn a_thousand_kept_steps_do_not_overflow_the_stack() {
     let device = Device::cpu();
     let params = init(2, DType::F32, &device);
     let xs = vec![batches(1, DType::F32, &device).remove(0); 1000];
@@ -269,7 +270,7 @@ fn a_thousand_steps_kept_do_not_overflow_the_stack() {
     assert!(relative_l2(&segments, &keep) < 1e-3);
 }
 
-/// Without a derivative, one step per shape of the state is traced, and the other steps replay it.
+/// Without a derivative, one step for each structure of the state is traced, and the other steps replay it.
 #[test]
 fn steps_without_derivatives_are_replayed() {
     use std::sync::Arc;
@@ -310,21 +311,21 @@ fn steps_without_derivatives_are_replayed() {
         for policy in [Policy::Keep, Policy::PerStep, Policy::Every(3)] {
             let sgd = Sgd::new(0.1).momentum(0.9);
             let (values, calls) = run(sgd, &params, &xs, policy);
-            // The first step has no momentum yet.
+            // Two traces: the state of the first step has no momentum.
             assert_eq!(calls, 2, "{policy:?}");
             let error = relative_l2(&values, &by_hand(sgd, &params, &xs));
             assert!(error < tolerance, "{policy:?}: {error:e}");
-            // Adam counts its steps: each is another function.
+            // Adam's step count is a static field, so each step is traced.
             let (values, calls) = run(Adam::new(0.05), &params, &xs, policy);
             assert_eq!(calls, 20);
             let error = relative_l2(&values, &by_hand(Adam::new(0.05), &params, &xs));
             assert!(error < tolerance, "Adam, {policy:?}: {error:e}");
         }
-        // Values that are asked for, and random numbers, are those of their own step.
-        let asks = |w: &Tensor, x: &Tensor| (w + x.item().unwrap(), ());
+        // A step that reads values or draws random numbers gets those of its own step.
+        let reads = |w: &Tensor, x: &Tensor| (w + x.item().unwrap(), ());
         let numbers = [1.0, 2.0, 4.0].map(|v| Tensor::scalar(v, dtype, device));
         let one = Tensor::scalar(0.0, dtype, device);
-        let (sum, _) = unroll(asks, &one, &numbers, Policy::PerStep).unwrap();
+        let (sum, _) = unroll(reads, &one, &numbers, Policy::PerStep).unwrap();
         assert_eq!(sum.item().unwrap(), 7.0);
         let count = AtomicUsize::new(0);
         let draws = move |w: &Tensor, _: &Tensor| {
@@ -334,7 +335,7 @@ fn steps_without_derivatives_are_replayed() {
         let (_, drawn) = unroll(draws, &one, &numbers, Policy::PerStep).unwrap();
         let drawn: Vec<f64> = drawn.iter().map(|t| t.item().unwrap()).collect();
         assert!(drawn[0] != drawn[1] && drawn[1] != drawn[2], "{drawn:?}");
-        // A replayed step that fails is named.
+        // The error of a replayed step has the step's number.
         let step = |w: &Tensor, x: &Tensor| (w * x, (w * x).log());
         let xs = [2.0, 1.0, -1.0].map(|v| Tensor::scalar(v, dtype, device));
         let error = unroll(step, &one.ones_like(), &xs, Policy::PerStep).map(|_| ());
@@ -344,7 +345,7 @@ fn steps_without_derivatives_are_replayed() {
 }
 
 #[test]
-fn automatic_policies_keep_to_their_budget() {
+fn automatic_policies_stay_within_their_budget() {
     let device = Device::cpu();
     let params = init(64, DType::F32, &device);
     let state: u64 = params.leaves().iter().map(Tensor::bytes).sum();
@@ -363,7 +364,7 @@ fn automatic_policies_keep_to_their_budget() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_names_its_step() {
+fn the_error_of_a_non_finite_loss_has_its_step() {
     each_device(|device, dtype| {
         let step = |w: &Tensor, x: &Tensor| (w * x, (w * x).log());
         let xs: Vec<Tensor> = [2.0, 1.0, -1.0, 1.0]

@@ -18,7 +18,7 @@ pub fn run(path: impl AsRef<Path>, device: Device) -> Result<Report, prospr::pru
     verify(path, &Options { device, tolerance })
 }
 
-/// The report on a PyTorch file that is reproduced.
+/// Verifies a file of PyTorch, which must be reproduced; returns the report.
 fn reproduces(name: &str, network: &str, device: Device) -> Report {
     let report = run(path(name), device).unwrap();
     println!("{report}\n");
@@ -50,9 +50,9 @@ fn files_of_pytorch_are_reproduced() {
     }
 }
 
-/// The report's note also covers the CPU in f64, so that needs no run of its own.
+/// The note in the report implies that the CPU in f64 reproduces the file, so this is not checked separately.
 #[test]
-fn ill_conditioned_files_are_told_from_wrong_ones() {
+fn ill_conditioned_files_pass_and_wrong_files_fail() {
     let resnet = "resnet20 (stem 16, blocks 3×16 3×32 3×64, option A shortcuts, 10 classes)";
     for (name, network) in [
         ("smallvgg_first_order_m5", VGG),
@@ -76,7 +76,7 @@ fn scale(archive: &mut Archive, name: &str, factor: f64) {
     values.iter_mut().for_each(|v| *v *= factor);
 }
 
-/// All values in f64, so that reading gives exactly what was written.
+/// Writes a file with all values in f64, so that reading gives exactly the same values.
 pub fn save(archive: &Archive) -> tempfile::TempPath {
     let bytes: Vec<(&String, &[usize], Vec<u8>)> = archive
         .tensors
@@ -117,7 +117,7 @@ fn prospr(path: &Path, more: &[&str]) -> (Output, String) {
 }
 
 #[test]
-fn the_command_tells_right_from_wrong() {
+fn the_command_accepts_right_scores_and_rejects_wrong_ones() {
     let right = path("smallvgg_snip");
     let (output, stdout) = prospr(Path::new(&right), &[]);
     assert!(output.status.success(), "{stdout}");
@@ -163,7 +163,7 @@ fn the_command_tells_right_from_wrong() {
 type Edit = fn(&mut Archive);
 
 #[test]
-fn what_is_missing_or_foreign_is_named() {
+fn missing_and_unknown_entries_are_errors_with_their_names() {
     let take: fn(&mut Archive, &str) = |a, name| {
         a.tensors.remove(name).unwrap();
     };

@@ -1,5 +1,5 @@
-//! Networks that `prospr verify` infers from files written by this test; and the equality of the library's networks with
-//! the fixtures' networks.
+//! Networks that `prospr verify` infers from files written by these tests, and equality of the library's networks with
+//! those of the fixtures.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::networks::{self, Kinks};
 use crate::support::{Archive, Fixture, each_device, relative_l2};
 use crate::verify::{run, save};
 
-/// Initial values with running statistics away from 0 and 1, and batches.
+/// Returns initial parameters, running statistics that differ from 0 and 1, and batches.
 fn start(net: &dyn Network, image: [usize; 3]) -> (Params, Params, Vec<Batch>) {
     let device = Device::cpu();
     let [init, noise, data] = Key::new(7).split();
@@ -96,7 +96,8 @@ fn layers(text: &str) -> Vec<VggLayer> {
         .collect()
 }
 
-/// A network without trailing pool, batch norm or biases, with average pools, a flattening classifier, and other names.
+/// Returns a network without a pool at the end, batch norm or biases, with average pools, a flattening classifier, and
+/// other names.
 fn plain_vgg() -> Vgg {
     Vgg {
         batch_norm: false,
@@ -214,7 +215,7 @@ fn other_resnets_are_recognised() {
 }
 
 #[test]
-fn models_are_the_fixtures_networks() {
+fn models_equal_the_fixtures_networks() {
     let vgg = Vgg::new(layers("8,M,16,M,32,32,M"), 10);
     let cases: [(&str, &dyn Network, networks::Network); 2] = [
         ("smallvgg_full_m1", &vgg, networks::vgg),

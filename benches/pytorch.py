@@ -1,4 +1,4 @@
-"""Measures in PyTorch the same computations as `prospr bench`, under the same names:
+"""Measures the same computations as `prospr bench` in PyTorch, under the same names:
 
     pip install torch && python benches/pytorch.py kernels > pytorch.json
     prospr bench kernels --device cpu --beside pytorch.json
@@ -48,7 +48,7 @@ def synchronize():
 
 
 def measure(work, allowed=5.0):
-    """Times in seconds: of the first execution, then median and minimum of the others; and the number of the others."""
+    """Returns the first time, the median and the minimum of the other times (in seconds), and the number of the others."""
 
     def timed(times):
         start = time.perf_counter()
@@ -211,7 +211,7 @@ def subject():
 
 
 def forward_flops(net, x):
-    """FLOPs of a forward pass, and of its first convolution."""
+    """Returns the FLOPs of a forward pass and of its first convolution."""
     counts = []
 
     def count(layer, inputs, output):
@@ -230,7 +230,7 @@ def forward_flops(net, x):
 def train():
     net, x, y = subject()
     total, first = forward_flops(net, x[:2])
-    # The images need no gradient.
+    # The gradient of the images is not computed.
     flops = (3 * total - first) * len(x) // 2
     sgd = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
 

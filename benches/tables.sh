@@ -1,11 +1,11 @@
 #!/bin/sh
 # Measures this machine and rewrites the tables of docs/benchmarks.md: sh benches/tables.sh [DEVICE...]
-# The default devices are cpu and, if there is one, gpu. If python3 has PyTorch, its times stand beside the CPU's. Takes
-# about a quarter of an hour on two cores. Waits for an idle machine, at most five minutes.
+# The default devices are cpu and, if there is one, gpu. If python3 has PyTorch, the CPU's tables also have PyTorch's
+# times. Takes about a quarter of an hour on two cores. Waits at most five minutes for an idle machine.
 set -eu
 cd "$(dirname "$0")/.."
 page=docs/benchmarks.md
-mark='<!-- What follows is written by benches/tables.sh. -->'
+mark='<!-- The rest of this page is written by benches/tables.sh. -->'
 grep -qxF "$mark" "$page" || { echo "$page lacks the line: $mark" >&2; exit 1; }
 
 cargo build --release --workspace
@@ -20,7 +20,8 @@ fi
 torch=no
 if python3 -c 'import torch' 2>/dev/null; then torch=yes; fi
 
-# On a busy machine, medians measure the scheduler: threads that wait for each other suffer most.
+# Succeeds if the machine is busy: medians would then measure the scheduler, most of all for threads that wait for each
+# other.
 busy() {
     [ -r /proc/loadavg ] || return 1
     awk '{ exit !($1 > 0.5) }' /proc/loadavg
@@ -28,7 +29,7 @@ busy() {
 waited=0
 while busy; do
     if [ $waited -ge 300 ]; then
-        echo "The load average is $(cut -d' ' -f1 /proc/loadavg) after five minutes of waiting, and is to be below 0.5:" >&2
+        echo "The load average is $(cut -d' ' -f1 /proc/loadavg) after five minutes of waiting, but must be below 0.5:" >&2
         echo "other programs are computing. Nothing was written; end them and try again." >&2
         exit 1
     fi
@@ -36,7 +37,7 @@ while busy; do
     waited=$((waited + 10))
 done
 
-# Table of one device; the arguments are those of `prospr bench`: WHAT --device DEVICE.
+# Prints the table of one device; the arguments are those of `prospr bench`: WHAT --device DEVICE.
 table() {
     echo
     echo "\`prospr bench $*\`"
@@ -45,7 +46,7 @@ table() {
     if [ "$torch" = yes ] && [ "$3" = cpu ]; then
         echo "PyTorch: $1" >&2
         python3 benches/pytorch.py "$1" >"$work/pytorch.json"
-        sed -n 's/.*"device": "\(.*\)".*/Beside it: \1./p' "$work/pytorch.json" | head -n 1
+        sed -n 's/.*"device": "\(.*\)".*/Compared with \1./p' "$work/pytorch.json" | head -n 1
         echo
         beside="--beside $work/pytorch.json"
     fi

@@ -1,4 +1,4 @@
-//! Prunes a network of your own with ProsPr, on batches of your own, then trains it.
+//! Prunes your own network with ProsPr, on your own batches, and trains it.
 use prospr::nn::{Batch, Net, Scope};
 use prospr::prelude::*;
 use prospr::pruners::{Mask, MaskOptions, ProsPr, Pruner, Sparsity, Task};

@@ -1,4 +1,4 @@
-"""Loads weights and mask of a run into PyTorch: python examples/pytorch_mask.py runs/lenet-5-prospr-0.98"""
+"""Loads the weights and the mask of a run into PyTorch: python examples/pytorch_mask.py runs/lenet-5-prospr-0.98"""
 
 import sys
 from collections import OrderedDict

@@ -17,8 +17,9 @@ use crate::{Augment, Error, Image, Label, Normalization, Result, Skipped, Split,
 
 /// Serves a split in batches.
 ///
-/// The same key gives the same bits with any number of threads (`RAYON_NUM_THREADS` limits them). The queue of ready
-/// batches holds up to 16 batches of together at most 64 MiB (at least one batch); two more are being prepared.
+/// The same key gives the same bits with any number of threads (`RAYON_NUM_THREADS` limits them). At most 4
+/// batches are in
+/// memory, or 19 if they are small: the queue of ready batches holds at most 64 MiB.
 #[derive(Clone)]
 pub struct Loader {
     /// The images to serve.

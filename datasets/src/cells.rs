@@ -110,8 +110,8 @@ fn is_sequence(path: &Path) -> bool {
 
 /// Frames of a sequence with their masks, and the number of frames without a mask.
 struct Pairs {
-pairs: Vec<[PathBuf; 2]>,
-unmarked: usize,
+    pairs: Vec<[PathBuf; 2]>,
+    unmarked: usize,
 }
 
 /// Pairs the frames of a sequence with their masks.

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pack_is_written_again_when_its_files_change() {
+    fn a_pack_is_rewritten_when_its_files_change() {
         let folder = tempfile::tempdir().unwrap();
         let files: Vec<PathBuf> = (0..40).map(|i| folder.path().join(i.to_string())).collect();
         let contents = |i: usize| vec![i as u8; i % 7];

@@ -91,7 +91,7 @@ pub struct Row {
     /// Burn's time divided by ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio_vs_burn: Option<f64>,
-    /// Number of graph nodes that the engine computed, views included.
+    /// Number of kernels launched, including views and copies.
     pub launches: u64,
     /// Peak memory of tensors on the device in bytes, inputs included.
     pub peak_bytes: u64,

@@ -23,9 +23,9 @@ pub struct Progress {
     steps: usize,
     /// Text with the test accuracy of the last epoch; empty before the first test.
     tested: String,
-    }
-    
-    impl Progress {
+}
+
+impl Progress {
     pub fn new(label: String, epochs: usize, quiet: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal && !quiet {

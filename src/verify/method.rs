@@ -93,7 +93,6 @@ impl Method {
     }
 }
 
-
 /// Prefix of the names of SynFlow's scores of the first iteration.
 
 const FIRST: &str = "score_first_iteration.";
@@ -245,7 +244,6 @@ impl Case {
         }
     }
 }
-
 
 /// The only supported schedule: the density after iteration `t + 1` of `T`, for the final density `rho`.
 

@@ -220,7 +220,10 @@ fn ineffective_weights_do_not_change_outputs() {
         let (params, state) = (&subject.params, &subject.state);
         let connected =
             prospr::pruners::connected(&*subject.net, params, state, &mask, image).unwrap();
-        assert!(connected.kept() < mask.kept(), "{model}: all weights are on paths");
+        assert!(
+            connected.kept() < mask.kept(),
+            "{model}: all weights are on paths"
+        );
         for (a, b) in mask.layers().iter().zip(connected.layers()) {
             let kept = a.keep.iter().zip(&b.keep);
             assert!(kept.into_iter().all(|(a, b)| *a || !b));

@@ -36,7 +36,7 @@ struct Variables {
     draw: Option<Draw>,
     /// Number of dropout calls so far.
     dropouts: u64,
-    }
+}
 
 /// Keys, type and device of new variables. Weight number `n` is drawn with the first half of `key.fold_in(n).split()`;
 /// the parameters after it, such as its bias, are drawn with the second half.

@@ -22,10 +22,10 @@ impl Default for LossScale {
 }
 
 impl LossScale {
-/// Number of good steps in a row after which the factor doubles.
-const PATIENCE: usize = 2_000;
-/// Largest factor.
-const LARGEST: f64 = 16_777_216.0;
+    /// Number of good steps in a row after which the factor doubles.
+    const PATIENCE: usize = 2_000;
+    /// Largest factor.
+    const LARGEST: f64 = 16_777_216.0;
 
     /// The scale after a step whose gradients were `finite` or not; `None` if it would fall below 1.
     pub(super) fn after(self, finite: bool) -> Option<LossScale> {

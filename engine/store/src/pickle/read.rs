@@ -231,9 +231,11 @@ impl<'a> Machine<'a> {
     }
 
     fn length<T: TryInto<usize> + std::fmt::Display + Copy>(&self, length: T) -> Result<usize> {
-        length
-            .try_into()
-            .or_else(|_| self.wrong(format!("expected a length that fits in memory, found {length}")))
+        length.try_into().or_else(|_| {
+            self.wrong(format!(
+                "expected a length that fits in memory, found {length}"
+            ))
+        })
     }
 
     /// Reads a length and then that number of bytes.

@@ -48,7 +48,7 @@ def synchronize():
 
 
 def measure(work, allowed=5.0):
-    """Returns the first time, the median and the minimum of the other times (in seconds), and the number of the others."""
+    """Returns the time of the first execution, and median, minimum and number of the other times, in seconds."""
 
     def timed(times):
         start = time.perf_counter()

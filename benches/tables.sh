@@ -29,7 +29,7 @@ busy() {
 waited=0
 while busy; do
     if [ $waited -ge 300 ]; then
-        echo "The load average is $(cut -d' ' -f1 /proc/loadavg) after five minutes of waiting, but must be below 0.5:" >&2
+        echo "The load average is $(cut -d' ' -f1 /proc/loadavg) after five minutes, but must be below 0.5:" >&2
         echo "other programs are computing. Nothing was written; end them and try again." >&2
         exit 1
     fi

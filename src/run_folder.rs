@@ -76,7 +76,7 @@ impl RunFolder {
         let folder = RunFolder { root: root.into() };
         if folder.holds_a_run() {
             bail!(
-                "{} holds a run already; go on with it by `--resume`, or choose another folder with `--out`",
+                "{} holds a run already; continue it with `--resume`, or choose another folder with `--out`",
                 root.display()
             );
         }
@@ -261,7 +261,7 @@ impl RunFolder {
 }
 
 fn header(path: &Path, file: &TensorFile) -> anyhow::Result<Header> {
-    toml::from_str(file.text()).with_context(|| format!("{} is no checkpoint", path.display()))
+    toml::from_str(file.text()).with_context(|| format!("{} is not a checkpoint", path.display()))
 }
 
 fn read_checkpoint(

@@ -203,7 +203,7 @@ pub const DATASETS: &[DataSet] = &[
     },
     DataSet {
         name: "image-folder",
-        about: "any images, a folder for each class; treated as ImageNet, at 224 × 224 or the first image's size if that is smaller",
+        about: "any images, one folder per class; treated as ImageNet, at 224 × 224, or less if the first image is smaller",
         files: "train/CLASS/*.{jpg,jpeg,png,tif,tiff}, val/CLASS/… or test/CLASS/…",
         size: "any",
         origin: Origin::Manual("the images are your own"),

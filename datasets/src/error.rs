@@ -25,7 +25,8 @@ pub enum Error {
         found: String,
     },
     /// None of the accepted file names exists.
-    #[error("{folder} holds none of {names}; put the data set's files there", folder = folder.display(), names = names.join(", "))]
+    # [error("{folder} contains none of {names}; put the data set's files there", folder = folder.display(),
+    # names = names.join(", "))]
     Missing {
         /// The folder that was searched.
         folder: PathBuf,

@@ -1,4 +1,4 @@
-//! Image data sets: downloading, reading, augmentation and batches. Each file format has a file of its own;
+//! Image data sets: downloading, reading, augmentation and batches. Each file format has its own file;
 //! `catalog.rs` lists the data sets.
 
 mod augment;

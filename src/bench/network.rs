@@ -81,7 +81,7 @@ pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow
         vec![(format!("training step, batch {images}"), predicted)],
     ));
     let mut now = trainer.start(&subject.params, &subject.state);
-    // The measured peak must be that of training alone.
+    // Drop the initial values, so that they do not count in the measured peak.
     let (size, step_flops, batch) = (subject.size(), subject.step_flops, subject.batch.clone());
     drop(subject);
     let timing = measure(options, ALLOWED, || {

@@ -39,7 +39,7 @@ impl Beside {
         let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let rows = serde_json::from_slice(&text).with_context(|| {
             format!(
-                "{} is no list of measurements; make it with `prospr bench … --json` or benches/pytorch.py",
+                "{} is not a list of measurements; make it with `prospr bench … --json` or benches/pytorch.py",
                 path.display()
             )
         })?;

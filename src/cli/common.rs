@@ -70,7 +70,7 @@ impl CommonArgs {
                 .agree_with(&folder.config()?, &["device"])
                 .with_context(|| {
                     format!(
-                        "{} was begun with other settings; leave them out to go on, or choose another `--out`",
+                        "{} was started with other settings; leave them out to continue, or choose another `--out`",
                         root.display()
                     )
                 })?;

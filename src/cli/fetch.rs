@@ -83,12 +83,14 @@ impl View {
                 }
                 self.bar.set_position(done);
             }
-            Progress::Retrying { file, reason } => self.line(&format!("{file}: {reason}; again")),
+            Progress::Retrying { file, reason } => {
+                self.line(&format!("{file}: {reason}; trying again"))
+            }
             Progress::Unpacking { file } => {
                 self.bar.set_prefix(String::new());
-                self.line(&format!("{file}: whole, unpacking"));
+                self.line(&format!("{file}: complete, unpacking"));
             }
-            Progress::Present { file } => self.line(&format!("{file}: is there, unpacked")),
+            Progress::Present { file } => self.line(&format!("{file}: already unpacked")),
         }
     }
 }

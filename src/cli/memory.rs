@@ -28,7 +28,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     match number.trim().parse::<f64>() {
         Ok(value) if value > 0.0 && value.is_finite() => Ok((value * factor) as u64),
         _ => Err(format!(
-            "`{text}` is no number of bytes; write for example 2GiB, 500MB or 1000000"
+            "`{text}` is not a number of bytes; write for example 2GiB, 500MB or 1000000"
         )),
     }
 }

@@ -1,5 +1,6 @@
-//! The command line, with one file for each subcommand. A program of another crate calls [`main`] after it has registered
-//! pruning methods of its own with [`register`](crate::pruners::register).
+//! The command line, with one file for each subcommand. A program of another crate calls [`main`] after it
+//! has registered
+//! its own pruning methods with [`register`](crate::pruners::register).
 
 mod bench;
 mod common;

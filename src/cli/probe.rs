@@ -29,7 +29,7 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     };
     anyhow::ensure!(
         !settings.given.contains("steps"),
-        "a probe has several numbers of inner steps: say them with `--meta-steps`, not `--steps`"
+        "a probe has several numbers of inner steps: set them with `--meta-steps`, not `--steps`"
     );
     settings.check_read(&settings.config)?;
     let config = settings.config;

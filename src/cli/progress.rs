@@ -80,7 +80,7 @@ impl Watch for Progress {
     fn pruned(&mut self, pruned: &Pruned) {
         if let Some(mask) = &pruned.mask {
             self.line(&format!(
-                "{} of {} weights stay, chosen in {:.2} s",
+                "{} of {} weights are kept, selected in {:.2} s",
                 mask.kept(),
                 mask.weights(),
                 pruned.seconds

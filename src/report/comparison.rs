@@ -177,7 +177,7 @@ fn verdict(groups: &[Group<'_>]) -> String {
         .iter()
         .filter(|g| g.pruned() && g.sparsity == highest)
         .collect();
-    // NaN comes last.
+    // NaN is sorted last.
     pruned.sort_by(|a, b| b.top1().max(-1.0).total_cmp(&a.top1().max(-1.0)));
     let pruned: Vec<String> = pruned.into_iter().map(result).collect();
     format!(

@@ -106,7 +106,7 @@ impl Download {
     }
 }
 
-/// List of the unpacked files, stored beside them: a later call uses it to check that all of them are present.
+/// List of the unpacked files, stored next to them: a later call uses it to check that all of them are present.
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     archive: String,

@@ -193,7 +193,7 @@ mod tests {
             .map(|k| (large(&k.inputs), large(&k.outputs)))
             .filter(|&(i, o)| i + o > 0)
             .collect();
-        // Mean, variance, result: only the last writes as much as it reads.
+        // The passes compute the mean, the variance and the result; only the last writes a large tensor.
         assert_eq!(passes, [(1, 0), (1, 0), (1, 1)], "{plan}");
         assert!(
             plan.recorded > 10 && plan.recorded_bytes > plan.kernels.iter().map(|k| k.bytes).sum()

@@ -54,7 +54,7 @@ pub struct AdamState<T> {
     pub steps: i32,
 }
 
-/// `√v` whose derivative is 0 instead of infinity at `v = 0`, where the weight has had no gradient yet.
+/// Returns `√v`, with the derivative 0 instead of infinity at `v = 0`, the value before the first nonzero gradient.
 fn safe_sqrt(v: &Tensor) -> Tensor {
     let positive = v.gt(&v.zeros_like());
     positive.where_(&positive.where_(v, &v.ones_like()).sqrt(), &v.zeros_like())
@@ -115,7 +115,7 @@ mod tests {
 
     use super::{Adam, Optimizer};
 
-    /// The step count is part of a plan's key: each step has a plan of its own, which is replayed for the same count.
+    /// The step count is part of a plan's key: each step has its own plan, which is replayed for the same count.
     #[test]
     fn jit_compiles_once_for_each_step_count() {
         let adam = Adam::new(0.1);

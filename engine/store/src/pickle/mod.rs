@@ -1,4 +1,4 @@
-//! A reader of Python's pickles as plain data. Nothing is executed: a function call becomes an [`Value::Object`] that
+//! A reader of Python's pickles as plain data. Nothing is executed: a function call becomes a [`Value::Object`] that
 //! names the function and its arguments.
 //!
 //! It supports the data opcodes of protocols 2 to 5, including those of Python 2, whose strings are bytes.

@@ -118,7 +118,7 @@ impl<'a> Machine<'a> {
             }
             other => {
                 return self.wrong(format!(
-                    "expected a data opcode of protocols 2 to 5, found {other:#04x}; pickle it again with one of these protocols"
+                    "expected a data opcode of protocols 2 to 5, found {other:#04x}; pickle it again with one of these"
                 ));
             }
         }

@@ -25,8 +25,7 @@ pub enum Error {
         found: String,
     },
     /// None of the accepted file names exists.
-    # [error("{folder} contains none of {names}; put the data set's files there", folder = folder.display(),
-    # names = names.join(", "))]
+    #[error("{folder} contains none of {names}; put the data set's files there", folder = folder.display(), names = names.join(", "))]
     Missing {
         /// The folder that was searched.
         folder: PathBuf,
@@ -78,8 +77,7 @@ pub enum Error {
         found: String,
     },
     /// An archive is damaged or has a forbidden entry.
-    # [error("{path}: {entry}: {reason}; none of its files were kept; get the archive from another source",
-    # path = path.display())]
+    #[error("{path}: {entry}: {reason}; none of its files were kept; get the archive from another source", path = path.display())]
     Archive {
         /// The archive.
         path: PathBuf,

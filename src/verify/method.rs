@@ -94,7 +94,6 @@ impl Method {
 }
 
 /// Prefix of the names of SynFlow's scores of the first iteration.
-
 const FIRST: &str = "score_first_iteration.";
 
 fn twice(scores: Params) -> Result<(Params, Params)> {
@@ -246,5 +245,4 @@ impl Case {
 }
 
 /// The only supported schedule: the density after iteration `t + 1` of `T`, for the final density `rho`.
-
 const SCHEDULE: &str = "rho**((t+1)/T)";

@@ -14,6 +14,7 @@ pub(super) enum InputElements<'a, T> {
     Byte(&'a [u8]),
 }
 
+/// A program with the memory of its inputs and the places of its registers.
 pub(super) struct BoundProgram<'a, T> {
     pub(super) program: &'a Program,
     pub(super) loops: Loops,
@@ -23,10 +24,11 @@ pub(super) struct BoundProgram<'a, T> {
     pub(super) scratch: usize,
 }
 
-/// Rows of the innermost axis that one block holds: their first elements in each input, and a part of the row.
+/// Rows along the innermost axis (or a part of one row) that one block holds.
 pub(super) struct Rows<'a> {
+    /// Offset of each row's first element in each input, row by row.
     pub(super) starts: &'a [usize],
-    /// Elements of each row.
+    /// Number of elements of each row.
     pub(super) len: usize,
 }
 
@@ -94,7 +96,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
     }
 }
 
-/// Copies rows of `len` elements, `stride` apart, to a block.
+/// Copies rows of `len` elements, each read with a stride, to a block.
 fn gather<S: Copy, T: Copy>(
     x: &[S],
     starts: impl Iterator<Item = usize>,

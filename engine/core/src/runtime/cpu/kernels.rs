@@ -1,9 +1,9 @@
-//! The innermost loops, for any vector type. `Isa` says what each does, and what its caller
-//! must hold to; they are always part of a function with the target features of their vectors.
+//! Innermost loops for any vector type. [`Isa`](super::isa::Isa) documents what each computes and what its caller must
+//! guarantee. They are always inlined into a function with the target features of their vectors.
 
 use super::simd::Simd;
 
-/// A run of pixels: where its sources lie, where it lies in a tile and where its results go.
+/// A run of `len` pixels: its offsets in the source, in a tile and in the output.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub source: usize,
@@ -12,7 +12,7 @@ pub(super) struct Segment {
     pub len: usize,
 }
 
-/// The pixels that [`outer`] sums over: images of rows of columns, and the distances between them.
+/// The pixels that [`outer`] sums over: numbers of images, rows and columns, and their distances in elements.
 #[derive(Clone, Copy)]
 pub(super) struct Pixels {
     pub images: usize,
@@ -224,7 +224,7 @@ pub(super) unsafe fn transpose<V: Simd>(
     len: usize,
     to: *mut V::Elem,
 ) {
-    // Cache lines of both sides are used whole, by small blocks that fit into registers.
+    // Transposes small blocks that fit into registers, in an order that uses whole cache lines of both sides.
     const LINE: usize = 16;
     const B: usize = 4;
     for first_j in (0..len).step_by(LINE) {

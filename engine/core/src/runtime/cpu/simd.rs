@@ -5,44 +5,44 @@ pub(super) trait Simd: Copy {
     type Elem: Copy;
     const LANES: usize;
 
-    /// The same element in all lanes.
+    /// Returns a vector with the same element in all lanes.
     ///
     /// # Safety
-    /// The processor must have the vector's instruction set; so for every function of this trait.
+    /// The processor must have the vector's instruction set; this holds for every function of this trait.
     unsafe fn splat(x: Self::Elem) -> Self;
-    /// All lanes zero.
+    /// Returns a vector of zeros.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat).
     unsafe fn zero() -> Self;
-    /// `LANES` elements from memory, of any alignment.
+    /// Reads `LANES` elements from memory of any alignment.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `from` must be readable for `LANES` elements.
     unsafe fn load(from: *const Self::Elem) -> Self;
-    /// The first `n < LANES` elements from memory, zeros in the other lanes.
+    /// Reads the first `n < LANES` elements from memory; the other lanes are zero.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `from` must be readable for `n` elements.
     unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
-    /// All lanes to memory, of any alignment.
+    /// Writes all lanes to memory of any alignment.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `to` must be writable for `LANES` elements.
     unsafe fn store(self, to: *mut Self::Elem);
-    /// The first `n < LANES` lanes to memory.
+    /// Writes the first `n < LANES` lanes to memory.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `to` must be writable for `n` elements.
     unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
-    /// `self + a · b`.
+    /// Returns `self + a · b`.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat).
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
 }
 
-/// `N` elements in plain code, for the compiler to make vectors of.
+/// A vector of `N` elements in plain code, which the compiler can vectorise.
 #[derive(Clone, Copy)]
 pub(super) struct Portable<T, const N: usize>([T; N]);
 

@@ -13,8 +13,8 @@ use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args};
 
-/// For each buffer of float scores a Bool buffer that is true at the `k` largest of all elements together, where
-/// `0 < k <` the number of elements. Everything stays on the device.
+/// Returns for each buffer of float scores a Bool buffer that is true at the `k` largest of all elements together,
+/// where `0 < k <` the number of elements. Everything stays on the device.
 pub(crate) fn top_k(
     metas: &[&Meta],
     scores: Vec<Buffer>,

@@ -5,7 +5,7 @@
 pub struct Moves {
     /// Row of the image that becomes the first row of the result; it may be negative.
     pub down: i32,
-    /// Column of the image that becomes the first column of the result; it may be negative.
+    /// Column of the image that becomes the first column of the result, before mirroring; it may be negative.
     pub right: i32,
     /// True if the result is mirrored left to right.
     pub mirrored: bool,

@@ -130,8 +130,9 @@ impl Loops {
         loops
     }
 
-    /// Returns the loops over groups of `n` neighbours along the innermost axis, or `None` unless every input has
-    /// stride 1 or 0 there. Sizes, and the strides of inputs that are read in groups, then count groups.
+    /// Returns the loops over groups of `n` neighbours along the innermost axis, where every input must have stride 1
+    /// or 0. Sizes, and the strides of inputs that are read in groups, then count groups. `None` if an input has
+    /// another stride there, or if a size or stride is no multiple of `n`.
     pub fn in_groups(&self, n: usize) -> Option<Loops> {
         let last = self.sizes.len() - 1;
         let whole = |s: &Vec<usize>| match s[last] {

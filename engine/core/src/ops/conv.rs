@@ -1,13 +1,14 @@
 //! Two-dimensional convolution: forward, input gradient and weight gradient.
 //!
-//! For a fixed geometry the trilinear form `⟨y, conv(x, w)⟩` has three partial gradients, and each of the
-//! three operations is one of them. So the rules of each are made of the other two, and all orders exist.
+//! For a fixed geometry the trilinear form `⟨y, conv(x, w)⟩` has three partial gradients, and each of the three
+//! operations is one of them. So the derivative rules of each use the other two, and derivatives of every order exist.
 
 use super::add_terms;
 use crate::Tensor;
 use crate::ir::{Conv, ConvKind, ConvOptions, Op};
 
 impl Conv {
+    /// Records this operation on its two inputs.
     fn apply(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let shape = match self.kind {
             ConvKind::Forward => self.y,
@@ -85,9 +86,10 @@ impl Tensor {
         .apply(self, weight)
     }
 
-    /// Transposed convolution of `[n, c_in, h, w]` with a weight `[c_in, c_out/groups, kh, kw]`: the input
-    /// gradient of the convolution that has these options. `output_padding` adds rows and columns at the end,
-    /// where several input sizes share one output size. PyTorch's `ConvTranspose2d`.
+    /// Transposed convolution of `[n, c_in, h, w]` with a weight `[c_in, c_out/groups, kh, kw]` (PyTorch's
+    /// `ConvTranspose2d`): the input gradient of the convolution that has these options. `output_padding` adds rows
+    /// and columns at the end; it chooses among the sizes that this convolution maps to `h × w` if the stride is
+    /// larger than 1.
     #[track_caller]
     pub fn conv_transpose2d(
         &self,
@@ -176,7 +178,7 @@ mod tests {
         );
     }
 
-    /// A direct sum, against which every geometry is held.
+    /// Computes a convolution as a direct sum, the reference for every geometry.
     fn direct(
         x: &[f64],
         w: &[f64],

@@ -63,7 +63,7 @@ impl Binary {
     }
 }
 
-/// Both operands with the same rank, and the shape of the result.
+/// Returns both operands with the same rank, and the shape of the result.
 #[track_caller]
 pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
     let Some(shape) = broadcast(a.shape(), b.shape()) else {
@@ -183,7 +183,7 @@ impl Tensor {
     pub fn square(&self) -> Tensor {
         self * self
     }
-    /// `xᵖ`. Small whole exponents are products, and so right for negative `x`.
+    /// `xᵖ`. Integer exponents up to 16 are computed as products, so that they are right for negative `x`.
     pub fn powf(&self, p: f64) -> Tensor {
         if p == 0.0 {
             self.ones_like()
@@ -333,7 +333,7 @@ mod tests {
         });
     }
 
-    /// A conversion passes derivatives on, in its input's type.
+    /// Derivatives flow through a conversion, in its input's type.
     #[test]
     fn conversions_are_linear() {
         let x = Tensor::new(&[1.5, -2.0], &[2], &crate::Device::cpu()).unwrap();

@@ -1,4 +1,4 @@
-//! Comparisons, truth functions and selection, with NumPy's broadcasting.
+//! Comparisons, logical operations and selection, with NumPy's broadcasting.
 
 use super::elementwise::align;
 use crate::ir::shape::broadcast;
@@ -93,17 +93,17 @@ impl Tensor {
     pub fn le(&self, other: &Tensor) -> Tensor {
         self.compare(Compare::Le, other)
     }
-    /// Both true.
+    /// Logical `x and y` of Bool tensors, elementwise.
     #[track_caller]
     pub fn and(&self, other: &Tensor) -> Tensor {
         self.logic(Logic::And, &[other])
     }
-    /// At least one true.
+    /// Logical `x or y` of Bool tensors, elementwise.
     #[track_caller]
     pub fn or(&self, other: &Tensor) -> Tensor {
         self.logic(Logic::Or, &[other])
     }
-    /// The opposite.
+    /// Logical `not x` of a Bool tensor, elementwise.
     #[allow(clippy::should_implement_trait)]
     pub fn not(&self) -> Tensor {
         self.logic(Logic::Not, &[])

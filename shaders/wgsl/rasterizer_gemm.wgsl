@@ -10,17 +10,17 @@
 //            3 params; strides of w and x count vectors of {{width}}
 // workgroup  {{lanes}} × 1 × 1, one tile of pixels × rows per invocation
 // dispatch   x · y workgroups with x·y·{{lanes}} ≥ tiles, numbered row by row
-// limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); beyond, the sum is divided along c
+// limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); longer sums are divided along c
 // reference  Flex's conv2d, conv_transpose2d and matmul
 
 struct Params {
     tiles: u32,
-    // Tiles along the pixels and along the rows of a group.
+    // Numbers of tiles along the pixels and along the rows of a group.
     pixel_tiles: u32,
     row_tiles: u32,
     pixels: u32,
     rows: u32,
-    // Output pixels of one image and of one row.
+    // Numbers of output pixels of one image and of one row.
     grid: u32,
     grid_width: u32,
     x_group: u32,

@@ -2,9 +2,10 @@
 //
 //   out[z, r, c] = Σ_k left[z, k, r] · right[z, k, c]
 //
-// Operands: {{operands}}. A convolution and a weight gradient gather `right` from images in NCHW layout, with zeros around
-// them. A workgroup computes {{bm}} × {{bn}} outputs, an invocation (or subgroup) {{tm}} × {{tn}}. A slice of {{bk}} along k is
-// loaded into registers while the slice before it, in workgroup memory, is multiplied. Arithmetic: {{arithmetic}}.
+// Operands: {{operands}}. A convolution and a weight gradient gather `right` from images in NCHW layout, with zeros
+// around them. A workgroup computes {{bm}} × {{bn}} outputs, an invocation (or subgroup) {{tm}} × {{tn}}. A slice of
+// {{bk}} along k is loaded into registers while the slice before it, in workgroup memory, is multiplied. Arithmetic:
+// {{arithmetic}}.
 //
 // bindings   0 left   1 right   2 out   3 params; layout by strides
 // workgroup  {{threads}} × 1 × 1

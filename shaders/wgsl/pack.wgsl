@@ -1,5 +1,5 @@
-// Packing: copies a five-dimensional array of any strides into a padded, contiguous one. Padding is zeros; the last axis
-// is padded to a multiple of four.
+// Packing: copies a five-dimensional array of any strides into a padded, contiguous one. Padding is zeros; the last
+// axis is padded to a multiple of four.
 //
 //   out[i0, …, i4] = x[Σ (i_d − low_d) · stride_d]   where 0 ≤ i_d − low_d < limit_d for all d, else 0
 //

@@ -2,12 +2,12 @@
 //
 //   out[g, p, r] (+)= Σ_tap Σ_c w[g, tap.index, c, r] · x[g, at(p) + tap.offset + c]
 //
-// llvmpipe compiles a workgroup to one SIMD vector, and loads take most of the time. Therefore a load reads a vector of
-// {{width}} floats, and an invocation keeps sums of {{pixels}} pixels × {{rows}} rows. Operands are packed (pack.wgsl): channels
-// last and padded, zeros around the images, so that loads need no bounds check.
+// llvmpipe compiles a workgroup to one SIMD vector, and loads take most of the time. Therefore a load reads a vector
+// of {{width}} floats, and an invocation keeps sums of {{pixels}} pixels × {{rows}} rows. Operands are packed
+// (pack.wgsl): channels last and padded, zeros around the images, so that loads need no bounds check.
 //
-// bindings   0 w: f32[group, tap, channel, row] by strides   1 x: f32[.., channel] by strides   2 out: f32[..] by strides
-//            3 params; strides of w and x count vectors of {{width}}
+// bindings   0 w: f32[group, tap, channel, row] by strides   1 x: f32[.., channel] by strides
+//            2 out: f32[..] by strides   3 params; strides of w and x count vectors of {{width}}
 // workgroup  {{lanes}} × 1 × 1, one tile of pixels × rows per invocation
 // dispatch   x · y workgroups with x·y·{{lanes}} ≥ tiles, numbered row by row
 // limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); longer sums are divided along c

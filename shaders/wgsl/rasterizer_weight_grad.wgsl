@@ -2,8 +2,8 @@
 //
 //   part[s, g, r, c, tap] = Σ_p dy[p, g, r] · x[at(p) + tap.offset, g, c]      over the pixels p of part s
 //
-// An invocation keeps sums of {{rows}} rows × {{channels}} channels of one tap, and takes four pixels in each iteration.
-// Operands are packed (pack.wgsl): channels last and padded, zeros around the images.
+// An invocation keeps sums of {{rows}} rows × {{channels}} channels of one tap, and takes four pixels in each
+// iteration. Operands are packed (pack.wgsl): channels last and padded, zeros around the images.
 //
 // bindings   0 dy: f32[pixel, group, row]   1 x: f32[image, line, column, group, channel], both in vectors of {{width}}
 //            2 part: f32[parts, groups, rows, channels, taps]   3 params

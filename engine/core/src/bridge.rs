@@ -66,6 +66,7 @@ impl Shared for Wgpu {
     }
 }
 
+/// Wraps a Burn tensor and charges it to the device's memory account.
 fn import<B: Backed>(tensor: FloatTensor<B>, device: &Device) -> Tensor {
     let dtype = match tensor.dtype() {
         burn_backend::DType::F32 => DType::F32,
@@ -77,6 +78,7 @@ fn import<B: Backed>(tensor: FloatTensor<B>, device: &Device) -> Tensor {
     Tensor::from_buffer(buffer, &shape, dtype, device)
 }
 
+/// Returns the primitive of a float tensor.
 fn export<B: Backed>(tensor: &Tensor) -> Result<FloatTensor<B>> {
     assert!(
         tensor.dtype().is_float(),

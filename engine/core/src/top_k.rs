@@ -6,8 +6,8 @@ use crate::{DType, Device, Result, Tensor};
 /// Returns for each tensor a Bool tensor of its shape that is true at the `k` largest of all elements together,
 /// exactly.
 ///
-/// Equal elements rank by position: earlier tensors, then earlier elements in row-major order. −0 is less than +0, and NaN
-/// is less than every number. The result does not depend on the device. It is computed immediately, not lazily.
+/// Equal elements rank by position: earlier tensors, then earlier elements in row-major order. −0 is less than +0, and
+/// NaN is less than every number. The result does not depend on the device. It is computed immediately, not lazily.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, top_k_masks};

@@ -30,8 +30,8 @@ const TILES: [Tile; 7] = [
     tile(16, 64, 16, 4, 4),
 ];
 
-/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of rows,
-/// then of size.
+/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of
+/// rows, then of size.
 const MATRIX_TILES: [[usize; 5]; 17] = [
     [128, 128, 16, 64, 64],
     [128, 128, 32, 32, 64],

@@ -16,8 +16,8 @@ use crate::template::fill;
 pub enum Operands {
     /// Packed weights `[group, tap, channel, row]` times gathered images; columns are output pixels.
     Convolution {
-        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap after
-        /// the other.
+        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap
+        /// after the other.
         flat: bool,
     },
     /// Gradients `[image, group, row, pixel]` times gathered images; columns are (channel, tap) pairs, and k runs over
@@ -32,8 +32,8 @@ pub enum Operands {
     },
 }
 
-/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units, of a
-/// subgroup.
+/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units,
+/// of a subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Number of rows of a workgroup.

@@ -18,6 +18,7 @@ impl Conv {
         Tensor::apply(Op::Conv(self.clone()), &[a, b], shape, a.dtype())
     }
 
+    /// Reverse rule: the cotangents of both inputs.
     pub(crate) fn vjp(&self, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         use ConvKind::*;
         let (a, b) = (&inputs[0], &inputs[1]);
@@ -38,6 +39,7 @@ impl Conv {
         vec![Some(da), Some(db)]
     }
 
+    /// Forward rule: the output's tangent.
     pub(crate) fn jvp(&self, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
         let left = tangents[0].as_ref().map(|t| self.apply(t, &inputs[1]));
         let right = tangents[1].as_ref().map(|t| self.apply(&inputs[0], t));
@@ -45,6 +47,7 @@ impl Conv {
     }
 }
 
+/// Returns a shape of four axes; panics with the names of the operation and of the operand otherwise.
 #[track_caller]
 fn four(op: &str, what: &str, t: &Tensor) -> [usize; 4] {
     t.shape()

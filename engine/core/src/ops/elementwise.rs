@@ -30,6 +30,7 @@ impl Unary {
 }
 
 impl Binary {
+    /// Reverse rule: the cotangents of both inputs, summed over broadcast axes.
     pub(crate) fn vjp(self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self {
@@ -45,6 +46,7 @@ impl Binary {
         vec![Some(da.sum_to(a.shape())), Some(db.sum_to(b.shape()))]
     }
 
+    /// Forward rule: the output's tangent.
     pub(crate) fn jvp(
         self,
         out: &Tensor,
@@ -90,6 +92,7 @@ pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<us
 }
 
 impl Tensor {
+    /// Records a function of one number; panics if it is not defined for the type.
     pub(super) fn unary(&self, op: Unary) -> Tensor {
         let needs_float = !matches!(op, Unary::Neg | Unary::Abs | Unary::Sign);
         assert!(
@@ -102,6 +105,7 @@ impl Tensor {
         Tensor::apply(Op::Unary(op), &[self], self.shape(), self.dtype())
     }
 
+    /// Records a function of two numbers with broadcasting; panics if it is not defined for the type.
     #[track_caller]
     pub(super) fn binary(&self, op: Binary, other: &Tensor) -> Tensor {
         let (a, b, shape) = align(op.name(), self, other);

@@ -68,6 +68,7 @@ impl Tensor {
     }
 }
 
+/// Panics unless `indices` are I32 and fit `shape` except along `axis`.
 #[track_caller]
 fn check_indices(op: &str, axis: usize, indices: &Tensor, shape: &[usize]) {
     let fits = indices.rank() == shape.len()

@@ -47,6 +47,7 @@ pub(super) fn pad_transpose(axes: &[PadAxis], shape: &[usize], ct: &Tensor) -> T
     slice(&axes.iter().zip(shape).map(cut).collect::<Vec<_>>(), ct)
 }
 
+/// Reverse rule: divides the cotangent into the parts.
 pub(super) fn concat_vjp(axis: usize, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let mut start = 0;
     let mut part = |input: &Tensor| {
@@ -57,6 +58,7 @@ pub(super) fn concat_vjp(axis: usize, inputs: &[Tensor], ct: &Tensor) -> Vec<Opt
     inputs.iter().map(&mut part).collect()
 }
 
+/// Forward rule: joins the tangents, with zeros for missing ones.
 pub(super) fn concat_jvp(
     axis: usize,
     inputs: &[Tensor],

@@ -5,7 +5,7 @@ use crate::ir::shape::broadcast;
 use crate::ir::{Compare, Logic, Op};
 use crate::{DType, Tensor};
 
-/// `where(c, a, b)`: the cotangent goes to the side that was taken.
+/// Reverse rule of `where(c, a, b)`: the cotangent goes to the side that was taken.
 pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let (cond, zero) = (&inputs[0], ct.zeros_like());
     vec![
@@ -15,6 +15,7 @@ pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> 
     ]
 }
 
+/// Forward rule of `where(c, a, b)`: takes the tangent of the side that was taken.
 pub(super) fn select_jvp(
     out: &Tensor,
     inputs: &[Tensor],
@@ -34,6 +35,7 @@ impl Tensor {
         Tensor::apply(Op::Compare(op), &[&a, &b], shape, DType::Bool)
     }
 
+    /// Records a logical operation on Bool tensors, with broadcasting.
     #[track_caller]
     fn logic(&self, op: Logic, others: &[&Tensor]) -> Tensor {
         let mut shape = self.shape().to_vec();

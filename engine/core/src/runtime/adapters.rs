@@ -167,8 +167,8 @@ pub(super) fn open(
     let burn = burn_wgpu::try_init_device(setup, options).map_err(|e| failed(e.to_string()))?;
     let refusals = Arc::<Refusals>::default();
     let seen = refusals.clone();
-    // Replaces Burn's handler, which does the same without recording. The panic ends the task in Burn's thread that needed
-    // the memory.
+    // Replaces Burn's handler, which does the same without recording. The panic ends the task in Burn's thread that
+    // needed the memory.
     opened.on_uncaptured_error(Arc::new(move |error| match error {
         wgpu::Error::OutOfMemory { .. } => {
             seen.note();

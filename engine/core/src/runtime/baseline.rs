@@ -186,8 +186,8 @@ fn output<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Output {
     (shape, dtype, Buffer::track::<B>(value, device, &[]))
 }
 
-/// A copy between two buffers, which measures the bandwidth of the device's memory. All cores of a CPU copy; on a GPU, each
-/// invocation of a kernel copies four floats.
+/// A copy between two buffers, which measures the bandwidth of the device's memory. All cores of a CPU copy; on a GPU,
+/// each invocation of a kernel copies four floats.
 pub struct BareCopy(Buffers);
 
 enum Buffers {

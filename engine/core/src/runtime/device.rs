@@ -69,8 +69,8 @@ pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmet
     }
 }
 
-/// Largest number of iterations of a loop on software rasterizers. llvmpipe ends the loops of an invocation after 65,535
-/// iterations in total, without an error; this leaves room for outer loops.
+/// Largest number of iterations of a loop on software rasterizers. llvmpipe ends the loops of an invocation after
+/// 65,535 iterations in total, without an error; this leaves room for outer loops.
 pub(super) const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
 impl Device {
@@ -227,6 +227,7 @@ impl Device {
         &self.0.meter
     }
 
+    /// Returns an error if the device cannot hold tensors of a type.
     pub(super) fn require(&self, dtype: DType) -> Result<()> {
         if self.supports(dtype) {
             return Ok(());

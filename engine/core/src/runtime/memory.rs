@@ -98,6 +98,7 @@ impl Charge {
         Charge { charged: None }
     }
 
+    /// Counts an allocation.
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);

@@ -27,6 +27,7 @@ pub(super) struct Demand {
 }
 
 impl Demand {
+    /// Describes a request that needs `needed` bytes in total.
     pub fn of(request: &MemoryRequest, needed: u64) -> Demand {
         let mut biggest = (request.alive)();
         biggest.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));

@@ -154,10 +154,10 @@ pub fn interpret<V: Clone, E>(
 /// Records the operations between `wrt` and `outputs` again, with replacements, and returns the new outputs: a
 /// source-to-source transform of the recorded graph, like an interpreter of JAX's jaxprs.
 ///
-/// `rule(node, inputs)` is called once for each operation that depends on a tensor of `wrt` and that an output depends on.
-/// `inputs` are the node's inputs after rewriting, and the tensor that the rule returns replaces the node's output.
-/// [`Node::apply`] keeps the operation. The replacement may have another shape if the rules of the operations that use it
-/// can take it.
+/// `rule(node, inputs)` is called once for each operation that depends on a tensor of `wrt` and that an output depends
+/// on. `inputs` are the node's inputs after rewriting, and the tensor that the rule returns replaces the node's
+/// output. [`Node::apply`] keeps the operation. The replacement may have another shape if the rules of the operations
+/// that use it can take it.
 ///
 /// This replaces every max pool by a mean pool:
 ///
@@ -180,17 +180,18 @@ pub fn interpret<V: Clone, E>(
 /// # Ok::<(), prospr_engine::Error>(())
 /// ```
 ///
-/// **Order.** Operations are visited in the order in which they were recorded. So the inputs of each come before it, and
-/// an operation whose output is used several times is visited once. The walk is a loop: graphs may be of any depth.
+/// **Order.** Operations are visited in the order in which they were recorded. So the inputs of each come before it,
+/// and an operation whose output is used several times is visited once. The walk is a loop: graphs may be of any
+/// depth.
 ///
 /// **Visited operations.** Operations of every kind, including comparisons, casts and `stop_gradient`. Composite
 /// functions are seen as they were recorded: [`Tensor::mean`] as a sum, a reshape and a product, a max pool as
 /// [`Op::MaxPoolIndex`] and [`Op::PoolGather`]. The tensors of `wrt`, and everything that does not depend on them,
 /// stay as they are.
 ///
-/// **History.** A tensor that was evaluated has no history, unless a running transform differentiates through it: rewrite
-/// before you evaluate. The new operations are recorded like all others, so the new outputs can be differentiated with
-/// respect to `wrt`, evaluated, and rewritten again.
+/// **History.** A tensor that was evaluated has no history, unless a running transform differentiates through it:
+/// rewrite before you evaluate. The new operations are recorded like all others, so the new outputs can be
+/// differentiated with respect to `wrt`, evaluated, and rewritten again.
 ///
 /// **Calls.** Inside a running transform, [`checkpoint`](crate::checkpoint), [`unroll`](crate::unroll()) and
 /// [`custom_vjp`](crate::custom_vjp) record an [`Op::Call`], whose derivative runs a closure that is not part of the

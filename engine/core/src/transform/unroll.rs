@@ -83,9 +83,9 @@ impl From<Policy> for UnrollOptions {
 /// (JAX's `scan`, with a checkpointing policy).
 ///
 /// Each step is computed before the next begins. `step` must do the same each time: steps that nothing is
-/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless they
-/// draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not finite, the
-/// unroll stops.
+/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless
+/// they draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not
+/// finite, the unroll stops.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Policy, Tensor, try_value_and_grad, unroll};
@@ -140,8 +140,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state is
-/// kept. The memory needed is that of one step, whatever their number.
+/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state
+/// is kept. The memory needed is that of one step, whatever their number.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Tensor, stream};

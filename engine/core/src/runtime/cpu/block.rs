@@ -52,6 +52,7 @@ unsafe fn run_avx2<T: Real>(block: &Block<'_, T>) {
     unsafe { run_plain(block) }
 }
 
+/// Runs the code as plain loops, which are vectorised for the instruction set of the caller.
 #[inline(always)]
 unsafe fn run_plain<T: Real>(block: &Block<'_, T>) {
     let n = block.len;

@@ -33,6 +33,7 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a, T: Real + Element> BoundProgram<'a, T> {
+    /// Binds a program to the memory of its inputs.
     pub(super) fn new(program: &'a Program, inputs: &'a [FlexTensor]) -> Self {
         let strides: Vec<Vec<usize>> = inputs
             .iter()
@@ -65,8 +66,8 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         }
     }
 
-    /// Returns a pointer to a block of an input: into the input's memory if the block is contiguous there, else to a copy
-    /// at `to`. Not inlined, because the caller's loops become slower otherwise.
+    /// Returns a pointer to a block of an input: into the input's memory if the block is contiguous there, else to a
+    /// copy at `to`. Not inlined, because the caller's loops become slower otherwise.
     #[inline(never)]
     pub(super) fn load(&self, input: usize, rows: &Rows<'_>, column: usize, to: *mut T) -> *mut T {
         let stride = *self.loops.strides[input].last().expect("there is an axis");

@@ -25,6 +25,7 @@ pub(super) struct Pixels {
     pub y_pixel: usize,
 }
 
+/// Matrix product on a register tile.
 #[inline(always)]
 pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     mut a: *const V::Elem,
@@ -65,6 +66,7 @@ pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     }
 }
 
+/// Sum of outer products on a register tile.
 #[inline(always)]
 pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
     x: *const V::Elem,
@@ -127,6 +129,7 @@ pub(super) unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V:
     }
 }
 
+/// Copies rows to another pitch.
 #[inline(always)]
 pub(super) unsafe fn copy_rows<V: Simd>(
     from: *const V::Elem,
@@ -141,6 +144,7 @@ pub(super) unsafe fn copy_rows<V: Simd>(
     }
 }
 
+/// Copies the segments of each row of a tile from the source.
 #[inline(always)]
 pub(super) unsafe fn gather<V: Simd>(
     source: *const V::Elem,
@@ -181,6 +185,7 @@ pub(super) unsafe fn gather<V: Simd>(
     }
 }
 
+/// Copies the segments of each row of a tile to the output.
 #[inline(always)]
 pub(super) unsafe fn scatter<V: Simd>(
     tile: *const V::Elem,
@@ -216,6 +221,7 @@ pub(super) unsafe fn scatter<V: Simd>(
     }
 }
 
+/// Transposes planes of channels to channels-last.
 #[inline(always)]
 pub(super) unsafe fn transpose<V: Simd>(
     from: *const V::Elem,

@@ -18,6 +18,7 @@ pub(super) struct BlockMachine<'r, 'a, T> {
 }
 
 impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
+    /// Allocates the registers and fills those of constants.
     pub(super) fn new(bound: &'r BoundProgram<'a, T>) -> Self {
         let mut machine = BlockMachine {
             bound,

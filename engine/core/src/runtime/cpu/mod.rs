@@ -31,6 +31,7 @@ pub(super) fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor) -> FlexTensor 
     }
 }
 
+/// Computes a convolution or one of its gradients in type `T`.
 fn convolve_as<T: Float + Element + bytemuck::Pod>(
     conv: &Conv,
     a: &FlexTensor,

@@ -25,6 +25,7 @@ pub(in crate::runtime) fn pad(
     }
 }
 
+/// Pads elements of type `T`; tasks write blocks of rows.
 fn pad_as<T: Element + bytemuck::Pod>(
     x: &FlexTensor,
     padding: &[Padding],

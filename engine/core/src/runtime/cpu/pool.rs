@@ -83,6 +83,7 @@ fn tensor<T: Element>(values: Vec<T>, shape: [usize; 4]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, Shape::from(shape)))
 }
 
+/// Computes [`max_pool_index`] in type `T`.
 fn index<T: Pixel>(x: &FlexTensor, window: &Window) -> FlexTensor {
     let [n, c, h, w]: [usize; 4] = x.shape().dims();
     let [oh, ow] = window.output;
@@ -197,6 +198,7 @@ fn wins<T: Pixel>(value: T, best: T) -> bool {
     (value > best) | (value != value)
 }
 
+/// Computes [`pool_gather`] in type `T`.
 fn gather<T: Pixel>(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     let ([_, _, h, w], shape): ([usize; 4], [usize; 4]) =
         (x.shape().dims(), indices.shape().dims());
@@ -213,6 +215,7 @@ fn gather<T: Pixel>(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     tensor(out, shape)
 }
 
+/// Computes [`pool_scatter`] in type `T`.
 fn scatter<T: Pixel>(dy: &FlexTensor, indices: &FlexTensor, [h, w]: [usize; 2]) -> FlexTensor {
     let [n, c, oh, ow]: [usize; 4] = dy.shape().dims();
     let (dy, indices) = (dy.to_contiguous(), indices.to_contiguous());

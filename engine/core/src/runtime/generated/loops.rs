@@ -74,8 +74,8 @@ impl Writer<'_> {
         (rows * runs, 1)
     }
 
-    /// Writes the body for each coordinate of the innermost axis from `first` to `end`, four per iteration, because on a
-    /// software rasterizer an iteration takes about as long as reading an element.
+    /// Writes the body for each coordinate of the innermost axis from `first` to `end`, four per iteration, because on
+    /// a software rasterizer an iteration takes about as long as reading an element.
     fn along(&mut self, body: impl Fn(&mut Self)) {
         let c = format!("c{}", self.last());
         self.line("let whole = first + (max(end, first) - first) / 4u * 4u;");

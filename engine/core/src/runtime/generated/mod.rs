@@ -266,7 +266,8 @@ impl KernelSource for WgslSource {
         SourceTemplate::new(self.0.to_string())
     }
     fn id(&self) -> KernelId {
-        // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops end.
+        // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops
+        // end.
         KernelId::new::<Self>()
             .mode(ExecutionMode::Unchecked)
             .info(self.0.clone())

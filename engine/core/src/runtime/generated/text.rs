@@ -1,7 +1,7 @@
 //! WGSL source of programs.
 //!
-//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different sizes
-//! share a pipeline. Sizes, strides and constants are words of the parameter buffer.
+//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different
+//! sizes share a pipeline. Sizes, strides and constants are words of the parameter buffer.
 
 use std::fmt::Write;
 
@@ -132,6 +132,7 @@ pub(super) fn write(
     }
 }
 
+/// Writer of a kernel's body and parameters.
 pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) loops: &'a Loops,

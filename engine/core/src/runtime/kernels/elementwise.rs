@@ -25,6 +25,7 @@ pub(super) fn binary<B: Backed>(
     }
 }
 
+/// Compares integers, or Bool values for equality.
 pub(super) fn compare<B: Backed>(
     op: Compare,
     a: Arg<B>,

@@ -85,6 +85,7 @@ struct Threshold {
 }
 
 impl Threshold {
+    /// Finds the k-th largest key, digit by digit from the highest.
     fn new<T: Score>(blocks: &[&[T]], k: usize) -> Threshold {
         let (mut key, mut left, mut ties) = (0, k, 0);
         for shift in (0..T::BITS).step_by(DIGIT as usize).rev() {

@@ -120,7 +120,8 @@ fn forward(conv: &Conv) -> Pass {
 /// Returns one pass for each phase of an input gradient.
 fn phases(conv: &Conv) -> Vec<Pass> {
     let (o, width) = (conv.options, conv.x[3]);
-    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an integer.
+    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an
+    // integer.
     let place = |phase: usize, k: usize, i: usize| {
         let distance = (phase + o.padding[i]) as i64 - (k * o.dilation[i]) as i64;
         let step = o.stride[i] as i64;

@@ -29,8 +29,8 @@ pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor, precision: Precis
     let batch: usize = lead.iter().product();
     let (class, arithmetic) = (class(&a), arithmetic(&a, precision));
     let packed = batch * (k + 8) * (m.max(n) + 8);
-    // Burn's kernel runs for more matrices than a dispatch has workgroups along z, for empty sums, and for operands that
-    // are too large to pack.
+    // Burn's kernel runs for more matrices than a dispatch has workgroups along z, for empty sums, and for operands
+    // that are too large to pack.
     if batch > 65_535 || k == 0 || class != Class::Gpu && packed > LARGEST_PACKED {
         return Wgpu::float_matmul(a, b);
     }

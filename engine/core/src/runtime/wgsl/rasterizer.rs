@@ -1,5 +1,5 @@
-//! Launch functions of the kernels for software rasterizers. Operands are packed first, so that the kernels need no bounds
-//! checks.
+//! Launch functions of the kernels for software rasterizers. Operands are packed first, so that the kernels need no
+//! bounds checks.
 
 use cubecl::client::Client;
 use cubecl::server::Handle;

@@ -66,6 +66,7 @@ impl<T> StridePhase<'_, T> {
 }
 
 impl<'a, T: Float> CorrelationPlan<'a, T> {
+    /// Prepares a correlation: packs the weights, and chooses the division into tasks.
     pub fn new(
         isa: &'static Isa<T>,
         c: &'a Correlation,

@@ -135,6 +135,7 @@ pub(super) fn weight_grad<T: Float>(
 }
 
 impl<'a, T: Float> WeightGradPlan<'a, T> {
+    /// Chooses the bands, the tile's vectors and the blocks of channels.
     fn new(isa: &'static Isa<T>, g: &'a WeightGrad) -> WeightGradPlan<'a, T> {
         let [channels, _, width] = g.x;
         let [m, grid_height, grid_width] = g.y;

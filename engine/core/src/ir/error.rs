@@ -60,7 +60,7 @@ pub enum Error {
     Length {
         /// The requested shape.
         shape: Vec<usize>,
-        /// Its number of elements.
+        /// Number of elements of the shape.
         expected: usize,
         /// The number of values given.
         found: usize,

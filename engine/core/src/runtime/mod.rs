@@ -1,4 +1,4 @@
-//! Devices, memory and kernels: the only place (beside the [bridge](crate::bridge)) that names Burn or wgpu.
+//! Devices, memory and kernels. Only this module and the [bridge](crate::bridge) name Burn or wgpu.
 
 mod adapters;
 mod allocator;

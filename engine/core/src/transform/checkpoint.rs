@@ -36,9 +36,9 @@ pub(super) type Function<X, Y> = Arc<dyn Fn(&X) -> Result<Y> + Send + Sync>;
 /// Time at which a call's values and cotangents are computed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum When {
-    /// With the next evaluation that needs them.
+    /// They are computed by the next evaluation that needs them.
     Lazily,
-    /// At once, so that only one call's graph exists at a time.
+    /// They are computed at once, so that only one call's graph exists at a time.
     AtOnce,
 }
 

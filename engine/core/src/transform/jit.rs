@@ -50,7 +50,7 @@ pub fn jit_with<X: Tree, Y: Tree>(
 /// Cache of the last few plans of one function, for callers that create their closure at each call. [`jit`] contains
 /// one.
 pub struct JitCache<Y> {
-    /// In the order of their last use, the latest at the end.
+    /// Plans in the order of their last use, the latest at the end.
     entries: Mutex<Vec<(PlanKey, Arc<Compiled<Y>>)>>,
 }
 

@@ -84,8 +84,8 @@ impl From<Policy> for UnrollOptions {
 ///
 /// Each step is computed before the next begins. `step` must do the same each time: steps that nothing is
 /// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless
-/// they draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not
-/// finite, the unroll stops.
+/// they draw random numbers or ask for values. If a float that `step` returns in addition to the state, such as the
+/// loss, is not finite, the unroll stops.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Policy, Tensor, try_value_and_grad, unroll};

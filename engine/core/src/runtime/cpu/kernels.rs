@@ -35,7 +35,7 @@ pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     pitch: usize,
     add: bool,
 ) {
-    // SAFETY: the accesses are those that the caller vouches for.
+    // SAFETY: the caller guarantees these accesses.
     unsafe {
         let mut sums = [[V::zero(); N]; M];
         if add {
@@ -76,7 +76,7 @@ pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
     c: *mut V::Elem,
     pitch: usize,
 ) {
-    // SAFETY: the accesses are those that the caller vouches for.
+    // SAFETY: the caller guarantees these accesses.
     unsafe {
         let mut sums = [[V::zero(); N]; M];
         for (i, row) in sums.iter_mut().enumerate() {
@@ -116,7 +116,7 @@ pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
 /// Copies `len` elements in whole vectors; up to a vector of zeros follows them.
 #[inline(always)]
 pub(super) unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V::Elem) {
-    // SAFETY: the caller vouches for the elements and a vector more of `to`.
+    // SAFETY: the caller guarantees the elements and a vector more of `to`.
     unsafe {
         let mut j = 0;
         while j + V::LANES <= len {
@@ -139,7 +139,7 @@ pub(super) unsafe fn copy_rows<V: Simd>(
     pitch: usize,
 ) {
     for r in 0..rows {
-        // SAFETY: the caller vouches for the rows; a row's zeros go where the next is written.
+        // SAFETY: the caller guarantees the rows; a row's zeros go where the next is written.
         unsafe { copy::<V>(from.add(r * width), width, to.add(r * pitch)) };
     }
 }
@@ -156,7 +156,7 @@ pub(super) unsafe fn gather<V: Simd>(
 ) {
     for (k, &offset) in offsets.iter().enumerate() {
         for s in segments {
-            // SAFETY: the caller vouches for the elements. What is written after a segment is written again:
+            // SAFETY: the caller guarantees the elements. What is written after a segment is written again:
             // by the next segment, the next row or (at the end) the vector that nobody reads.
             unsafe {
                 let from = source.add(offset + s.source);
@@ -198,7 +198,7 @@ pub(super) unsafe fn scatter<V: Simd>(
 ) {
     for m in 0..rows {
         for s in segments {
-            // SAFETY: the caller vouches for the elements.
+            // SAFETY: the caller guarantees the elements.
             unsafe {
                 let from = tile.add(m * pitch + s.tile);
                 let to = out.add(m * plane + s.out);
@@ -239,7 +239,7 @@ pub(super) unsafe fn transpose<V: Simd>(
             let end_c = channels.min(first_c + LINE);
             let (blocks_j, blocks_c) =
                 (end_j - (end_j - first_j) % B, end_c - (end_c - first_c) % B);
-            // SAFETY: the caller vouches for the elements.
+            // SAFETY: the caller guarantees the elements.
             unsafe {
                 for c in (first_c..blocks_c).step_by(B) {
                     for j in (first_j..blocks_j).step_by(B) {

@@ -62,26 +62,26 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn load(from: *const $t) -> Self {
-                // SAFETY: the caller vouches for `N` elements; arrays of elements have their alignment.
+                // SAFETY: the caller guarantees `N` elements; arrays of elements have their alignment.
                 Portable(unsafe { from.cast::<[$t; N]>().read() })
             }
             #[inline(always)]
             unsafe fn load_first(from: *const $t, n: usize) -> Self {
                 let mut lanes = [0.0; N];
-                // SAFETY: the caller vouches for `n` elements.
+                // SAFETY: the caller guarantees `n` elements.
                 let from = unsafe { std::slice::from_raw_parts(from, n) };
                 lanes[..n].copy_from_slice(from);
                 Portable(lanes)
             }
             #[inline(always)]
             unsafe fn store(self, to: *mut $t) {
-                // SAFETY: the caller vouches for `N` elements; arrays of elements have their alignment.
+                // SAFETY: the caller guarantees `N` elements; arrays of elements have their alignment.
                 unsafe { to.cast::<[$t; N]>().write(self.0) }
             }
             #[inline(always)]
             unsafe fn store_first(self, to: *mut $t, n: usize) {
                 for (i, &x) in self.0[..n].iter().enumerate() {
-                    // SAFETY: the caller vouches for `n` elements.
+                    // SAFETY: the caller guarantees `n` elements.
                     unsafe { to.add(i).write(x) }
                 }
             }
@@ -121,22 +121,22 @@ mod x86 {
 
                 #[inline(always)]
                 unsafe fn splat(x: $t) -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $splat(x) }
                 }
                 #[inline(always)]
                 unsafe fn zero() -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $zero() }
                 }
                 #[inline(always)]
                 unsafe fn load(from: *const $t) -> Self {
-                    // SAFETY: the caller vouches for the instruction set and the memory.
+                    // SAFETY: the caller guarantees the instruction set and the memory.
                     unsafe { $load(from) }
                 }
                 #[inline(always)]
                 unsafe fn load_first($p: *const $t, $n: usize) -> Self {
-                    // SAFETY: the caller vouches for the instruction set and the first `n` elements; lanes that
+                    // SAFETY: the caller guarantees the instruction set and the first `n` elements; lanes that
                     // the mask leaves out are not accessed.
                     unsafe {
                         let $m = $mask;
@@ -145,18 +145,18 @@ mod x86 {
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut $t) {
-                    // SAFETY: the caller vouches for the instruction set and the memory.
+                    // SAFETY: the caller guarantees the instruction set and the memory.
                     unsafe { $store(to, self) }
                 }
                 #[inline(always)]
                 unsafe fn store_first(self, to: *mut $t, $n: usize) {
-                    // SAFETY: the caller vouches for the instruction set and the first `n` elements; lanes that
+                    // SAFETY: the caller guarantees the instruction set and the first `n` elements; lanes that
                     // the mask leaves out are not accessed.
                     unsafe { $store_first(to, $mask, self) }
                 }
                 #[inline(always)]
                 unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $fma(a, b, self) }
                 }
             }

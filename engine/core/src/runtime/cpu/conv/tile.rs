@@ -119,7 +119,7 @@ impl<T: Float> PhaseTask<'_, T> {
             let start = panel.index * isa.rows() * depth + first * panel.len;
             let a = &self.weights[start..][..offsets.len() * panel.len];
             let c = &mut self.sums[(panel.first - skipped) * pitch..][..panel.len * pitch];
-            // SAFETY: the lengths of `a` and `c` are checked, and callers vouch for `b`.
+            // SAFETY: the lengths of `a` and `c` are checked, and callers guarantee `b`.
             unsafe {
                 let gemm = isa.gemm[vectors - 1][panel.len - 1];
                 gemm(a.as_ptr(), b, offsets, c.as_mut_ptr(), pitch, first > 0);

@@ -7,28 +7,29 @@ use crate::structs::{Divisor, OutLayout, PackedAxis, PaddedAxis, WgslStruct};
 pub struct Shader {
     /// Name, unique among the kernels.
     pub name: &'static str,
-    /// WGSL.
+    /// WGSL source.
     pub source: &'static str,
-    /// Invocations of a workgroup along x; y and z are 1.
+    /// Number of invocations of a workgroup along x; y and z are 1.
     pub workgroup: u32,
-    /// Items that a workgroup processes: outputs, or those that `dispatch` in the source's first comment counts.
+    /// Number of items that a workgroup processes: outputs, or what `dispatch` in the source's first comment counts.
     pub items: u32,
 }
 
 impl Shader {
-    /// Workgroups along x and y that process at least `items` items.
+    /// Returns the numbers of workgroups along x and y that process at least `items` items.
     ///
     /// # Panics
-    /// If they exceed one dispatch.
+    /// If one dispatch cannot have so many workgroups.
     pub fn dispatch(&self, items: usize) -> (u32, u32) {
         dispatch(self.name, items.div_ceil(self.items as usize))
     }
 }
 
-/// At least `workgroups` workgroups along x and y, within the portable 65,535 a dimension.
+/// Returns numbers of workgroups along x and y whose product is at least `workgroups`. Each is at most 65,535, which
+/// every WebGPU device allows.
 ///
 /// # Panics
-/// If they exceed one dispatch.
+/// If one dispatch cannot have so many workgroups.
 pub fn dispatch(name: &str, workgroups: usize) -> (u32, u32) {
     let y = workgroups.div_ceil(65_535).max(1);
     let x = workgroups.div_ceil(y).max(1);

@@ -1,7 +1,7 @@
 //! The hand-written WGSL kernels of prospr, as text, and the structs of their parameters.
 //!
-//! Each source begins with its formula, bindings, sizes of workgroups and dispatches, limits, and the function that is its
-//! reference. [`Rasterizer`] and [`Gemm`] are templates, which are filled with sizes and loaders.
+//! Each source begins with its formula, bindings, sizes of workgroups and dispatches, limits, and a reference function
+//! that computes the same. [`Rasterizer`] and [`Gemm`] are templates, which are filled with sizes and loaders.
 //!
 //! To add a kernel, write `wgsl/NAME.wgsl` and an entry in `kernels.rs` with the fields of its WGSL struct `Params`.
 
@@ -56,7 +56,7 @@ mod tests {
             .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
             .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
             .sum();
-        // Devices with matrix units have more memory than the portable 16 KiB.
+        // Devices with matrix units have more workgroup memory than the 16 KiB that every device has.
         let most = if source.contains("cooperative_matrix") {
             32_768
         } else {

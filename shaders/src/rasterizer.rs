@@ -1,9 +1,9 @@
-//! The matrix products for software rasterizers: graphics drivers that run shaders on a CPU, such as llvmpipe.
+//! Matrix products for software rasterizers: graphics drivers that run shaders on a CPU, such as llvmpipe.
 
 use crate::structs::OutLayout;
 use crate::template::{each, fill};
 
-/// Invocations of a workgroup, which llvmpipe compiles to one SIMD vector.
+/// Number of invocations of a workgroup, which llvmpipe compiles to one SIMD vector.
 pub const LANES: u32 = 8;
 /// Side of the square of sums that an invocation keeps: pixels × rows, or rows × channels for a weight gradient.
 pub const TILE: usize = 8;
@@ -64,13 +64,13 @@ wgsl_struct! {
     taps: [[u32; 2]]
 }
 
-/// Number of floats that one load reads.
+/// Returns the number of floats that one load reads.
 pub fn width(wide: bool) -> usize {
     if wide { 8 } else { 4 }
 }
 
 impl Rasterizer {
-    /// WGSL.
+    /// Returns the WGSL source.
     pub fn source(&self) -> String {
         match *self {
             Rasterizer::Gemm { wide, add, quads } => gemm(wide, add, quads),
@@ -79,7 +79,7 @@ impl Rasterizer {
     }
 }
 
-/// WGSL that reads `width(wide)` floats at `place` into the vectors `{name}_0` and, if wide, `{name}_1`.
+/// Returns WGSL that reads `width(wide)` floats at `place` into the vectors `{name}_0` and, if wide, `{name}_1`.
 fn load(name: &str, wide: bool, place: &str) -> String {
     if wide {
         format!(
@@ -90,7 +90,7 @@ fn load(name: &str, wide: bool, place: &str) -> String {
     }
 }
 
-/// WGSL of float `i` of a [`load`].
+/// Returns WGSL of float `i` of a [`load`].
 fn item(name: &str, wide: bool, i: usize) -> String {
     if wide {
         format!("{name}_{}[{}]", i % 2, i / 2)
@@ -99,7 +99,7 @@ fn item(name: &str, wide: bool, i: usize) -> String {
     }
 }
 
-/// Values of the placeholders that both templates have.
+/// Returns the values of the placeholders that both templates have.
 fn common(wide: bool) -> Vec<(&'static str, String)> {
     let halves = "
 // Floats 0, 2, 4, 6 and floats 1, 3, 5, 7 of a load.
@@ -125,6 +125,7 @@ fn odd(v: vec4<u64>) -> vec4<f32> {
     ]
 }
 
+/// Fills the template of [`Rasterizer::Gemm`].
 fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
     let width = width(wide);
     let places = each(TILE, |i| {
@@ -161,7 +162,7 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
             .collect()
     });
     let sign = if add { "+=" } else { "=" };
-    // Outputs of one store.
+    // Numbers of pixels and rows that one store writes.
     let (pixels, rows) = match quads {
         Some(Quads::Pixels) => (4, 1),
         Some(Quads::Rows) => (1, 4),
@@ -217,6 +218,7 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
     fill(template, &values)
 }
 
+/// Fills the template of [`Rasterizer::WeightGrad`].
 fn weight_grad(wide: bool) -> String {
     let vectors = TILE / width(wide);
     let mut product = String::new();

@@ -7,8 +7,8 @@ pub trait WgslStruct: Pod {
     /// Element of the runtime-sized array that ends the WGSL struct; `()` if there is none.
     type Element: Pod;
 
-    /// Contents of a buffer with this struct and its array. An empty array is stored as one element of zeros, because
-    /// a binding covers at least one.
+    /// Returns the contents of a buffer with this struct and its array. An empty array is stored as one element of
+    /// zeros, because a binding must cover at least one.
     fn bytes(&self, array: &[Self::Element]) -> Vec<u8> {
         let mut bytes = bytemuck::bytes_of(self).to_vec();
         bytes.extend_from_slice(bytemuck::cast_slice(array));
@@ -60,7 +60,7 @@ macro_rules! wgsl_struct {
 }
 
 wgsl_struct! {
-    /// A number to divide by, in `wgsl/divide.wgsl`.
+    /// Precomputed divisor of `wgsl/divide.wgsl`.
     Divisor { by: u32, magic: u32, shift: u32 }
 }
 
@@ -113,7 +113,7 @@ pub(crate) mod tests {
         OutLayout::LAYOUT,
     ];
 
-    /// The Rust type of a WGSL type.
+    /// Returns the Rust type of a WGSL type.
     fn rust_type(module: &naga::Module, ty: naga::Handle<naga::Type>) -> String {
         use naga::{ArraySize, TypeInner, VectorSize};
         let scalar = |scalar: naga::Scalar| match scalar {
@@ -142,7 +142,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Compares `Params` of a WGSL module, and the structs in it, with Rust.
+    /// Checks that `Params` of a WGSL module, and the structs in it, are equal to the Rust structs.
     pub(crate) fn check_layout(kernel: &str, module: &naga::Module, params: Layout) {
         let params = Layout {
             name: "Params",

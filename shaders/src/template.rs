@@ -1,4 +1,4 @@
-//! Templates of kernels, into which tile sizes, vector widths and loaders are inserted.
+//! Templates of kernels, with placeholders for tile sizes, vector widths and loaders.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> String {
         let (_, value) = values
             .iter()
             .find(|(key, _)| *key == name)
-            .unwrap_or_else(|| panic!("nothing is given for `{name}`"));
+            .unwrap_or_else(|| panic!("the placeholder `{name}` has no value"));
         out.push_str(value);
         rest = &rest[end + 2..];
     }

@@ -3,14 +3,15 @@
 //
 //   out[n, g, r, t, u] = Σ_tap Σ_c w[g, r, c, tap.index] · x[n, g, c, t·stride.x + tap.row, u·stride.y + tap.column]
 //
-// bindings   0 w: f32[..] by strides   1 x: f32[n, groups, channels, height, width]   2 out: f32[..] by strides   3 params
+// bindings   0 w: f32[..] by strides   1 x: f32[n, groups, channels, height, width]
+//            2 out: f32[..] by strides   3 params
 // workgroup  64 × 1 × 1, one output per invocation, pixels vary fastest
 // dispatch   x · y workgroups with x·y·64 ≥ pixels·rows·groups, numbered row by row
 // limits     taps · (channels + 1) iterations per invocation (llvmpipe allows 65,535)
 // reference  Flex's conv2d and conv_transpose2d
 
 struct Params {
-    // Output pixels: of all images, of one image, of one row.
+    // Numbers of output pixels of all images, of one image, and of one row.
     pixels: u32,
     grid: u32,
     grid_width: u32,

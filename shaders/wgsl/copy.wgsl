@@ -1,4 +1,4 @@
-// Copy of a buffer: the memory bandwidth that benchmarks compare other kernels with.
+// Copy of a buffer; benchmarks compare the memory bandwidth of other kernels with it.
 //
 //   out[i] = source[i]
 //

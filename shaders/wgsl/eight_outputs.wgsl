@@ -1,5 +1,5 @@
 
-// Entry point of kernels that compute output `at` in `element(at, p)`: eight outputs per invocation.
+// Entry point of kernels whose function `element(at, p)` computes output `at`. Each invocation computes eight outputs.
 
 @compute @workgroup_size(64, 1, 1)
 fn main(
@@ -7,7 +7,7 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
-    // Read once for eight outputs: software rasterizers read parameters one by one.
+    // Parameters are read once for eight outputs, because software rasterizers read them one by one.
     let p = params;
     let first = (group.y * groups.x + group.x) * 512u + lane;
     for (var i = 0u; i < 8u; i++) {

@@ -2,14 +2,15 @@
 //
 //   out[z, r, c] = Σ_k left[z, k, r] · right[z, k, c]
 //
-// Operands: {{operands}}. A convolution and a weight gradient gather `right` from images in NCHW layout, with zeros around
-// them. A workgroup computes {{bm}} × {{bn}} outputs, an invocation (or subgroup) {{tm}} × {{tn}}. A slice of {{bk}} along k is
-// loaded into registers while the slice before it, in workgroup memory, is multiplied. Arithmetic: {{arithmetic}}.
+// Operands: {{operands}}. A convolution and a weight gradient gather `right` from images in NCHW layout, with zeros
+// around them. A workgroup computes {{bm}} × {{bn}} outputs, an invocation (or subgroup) {{tm}} × {{tn}}. A slice of
+// {{bk}} along k is loaded into registers while the slice before it, in workgroup memory, is multiplied. Arithmetic:
+// {{arithmetic}}.
 //
 // bindings   0 left   1 right   2 out   3 params; layout by strides
 // workgroup  {{threads}} × 1 × 1
 // dispatch   x · y · z workgroups: x·y ≥ row tiles · column tiles, z = groups · parts
-// limits     slices iterations per invocation (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
+// limits     one iteration per slice (llvmpipe allows 65,535); {{memory}} bytes of workgroup memory
 // reference  Flex's conv2d, conv_transpose2d, conv2d_weight_backward and matmul
 {{enable}}
 struct Params {
@@ -26,7 +27,8 @@ struct Params {
     right_group: u32,
     right_k: u32,
     right_column: u32,
-    // Output pixels of one image and of one row; stride of the convolution; height and width of the gathered images.
+    // Numbers of output pixels of one image and of one row; stride of the convolution; height and width of the
+    // gathered images.
     grid: u32,
     grid_width: u32,
     stride: vec2<u32>,

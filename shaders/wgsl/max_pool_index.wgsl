@@ -35,7 +35,7 @@ fn element(at: u32, p: Params) {
     let padding = vec2<u32>(p.padding_height, p.padding_width);
     let window = vec2<u32>(row * p.stride_height, (place - row * p.out_row.by) * p.stride_width);
     let kernel = vec2<u32>(p.kernel_height, p.kernel_width);
-    // In padded coordinates, clipped to the image.
+    // Bounds of the window in padded coordinates, clipped to the image.
     let low = max(window, padding);
     let high = min(window + kernel, size + padding);
     var best = (low.x - padding.x) * size.y + (low.y - padding.y);
@@ -44,7 +44,7 @@ fn element(at: u32, p: Params) {
         for (var w = low.y; w < high.y; w++) {
             let pixel = (h - padding.x) * size.y + (w - padding.y);
             let value = x[plane + pixel];
-            // NaN by its bits, because compilers may take `value != value` to be false.
+            // NaN is recognised by its bits, because compilers may assume that `value != value` is false.
             let is_nan = (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
             if value > best_value || is_nan {
                 best = pixel;

@@ -1,5 +1,5 @@
-// Packing: copies a five-dimensional array of any strides into a padded, contiguous one. Padding is zeros; the last axis
-// is padded to a multiple of four.
+// Packing: copies a five-dimensional array of any strides into a padded, contiguous one. Padding is zeros; the last
+// axis is padded to a multiple of four.
 //
 //   out[i0, …, i4] = x[Σ (i_d − low_d) · stride_d]   where 0 ≤ i_d − low_d < limit_d for all d, else 0
 //
@@ -9,7 +9,7 @@
 // limits     size_4 is counted in vec4s; low_4 must be 0; x must not be empty
 // reference  Tensor::pad and Tensor::permute on the CPU
 
-// Size of the output and zeros before the input; size and stride of the input.
+// One axis: size of the output, zeros before the input, size and stride of the input.
 struct PackedAxis {
     size: u32,
     low: u32,
@@ -18,7 +18,7 @@ struct PackedAxis {
 }
 
 struct Params {
-    // Invocations that write something, and invocations per line of the last axis.
+    // Numbers of invocations that write, and of invocations per line of the last axis.
     count: u32,
     shares: u32,
     axes: array<PackedAxis, 5>,
@@ -41,7 +41,7 @@ fn main(
     let begin = at % params.shares * 8u;
     let end = min(begin + 8u, last.size);
     let line = at / params.shares;
-    // Below `low`, the difference wraps around and exceeds every limit.
+    // For an index below `low`, the difference wraps around and exceeds every limit.
     let i3 = line % params.axes[3].size - params.axes[3].low;
     var rest = line / params.axes[3].size;
     let i2 = rest % params.axes[2].size - params.axes[2].low;

@@ -8,7 +8,8 @@
 // limits     6 axes
 // reference  the CPU's pad
 
-// Size of the output, distance between elements there, size of the input, and zeros before its first element.
+// One axis: size of the output, distance between elements there, size of the input, and zeros before its first
+// element.
 struct PaddedAxis {
     out_size: Divisor,
     step: Divisor,

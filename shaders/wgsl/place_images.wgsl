@@ -8,7 +8,7 @@
 // workgroup  64 × 1 × 1, eight outputs per invocation
 // dispatch   x · y workgroups with x·y·512 ≥ images·channels·height·width, numbered row by row
 // limits     sizes below 2³¹
-// reference  Moves::write in images.rs; equal to it bit for bit, because both read the same table
+// reference  Moves::write in ir/images.rs; equal to it bit for bit, because both read the same table
 
 struct Params {
     len: u32,

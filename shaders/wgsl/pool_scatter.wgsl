@@ -4,9 +4,9 @@
 //
 // bindings   0 dy: f32[planes, out_height, out_width]   1 indices: i32, of dy's shape
 //            2 out: f32[planes, height, width]   3 params
-// workgroup  64 × 1 × 1, eight pixels per invocation, without atomics: it adds windows in row-major order
+// workgroup  64 × 1 × 1, eight pixels per invocation; windows are added in row-major order, without atomics
 // dispatch   x · y workgroups with x·y·512 ≥ planes·height·width, numbered row by row
-// limits     2 ⌈kernel / stride⌉ iterations each way
+// limits     2 ⌈kernel / stride⌉ iterations along each axis
 // reference  the CPU's pool_scatter
 
 struct Params {

@@ -2,25 +2,25 @@
 //
 //   out[g, p, r] (+)= Σ_tap Σ_c w[g, tap.index, c, r] · x[g, at(p) + tap.offset + c]
 //
-// llvmpipe compiles a workgroup to one SIMD vector, and loads take most of the time. Therefore a load reads a vector of
-// {{width}} floats, and an invocation keeps sums of {{pixels}} pixels × {{rows}} rows. Operands are packed (pack.wgsl): channels
-// last and padded, zeros around the images, so that loads need no bounds check.
+// llvmpipe compiles a workgroup to one SIMD vector, and loads take most of the time. Therefore a load reads a vector
+// of {{width}} floats, and an invocation keeps sums of {{pixels}} pixels × {{rows}} rows. Operands are packed
+// (pack.wgsl): channels last and padded, zeros around the images, so that loads need no bounds check.
 //
-// bindings   0 w: f32[group, tap, channel, row] by strides   1 x: f32[.., channel] by strides   2 out: f32[..] by strides
-//            3 params; strides of w and x count vectors of {{width}}
+// bindings   0 w: f32[group, tap, channel, row] by strides   1 x: f32[.., channel] by strides
+//            2 out: f32[..] by strides   3 params; strides of w and x count vectors of {{width}}
 // workgroup  {{lanes}} × 1 × 1, one tile of pixels × rows per invocation
 // dispatch   x · y workgroups with x·y·{{lanes}} ≥ tiles, numbered row by row
-// limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); beyond, the sum is divided along c
+// limits     taps · (chunks + 1) iterations per invocation (llvmpipe allows 65,535); longer sums are divided along c
 // reference  Flex's conv2d, conv_transpose2d and matmul
 
 struct Params {
     tiles: u32,
-    // Tiles along the pixels and along the rows of a group.
+    // Numbers of tiles along the pixels and along the rows of a group.
     pixel_tiles: u32,
     row_tiles: u32,
     pixels: u32,
     rows: u32,
-    // Output pixels of one image and of one row.
+    // Numbers of output pixels of one image and of one row.
     grid: u32,
     grid_width: u32,
     x_group: u32,

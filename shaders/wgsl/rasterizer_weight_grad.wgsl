@@ -2,14 +2,14 @@
 //
 //   part[s, g, r, c, tap] = Σ_p dy[p, g, r] · x[at(p) + tap.offset, g, c]      over the pixels p of part s
 //
-// An invocation keeps sums of {{rows}} rows × {{channels}} channels of one tap, and takes four pixels in each iteration.
-// Operands are packed (pack.wgsl): channels last and padded, zeros around the images.
+// An invocation keeps sums of {{rows}} rows × {{channels}} channels of one tap, and takes four pixels in each
+// iteration. Operands are packed (pack.wgsl): channels last and padded, zeros around the images.
 //
 // bindings   0 dy: f32[pixel, group, row]   1 x: f32[image, line, column, group, channel], both in vectors of {{width}}
 //            2 part: f32[parts, groups, rows, channels, taps]   3 params
 // workgroup  {{lanes}} × 1 × 1, one tile of one tap of one part per invocation
 // dispatch   x · y workgroups with x·y·{{lanes}} ≥ tiles, numbered row by row
-// limits     quads iterations per invocation (llvmpipe allows 65,535); dy is zero beyond the last pixel
+// limits     one iteration per four pixels (llvmpipe allows 65,535); dy is zero beyond the last pixel
 // reference  Flex's conv2d_weight_backward
 
 struct Params {
@@ -19,7 +19,7 @@ struct Params {
     groups: u32,
     rows: u32,
     channels: u32,
-    // Groups of four pixels: in a part, and in total.
+    // Numbers of groups of four pixels in a part, and in total.
     quads: u32,
     all_quads: u32,
     grid_height: u32,
@@ -67,7 +67,7 @@ fn main(
     var xi = image * params.x_image + t * params.x_line + u * params.x_column + tap.x + g * params.x_group
         + channel_tile * {{channel_vectors}}u;
     var di = first * params.dy_pixel + g * params.dy_group + row_tile * {{row_vectors}}u;
-    // Added to the offset after the last pixel of a line, and of an image.
+    // Numbers added to the offset after the last pixel of a line, and of an image.
     let next_line = params.x_line - params.grid_width * params.x_column;
     let next_image = params.x_image - params.grid_height * params.x_line;
 {{sums}}

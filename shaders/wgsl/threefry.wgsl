@@ -5,8 +5,8 @@
 // bindings   0 out: f32[count]      1 params
 // workgroup  64 × 1 × 1, one block of two values per invocation
 // dispatch   x · y workgroups with x·y·64 ≥ ⌈count / 2⌉, numbered row by row
-// limits     the portable ones of WebGPU
-// reference  prospr_engine::random::values (equal bit for bit: integers, and a product with a power of two)
+// limits     those that every WebGPU device supports
+// reference  values in ir/random.rs (equal bit for bit: integers, and a product with a power of two)
 
 struct Params {
     key: vec2<u32>,

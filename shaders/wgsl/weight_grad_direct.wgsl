@@ -12,7 +12,7 @@
 // reference  Flex's conv2d_weight_backward
 
 struct Params {
-    // Output pixels: of all images, of one image, of one row.
+    // Numbers of output pixels of all images, of one image, and of one row.
     pixels: u32,
     grid: u32,
     grid_width: u32,

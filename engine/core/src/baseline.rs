@@ -1,6 +1,6 @@
-//! Baselines of the benchmarks: Burn's own kernels on the engine's tensors, and a plain copy.
+//! Baselines for benchmarks: Burn's own kernels on the engine's tensors, and a plain copy of memory.
 //!
-//! The engine computes some operations with kernels of its own; these are always Burn's.
+//! The engine computes some operations with its own kernels; a baseline always uses Burn's.
 
 pub use crate::runtime::baseline::{BareCopy, Baseline, Direction};
 

@@ -1,4 +1,4 @@
-//! Burn's primitive tensors in and out without a copy, and engine functions as operations of Burn programs.
+//! Exchange of primitive tensors with Burn without a copy, and engine functions as operations of Burn programs.
 //!
 //! `burn-autodiff` has first derivatives only. [`apply`] makes any engine function, for example one that uses
 //! [`hvp`](crate::hvp), [`unroll`](crate::unroll) or nested [`grad`](crate::grad)s, a single operation of
@@ -22,13 +22,13 @@ use crate::{DType, Device, Result, Tensor, vjp};
 
 /// A Burn backend that shares its tensors with the engine: `Flex` and `Wgpu`.
 pub trait Shared: Backend {
-    /// A Burn tensor as an engine tensor, sharing its memory.
+    /// Returns a Burn tensor as an engine tensor that shares its memory.
     ///
     /// # Panics
-    /// If it is neither F32 nor F64.
+    /// If the tensor is neither F32 nor F64.
     fn import(tensor: FloatTensor<Self>) -> Tensor;
 
-    /// An engine tensor as a Burn tensor, sharing its memory. A scalar gets the shape `[1]`.
+    /// Returns an engine tensor as a Burn tensor that shares its memory. A scalar gets the shape `[1]`.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if computing it fails.
@@ -66,6 +66,7 @@ impl Shared for Wgpu {
     }
 }
 
+/// Wraps a Burn tensor and charges it to the device's memory account.
 fn import<B: Backed>(tensor: FloatTensor<B>, device: &Device) -> Tensor {
     let dtype = match tensor.dtype() {
         burn_backend::DType::F32 => DType::F32,
@@ -77,6 +78,7 @@ fn import<B: Backed>(tensor: FloatTensor<B>, device: &Device) -> Tensor {
     Tensor::from_buffer(buffer, &shape, dtype, device)
 }
 
+/// Returns the primitive of a float tensor.
 fn export<B: Backed>(tensor: &Tensor) -> Result<FloatTensor<B>> {
     assert!(
         tensor.dtype().is_float(),
@@ -135,6 +137,7 @@ pub fn apply<B: Shared, const N: usize>(
     })
 }
 
+/// An engine function as an operation of Burn's autodiff graph.
 #[derive(Debug)]
 struct EngineOp;
 

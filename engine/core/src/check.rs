@@ -1,4 +1,4 @@
-//! [`check_grads`]: derivatives against finite differences and against each other.
+//! Checks of derivatives against finite differences and against each other.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::{DType, Key, Tensor, Tree, jvp, tree_dot, vjp};
 /// Tolerances and step size of [`check_grads`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerance {
-    /// Half the distance of the two points of a central difference.
+    /// Half the distance between the two points of a central difference.
     pub step: f64,
     /// Allowed error relative to the size of the derivative.
     pub relative: f64,
@@ -16,7 +16,7 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// The tolerance that central differences reach in a type.
+    /// Returns the tolerance that central differences reach in a type.
     pub fn of(dtype: DType) -> Tolerance {
         match dtype {
             DType::F64 => Tolerance {
@@ -58,6 +58,7 @@ pub fn check_grads<X: Tree, Y: Tree>(
 
 type Leaves = Vec<Tensor>;
 
+/// Checks `order` derivatives of `f`, which is itself a derivative of order `level − 1`.
 fn check(
     f: &dyn Fn(&Leaves) -> Leaves,
     x: &Leaves,
@@ -120,7 +121,7 @@ fn is_float(t: &Tensor) -> bool {
     t.dtype().is_float()
 }
 
-/// A direction of about unit size, rounded so that `x ± h·v` is well represented.
+/// Returns a random direction with components in [−1, 1), multiples of 2⁻²³; 0 for integers.
 fn random_like(tree: &Leaves, key: Key) -> Leaves {
     let mut index = 0;
     tree.map_leaves(|leaf| {
@@ -137,6 +138,7 @@ fn random_like(tree: &Leaves, key: Key) -> Leaves {
     })
 }
 
+/// Returns the inner product over all float tensors.
 fn float_dot(a: &Leaves, b: &Leaves) -> Tensor {
     let only = |t: &Leaves| {
         t.iter()
@@ -160,6 +162,7 @@ fn floats(leaves: &Leaves) -> Vec<f64> {
         .collect()
 }
 
+/// Compares numbers; the error names the largest difference.
 fn compare(
     name_a: &str,
     name_b: &str,

@@ -6,10 +6,10 @@ use crate::graph::Kernel;
 use crate::tensor::Traced;
 use crate::{Precision, Result, Tensor, Tree};
 
-/// Number of live values that an explanation names.
+/// Largest number of live values that an explanation lists.
 const LARGEST: usize = 5;
 
-/// The description of a function's plan.
+/// Description of a function's plan.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
     /// Number of operations recorded by the function.
@@ -30,7 +30,7 @@ pub struct Explanation {
     pub largest: Vec<(String, u64)>,
 }
 
-/// The plan of a function for inputs of these shapes, without computing anything.
+/// Describes the plan of a function for inputs of these shapes, without computing anything.
 ///
 /// ```
 /// use prospr_engine::{DType, Device, Tensor, explain};
@@ -70,7 +70,7 @@ pub fn explain<X: Tree, Y: Tree>(f: impl FnOnce(&X) -> Y, x: &X) -> Result<Expla
 }
 
 impl fmt::Display for Explanation {
-    /// One line per kernel, then the totals.
+    /// Writes one line per kernel, then the totals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mega = |bytes: u64| bytes as f64 / 1e6;
         for (index, kernel) in self.kernels.iter().enumerate() {

@@ -7,8 +7,8 @@ use crate::runtime;
 use crate::{DType, Device, Error, Result, Tensor};
 
 impl Batch<'_> {
-    /// The images as an F32 tensor `[images, channels, height, width]` with the same bits on every device. A GPU receives
-    /// bytes and converts them itself.
+    /// Returns the images as an F32 tensor `[images, channels, height, width]` with the same bits on every device. A
+    /// GPU receives bytes and converts them itself.
     ///
     /// ```
     /// use prospr_engine::Device;
@@ -96,7 +96,7 @@ mod tests {
             let read = |device: &Device| batch.to_tensor(device).unwrap().to_bytes().unwrap();
             let cpu = read(&Device::cpu());
             assert_eq!(cpu, read(&Device::gpu().unwrap()), "{c} × {h} × {w}");
-            // Computed from the definition, byte by byte.
+            // Returns an element by the definition.
             let (cpu, at) = (bytemuck::pod_collect_to_vec::<u8, f32>(&cpu), |i: usize| {
                 let (image, channel, row, column) =
                     (i / (c * h * w), i / (h * w) % c, i / w % h, i % w);

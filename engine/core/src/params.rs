@@ -18,7 +18,7 @@ pub enum Role {
     NormScale,
     /// Batch norm's β.
     NormShift,
-    /// State that training updates without a gradient: running statistics.
+    /// State that training updates without a gradient, such as running statistics.
     Buffer,
 }
 
@@ -38,7 +38,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// No parameters.
+    /// Creates an empty collection.
     pub fn new() -> Params {
         Params::default()
     }
@@ -60,17 +60,17 @@ impl Params {
         }
     }
 
-    /// The parameter of this name.
+    /// Returns the parameter of this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         Some(&self.values[self.roles.get_index_of(name)?])
     }
 
-    /// The role of the parameter of this name.
+    /// Returns the role of the parameter of this name.
     pub fn role(&self, name: &str) -> Option<Role> {
         self.roles.get(name).copied()
     }
 
-    /// Name, role and value of each parameter, in order.
+    /// Iterates over name, role and value of each parameter, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Role, &Tensor)> {
         self.roles
             .iter()
@@ -78,7 +78,7 @@ impl Params {
             .map(|((name, role), value)| (&**name, *role, value))
     }
 
-    /// Number of parameters.
+    /// Returns the number of parameters.
     pub fn len(&self) -> usize {
         self.values.len()
     }
@@ -88,7 +88,7 @@ impl Params {
         self.values.is_empty()
     }
 
-    /// The parameters for which `keep` returns true, in order.
+    /// Returns the parameters for which `keep` returns true, in order.
     pub fn filter(&self, mut keep: impl FnMut(&str, Role) -> bool) -> Params {
         let (mut roles, mut values) = (IndexMap::new(), Vec::new());
         for ((name, &role), value) in self.roles.iter().zip(&self.values) {
@@ -101,7 +101,7 @@ impl Params {
         Params { roles, values }
     }
 
-    /// These parameters with the values of `other` for the names that it has.
+    /// Returns these parameters with the values of `other` for the names that it has.
     pub fn with(&self, other: &Params) -> Params {
         let pick =
             |(name, _, value): (&str, Role, &Tensor)| other.get(name).unwrap_or(value).clone();
@@ -111,7 +111,7 @@ impl Params {
         }
     }
 
-    /// Number of scalars in all parameters together.
+    /// Returns the number of elements of all parameters together.
     pub fn numel(&self) -> usize {
         self.values.iter().map(Tensor::numel).sum()
     }
@@ -121,7 +121,7 @@ impl std::ops::Index<&str> for Params {
     type Output = Tensor;
 
     /// # Panics
-    /// If there is no such parameter; the message lists those that there are.
+    /// If there is no such parameter; the message lists all names.
     #[track_caller]
     fn index(&self, name: &str) -> &Tensor {
         self.get(name).unwrap_or_else(|| {

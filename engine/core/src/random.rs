@@ -8,7 +8,7 @@ use crate::ir::Op;
 use crate::ir::random::{Draw, FOLD, Law, SPLIT, VALUES, threefry, values};
 use crate::{DType, Device, Tensor};
 
-/// A key, the state of the generator. Each key is used once; [`Key::split`] makes more.
+/// State of the random generator. Each key is used once; [`Key::split`] makes more.
 ///
 /// ```
 /// use prospr_engine::{Device, DType, Key};
@@ -21,22 +21,23 @@ use crate::{DType, Device, Tensor};
 pub struct Key(pub(crate) [u32; 2]);
 
 impl Key {
-    /// The key of a seed.
+    /// Creates the key of a seed.
     pub fn new(seed: u64) -> Key {
         Key([(seed >> 32) as u32, seed as u32])
     }
 
-    /// Independent keys, which replace this one.
+    /// Returns `N` independent keys that replace this one.
     pub fn split<const N: usize>(self) -> [Key; N] {
         std::array::from_fn(|i| Key(threefry(self.0, [i as u32, SPLIT])))
     }
 
-    /// The key of one item of many, such as a step, a layer or a sample.
+    /// Returns the key of one item of many, such as a step, a layer or a sample.
     pub fn fold_in(self, index: u64) -> Key {
         let low = threefry(self.0, [index as u32, FOLD]);
         Key(threefry(low, [(index >> 32) as u32, FOLD]))
     }
 
+    /// Records a draw of float random numbers.
     fn draw(self, law: Law, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         assert!(
             dtype.is_float(),
@@ -47,12 +48,12 @@ impl Key {
         Tensor::record(op, Vec::new(), shape, dtype, device.clone(), None)
     }
 
-    /// Uniform numbers in `[0, 1)`: multiples of 2⁻²⁴ in both float types.
+    /// Draws uniform numbers in `[0, 1)`: multiples of 2⁻²⁴ in both float types.
     pub fn uniform(self, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         self.draw(Law::Uniform, shape, dtype, device)
     }
 
-    /// The first `n` values of [`Key::uniform`], without a tensor.
+    /// Returns the first `n` values of [`Key::uniform`], without a tensor.
     pub fn uniforms(self, n: usize) -> Vec<f32> {
         values(
             Draw {
@@ -63,18 +64,18 @@ impl Key {
         )
     }
 
-    /// Standard normal numbers by the Box–Muller transform, rounded to f32 in both float types.
+    /// Draws standard normal numbers by the Box–Muller transform, rounded to f32 in both float types.
     pub fn normal(self, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         self.draw(Law::Normal, shape, dtype, device)
     }
 
-    /// Bool values that are true with probability `p`.
+    /// Draws Bool values that are true with probability `p`.
     pub fn bernoulli(self, p: f64, shape: &[usize], device: &Device) -> Tensor {
         let uniform = self.uniform(shape, DType::F32, device);
         uniform.lt(&uniform.full_like(p))
     }
 
-    /// The numbers `0..n` in random order (Fisher and Yates' shuffle, on the host).
+    /// Returns the numbers `0..n` in random order (Fisher–Yates shuffle, on the host).
     pub fn permutation(self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {

@@ -1,4 +1,4 @@
-//! Helpers of tests: one test on every device, gradients against finite differences.
+//! Test helpers: running a test on every device, and checking gradients against finite differences.
 
 use crate::check::{Tolerance, check_grads};
 use crate::{DType, Device, Key, Tensor};
@@ -13,7 +13,8 @@ pub fn each_device(mut test: impl FnMut(&Device, DType)) {
     test(&gpu, DType::F32);
 }
 
-/// [`check_grads`] of a function of tensors with these shapes: on the CPU in f64, on the GPU in f32.
+/// Checks the gradients of a function of tensors with these shapes ([`check_grads`]): on the CPU in f64, on the GPU in
+/// f32.
 #[track_caller]
 pub fn gradients(
     name: &str,
@@ -23,7 +24,7 @@ pub fn gradients(
 ) {
     each_device(|device, dtype| {
         if device.is_cpu() && dtype == DType::F32 {
-            return; // f64 says more
+            return; // f64 is the stricter check
         }
         let draw = |(i, shape): (usize, &&[usize])| {
             Key::new(11).fold_in(i as u64).normal(shape, dtype, device)

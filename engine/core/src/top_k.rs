@@ -3,10 +3,11 @@
 use crate::runtime::{self, Meta};
 use crate::{DType, Device, Result, Tensor};
 
-/// For each tensor a Bool tensor of its shape that is true at the `k` largest of all elements together, exactly.
+/// Returns for each tensor a Bool tensor of its shape that is true at the `k` largest of all elements together,
+/// exactly.
 ///
-/// Equal elements rank by position: earlier tensors, then earlier elements in row-major order. −0 is less than +0, and NaN
-/// is less than every number. The result does not depend on the device. It is computed immediately, not lazily.
+/// Equal elements rank by position: earlier tensors, then earlier elements in row-major order. −0 is less than +0, and
+/// NaN is less than every number. The result does not depend on the device. It is computed immediately, not lazily.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, top_k_masks};
@@ -28,7 +29,7 @@ pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     let Some(first) = scores.first() else {
         assert!(
             k == 0,
-            "top_k_masks: there are no {k} elements in no tensors"
+            "top_k_masks: {k} elements were asked for, but there are no tensors"
         );
         return Ok(Vec::new());
     };
@@ -52,7 +53,7 @@ pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     }
 }
 
-/// The masks, computed on the device of the scores.
+/// Computes the masks on the device of the scores.
 fn on_device(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     crate::eval(scores)?;
     let device = scores[0].device();
@@ -64,7 +65,7 @@ fn on_device(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     Ok(masks.into_iter().zip(scores).map(tensor).collect())
 }
 
-/// The masks, computed on the host for software rasterizers, which need ten times as long for a kernel's atomics and
+/// Computes the masks on the host for software rasterizers, which need ten times as long for a kernel's atomics and
 /// barriers as for a copy.
 fn by_host(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     let copy = |score: &Tensor| score.to_device(&Device::cpu());

@@ -39,21 +39,22 @@ pub trait Tree: Clone + Send + Sync + 'static {
     /// Appends every tensor, in order.
     fn collect_leaves(&self, out: &mut Vec<Tensor>);
 
-    /// The same structure with other tensors, taken from `next` in the order of [`collect_leaves`](Tree::collect_leaves).
+    /// Returns the same structure with other tensors, taken from `next` in the order of
+    /// [`collect_leaves`](Tree::collect_leaves).
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self;
 
     /// Hashes everything but the tensors' values: shapes, types, devices, lengths, names and static fields. A function
     /// that was compiled for one tree is replayed for all trees that hash the same bytes.
     fn hash_structure<H: Hasher>(&self, state: &mut H);
 
-    /// Every tensor, in order.
+    /// Returns every tensor, in order.
     fn leaves(&self) -> Vec<Tensor> {
         let mut out = Vec::new();
         self.collect_leaves(&mut out);
         out
     }
 
-    /// The same structure with every tensor replaced.
+    /// Returns the same structure with `f` applied to every tensor.
     ///
     /// ```
     /// # use prospr_engine::*;
@@ -75,7 +76,7 @@ pub trait Tree: Clone + Send + Sync + 'static {
         })
     }
 
-    /// The same structure with every tensor combined with its counterpart in `other`.
+    /// Returns the same structure with every tensor combined with its counterpart in `other`.
     ///
     /// # Panics
     /// If the trees hold different numbers of tensors.
@@ -104,7 +105,7 @@ pub trait Tree: Clone + Send + Sync + 'static {
     }
 }
 
-/// The sum over all leaves of `⟨a, b⟩`, as a scalar tensor.
+/// Returns the sum over all leaves of `⟨a, b⟩`, as a scalar tensor.
 ///
 /// # Panics
 /// If the trees hold no tensors or different numbers of them.
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!(doubled.1, tree.1);
     }
 
-    /// Trees with the same tensors and another structure are other arguments.
+    /// Trees with the same tensors but another structure are compiled separately.
     #[test]
     fn jit_compiles_once_for_each_structure() {
         let traced = AtomicUsize::new(0);
@@ -376,7 +377,7 @@ mod tests {
         assert_eq!(traced.load(Ordering::Relaxed), 4);
     }
 
-    /// A function of a step count does not fill the memory: the eight plans used last are kept.
+    /// The eight plans used last are kept, so that a function of a step count does not fill the memory.
     #[test]
     fn jit_keeps_a_few_plans() {
         let traced = AtomicUsize::new(0);
@@ -396,7 +397,7 @@ mod tests {
         };
         assert!((0..8).all(&new));
         assert!(!new(0) && new(8));
-        // 1 was used least recently.
+        // The plan of step 1 was used least recently.
         assert!(!new(0) && !new(2) && new(1));
     }
 }

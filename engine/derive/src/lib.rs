@@ -1,4 +1,4 @@
-//! The macro behind `#[derive(Tree)]`. Use it through `prospr` or `prospr_engine`, which export it beside the trait.
+//! The macro behind `#[derive(Tree)]`. Use it through `prospr` or `prospr_engine`, which export it with the trait.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -9,7 +9,7 @@ use syn::{
 };
 
 /// Implements `prospr_engine::Tree` for a struct or an enum whose fields are trees. A field marked `#[tree(static)]`
-/// holds no tensors; functions are compiled once for each of its values. On the type itself, the mark holds for all
+/// holds no tensors; functions are compiled once for each of its values. A mark on the type itself applies to all
 /// fields.
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
@@ -19,8 +19,8 @@ pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
         .into()
 }
 
-/// The same derive macro for programs that depend on `prospr` alone, whose generated code names no other crate.
-/// `prospr` exports it as `Tree`.
+/// Implements `prospr::Tree`, for programs that depend on `prospr` alone: the generated code names no other crate.
+/// `prospr` exports this macro as `Tree`.
 #[proc_macro_derive(FacadeTree, attributes(tree))]
 pub fn derive_facade_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -29,7 +29,7 @@ pub fn derive_facade_tree(input: proc_macro::TokenStream) -> proc_macro::TokenSt
         .into()
 }
 
-/// The implementation, with `root` as the path of the crate that exports the trait.
+/// Generates the implementation; `root` is the path of the crate that exports the trait.
 fn expand(input: DeriveInput, root: &TokenStream) -> Result<TokenStream> {
     let (tree, fixed) = (quote!(#root::Tree), quote!(#root::Static));
     let variants: Vec<(TokenStream, &Fields)> = match &input.data {
@@ -113,7 +113,7 @@ fn expand(input: DeriveInput, root: &TokenStream) -> Result<TokenStream> {
     })
 }
 
-/// A field, and the name that stands for a reference to it.
+/// A field, and the name that the generated patterns bind to it.
 struct Field {
     member: Member,
     name: Ident,

@@ -12,9 +12,9 @@ pub enum Arithmetic {
     Half,
     /// Operands rounded to f16 and multiplied by matrix units, as cooperative matrices of `size` × `size`.
     Matrices {
-        /// 8 or 16.
+        /// Rows and columns of a matrix: 8 or 16.
         size: usize,
-        /// Invocations of a subgroup, which hold a matrix together.
+        /// Number of invocations of a subgroup, which hold a matrix together.
         lanes: usize,
     },
 }
@@ -30,8 +30,8 @@ const TILES: [Tile; 7] = [
     tile(16, 64, 16, 4, 4),
 ];
 
-/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of rows,
-/// then of size.
+/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of
+/// rows, then of size.
 const MATRIX_TILES: [[usize; 5]; 17] = [
     [128, 128, 16, 64, 64],
     [128, 128, 32, 32, 64],
@@ -64,7 +64,7 @@ const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
 }
 
 impl Arithmetic {
-    /// Tiles that can be used, from the largest number of rows to the smallest.
+    /// Returns the tiles that can be used, from the largest number of rows to the smallest.
     pub fn tiles(self) -> Vec<Tile> {
         let Arithmetic::Matrices { size, lanes } = self else {
             return TILES.to_vec();
@@ -76,7 +76,7 @@ impl Arithmetic {
         let fits = |t: &Tile| {
             let threads = t.threads();
             let lines = threads / t.bn;
-            // Every invocation loads equally many elements.
+            // Every invocation loads the same number of elements.
             let loads = [t.bm, t.bn].iter().all(|size| {
                 size.is_multiple_of(threads / t.bk) && (size * t.bk).is_multiple_of(threads)
             });
@@ -89,7 +89,7 @@ impl Arithmetic {
         tiles.into_iter().filter(fits).collect()
     }
 
-    /// WGSL directives that enable extensions.
+    /// Returns the WGSL directives that enable extensions.
     pub(super) fn enable(self) -> &'static str {
         match self {
             Arithmetic::Full => "",
@@ -98,7 +98,7 @@ impl Arithmetic {
         }
     }
 
-    /// WGSL type of an element of workgroup memory, and its size in bytes.
+    /// Returns the WGSL type of an element of workgroup memory, and its size in bytes.
     pub(super) fn operand(self) -> (&'static str, usize) {
         match self {
             Arithmetic::Full => ("vec4<f32>", 16),
@@ -107,7 +107,8 @@ impl Arithmetic {
         }
     }
 
-    /// Elements in workgroup memory per line of `size` numbers. The last ones stay unused, which avoids bank conflicts.
+    /// Returns the number of elements in workgroup memory per line of `size` numbers. The last ones stay unused, which
+    /// avoids bank conflicts.
     pub(super) fn pitch(self, size: usize) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => size / 4 + 1,
@@ -115,8 +116,9 @@ impl Arithmetic {
         }
     }
 
-    /// Head of a block that runs if a condition holds, which is the same for all invocations of a subgroup. For matrix units
-    /// it is a loop, because naga assumes that an `if` makes the invocations of a subgroup diverge.
+    /// Returns the head of a WGSL block that runs if a condition holds, which is the same for all invocations of a
+    /// subgroup. For matrix units it is a loop, because naga assumes that an `if` makes the invocations of a subgroup
+    /// diverge.
     pub(super) fn condition(self, holds: &str) -> String {
         match self {
             Arithmetic::Full | Arithmetic::Half => format!("if {holds}"),
@@ -126,7 +128,7 @@ impl Arithmetic {
         }
     }
 
-    /// Columns that one store writes.
+    /// Returns the number of columns that one store writes.
     pub fn run(self) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => 4,
@@ -134,7 +136,7 @@ impl Arithmetic {
         }
     }
 
-    /// Rows that one store writes, and the step of the product's loop along k.
+    /// Returns the number of rows that one store writes, which is also the step of the product's loop along k.
     pub fn step(self) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => 1,
@@ -142,7 +144,7 @@ impl Arithmetic {
         }
     }
 
-    /// WGSL that stores a number at position `at` of a line of workgroup memory.
+    /// Returns WGSL that stores a number at position `at` of a line of workgroup memory.
     pub(super) fn stash(
         self,
         memory: &str,
@@ -164,7 +166,7 @@ impl Arithmetic {
         }
     }
 
-    /// WGSL that stores four numbers at position `4 · four` of a line of workgroup memory.
+    /// Returns WGSL that stores four numbers at position `4 · four` of a line of workgroup memory.
     pub(super) fn stash_four(
         self,
         memory: &str,

@@ -4,7 +4,7 @@
 use super::Gemm;
 use crate::template::each;
 
-/// WGSL of this part: declarations of sums, product of a slice, and stores.
+/// WGSL of this part: declarations of the sums, product of a slice, and stores.
 pub(super) struct Block {
     pub sums: String,
     pub product: String,
@@ -18,7 +18,7 @@ pub(super) struct Block {
 }
 
 impl Gemm {
-    /// Block of an invocation, which holds vectors of four columns.
+    /// Returns the block of an invocation, which holds vectors of four columns.
     pub(super) fn invocation(&self) -> Block {
         let t = self.tile;
         let across = t.bn / t.tn;
@@ -54,6 +54,7 @@ impl Gemm {
         }
     }
 
+    /// Returns WGSL that stores the sums of an invocation.
     fn store_vectors(&self, columns: usize, across: usize) -> String {
         let tm = self.tile.tm;
         let rows = |line: &dyn Fn(usize) -> String| {
@@ -83,7 +84,7 @@ impl Gemm {
         })
     }
 
-    /// Block of a subgroup, which holds cooperative matrices of this size.
+    /// Returns the block of a subgroup, which holds cooperative matrices of this size.
     pub(super) fn subgroup(&self, size: usize) -> Block {
         let t = self.tile;
         let (rows, columns) = (t.tm / size, t.tn / size);

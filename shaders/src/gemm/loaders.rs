@@ -18,17 +18,17 @@ fn registers(name: &str, count: usize, kind: &str) -> String {
 }
 
 impl Gemm {
-    /// Elements in workgroup memory per line of the left operand.
+    /// Returns the number of elements in workgroup memory per line of the left operand.
     pub(super) fn left_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bm)
     }
 
-    /// Elements in workgroup memory per line of the right operand.
+    /// Returns the number of elements in workgroup memory per line of the right operand.
     pub(super) fn right_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bn)
     }
 
-    /// Left operand of a convolution: packed weights, in vectors of four rows.
+    /// Returns the loader of a convolution's left operand: packed weights, in vectors of four rows.
     pub(super) fn packed_weights(&self, flat: bool) -> Loader {
         let (quads, threads) = (self.tile.bm / 4, self.tile.threads());
         let total = self.tile.bk * quads;
@@ -71,7 +71,7 @@ impl Gemm {
         }
     }
 
-    /// Right operand of a convolution: for each output pixel the input pixels that the taps look at.
+    /// Returns the loader of a convolution's right operand: for each output pixel the input pixels that the taps read.
     pub(super) fn gathered_pixels(&self, flat: bool) -> Loader {
         let t = self.tile;
         let lines = t.threads() / t.bn;
@@ -127,7 +127,8 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         Loader { once, fetch, stash }
     }
 
-    /// Operand of which neighbouring invocations load neighbouring k of one row or column.
+    /// Returns the loader of an operand of which neighbouring invocations load neighbouring k of one row or column.
+    /// `inside` and `place` give the bounds check and the element for a WGSL expression of the position in the tile.
     pub(super) fn along_k(
         &self,
         memory: &str,
@@ -157,7 +158,8 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         }
     }
 
-    /// Right operand of a weight gradient: for each (channel, tap) pair the input pixels of all output pixels.
+    /// Returns the loader of a weight gradient's right operand: for each (channel, tap) pair the input pixels of all
+    /// output pixels.
     pub(super) fn gathered_columns(&self) -> Loader {
         let inside = |at: &str| {
             format!(
@@ -172,7 +174,7 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
             inside,
             |at| format!("right[x0 + places[{at}].x]"),
         );
-        // A column beyond the last gets a row outside the image.
+        // A column beyond the last gets a row outside the image, so that zeros are loaded.
         loader.once += &format!(
             "let plane = params.size.x * params.size.y;
 for (var i = thread; i < {}u; i += {}u) {{
@@ -195,8 +197,9 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
         loader
     }
 
-    /// Operand of a matrix product, by strides. If `across`, neighbouring invocations load neighbouring rows or columns of
-    /// one k. `element` gives the bounds check and the element for WGSL expressions of k and of the position in the tile.
+    /// Returns the loader of a matrix product's operand, by strides. If `across`, neighbouring invocations load
+    /// neighbouring rows or columns of one k. `element` gives the bounds check and the element for WGSL expressions of
+    /// k and of the position in the tile.
     pub(super) fn matrix(
         &self,
         memory: &str,

@@ -16,8 +16,8 @@ use crate::template::fill;
 pub enum Operands {
     /// Packed weights `[group, tap, channel, row]` times gathered images; columns are output pixels.
     Convolution {
-        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap after
-        /// the other.
+        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap
+        /// after the other.
         flat: bool,
     },
     /// Gradients `[image, group, row, pixel]` times gathered images; columns are (channel, tap) pairs, and k runs over
@@ -32,21 +32,21 @@ pub enum Operands {
     },
 }
 
-/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units, of a
-/// subgroup.
+/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units,
+/// of a subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
-    /// Rows of a workgroup.
+    /// Number of rows of a workgroup.
     pub bm: usize,
-    /// Columns of a workgroup.
+    /// Number of columns of a workgroup.
     pub bn: usize,
     /// Length of a slice along k.
     pub bk: usize,
-    /// Rows of an invocation or a subgroup.
+    /// Number of rows of an invocation or a subgroup.
     pub tm: usize,
-    /// Columns of an invocation or a subgroup.
+    /// Number of columns of an invocation or a subgroup.
     pub tn: usize,
-    /// Invocations that compute these rows and columns together: 1, or those of a subgroup.
+    /// Number of invocations that compute these rows and columns together: 1, or those of a subgroup.
     pub lanes: usize,
 }
 
@@ -72,27 +72,27 @@ pub struct Gemm {
     pub operands: Operands,
     /// Tile sizes.
     pub tile: Tile,
-    /// True if the columns of a store ([`Arithmetic::run`]) are contiguous and aligned in the output and, with matrix units,
-    /// the rows are a multiple of a matrix's.
+    /// True if the columns of a store ([`Arithmetic::run`]) are contiguous and aligned in the output and, with matrix
+    /// units, the number of rows is a multiple of a matrix's rows.
     pub runs: bool,
     /// Numeric type of the multiplication.
     pub arithmetic: Arithmetic,
 }
 
 impl Tile {
-    /// Invocations of a workgroup.
+    /// Returns the number of invocations of a workgroup.
     pub fn threads(&self) -> usize {
         (self.bm / self.tm) * (self.bn / self.tn) * self.lanes
     }
 }
 
 impl Gemm {
-    /// Invocations of a workgroup.
+    /// Returns the number of invocations of a workgroup.
     pub fn workgroup(&self) -> u32 {
         self.tile.threads() as u32
     }
 
-    /// WGSL, with the sizes, loaders and stores of this specialisation.
+    /// Returns the WGSL source, with the sizes, loaders and stores of this specialisation.
     pub fn source(&self) -> String {
         let t = self.tile;
         let (left, right) = self.loaders();
@@ -151,7 +151,7 @@ impl Gemm {
         matches!(self.operands, Operands::Convolution { .. })
     }
 
-    /// WGSL that declares the number of slices; for a weight gradient, those of this part.
+    /// Returns WGSL that declares the number of slices; for a weight gradient, of the slices of its part.
     fn slices(&self) -> String {
         let bk = self.tile.bk;
         match self.operands {
@@ -171,7 +171,7 @@ let slices = (end - begin + {}u) / {bk}u;\n",
         }
     }
 
-    /// WGSL of the coordinates of a slice that both loaders use.
+    /// Returns WGSL of the coordinates of a slice that both loaders use.
     fn at_slice(&self) -> String {
         let bk = self.tile.bk;
         match self.operands {
@@ -189,7 +189,7 @@ let q = at_k % params.grid;\n"
         }
     }
 
-    /// Loaders of the left and of the right operand.
+    /// Returns the loaders of the left and of the right operand.
     fn loaders(&self) -> (Loader, Loader) {
         let t = self.tile;
         match self.operands {
@@ -231,7 +231,7 @@ let q = at_k % params.grid;\n"
         }
     }
 
-    /// WGSL of the offset of the output in column `c` and row 0.
+    /// Returns WGSL of the offset of the output in column `c` and row 0.
     fn offset(&self, c: &str) -> String {
         match self.operands {
             Operands::Convolution { .. } => format!(
@@ -243,7 +243,7 @@ let q = at_k % params.grid;\n"
     }
 }
 
-/// WGSL type of a buffer's element.
+/// Returns the WGSL type of a buffer's element.
 fn scalar(scalar: bool) -> String {
     if scalar { "f32" } else { "vec4<f32>" }.into()
 }

@@ -1,7 +1,7 @@
-//! The graph that plans are made of: what is to be computed, each distinct value once.
+//! The graph that plans are compiled from. Each distinct value is one node.
 //!
-//! Pushing a node simplifies it and looks for an equal one (hash consing), so that aliases, duplicates and
-//! arithmetic with constants never reach a kernel.
+//! Adding a node simplifies it and looks for an equal one (hash consing), so that aliases, duplicates and arithmetic
+//! with constants never reach a kernel.
 
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
@@ -10,7 +10,7 @@ use crate::DType;
 use crate::ir::{Binary, Compare, Op, Unary, shape};
 use crate::runtime::Device;
 
-/// A node's number; inputs have smaller ones.
+/// Index of a node. Its inputs have smaller indices.
 pub(crate) type Id = usize;
 
 /// One value.
@@ -29,7 +29,7 @@ impl Node {
         shape::numel(&self.shape)
     }
 
-    /// Bytes that the value takes beside the memory of its inputs: none for views and constants.
+    /// Returns the bytes of memory that the value adds to that of its inputs: 0 for views and constants.
     pub fn stored_bytes(&self) -> u64 {
         match self.op.is_stored() {
             true => (self.numel() * self.dtype.size()) as u64,
@@ -38,7 +38,7 @@ impl Node {
     }
 }
 
-/// Properties that equal nodes share, beside the data of their operation.
+/// Key under which equal nodes are found: the operation without its attributes, the inputs and the shape.
 type NodeKey = (Discriminant<Op>, Vec<Id>, Box<[usize]>);
 
 /// Distinct values in topological order.
@@ -49,7 +49,7 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// A value from outside.
+    /// Adds a value from outside the graph.
     pub fn leaf(&mut self, shape: &[usize], dtype: DType, device: &Device) -> Id {
         self.append(Node {
             op: Op::Data,
@@ -65,7 +65,7 @@ impl Graph {
         self.nodes.len() - 1
     }
 
-    /// The value of an operation: a new node, or an older one that is equal to it.
+    /// Returns the node of an operation's value: a new one, or an older one that is equal.
     pub fn push(&mut self, mut node: Node) -> Id {
         if let Some(id) = self.simplify(&mut node) {
             return id;
@@ -83,6 +83,7 @@ impl Graph {
         id
     }
 
+    /// Returns an older node that is equal to `node`.
     fn find(&self, key: &NodeKey, node: &Node) -> Option<Id> {
         self.known.get(key)?.iter().copied().find(|&id| {
             let other = &self.nodes[id];
@@ -90,7 +91,7 @@ impl Graph {
         })
     }
 
-    /// The value of a constant.
+    /// Returns the value of a node that is a constant.
     fn full(&self, id: Id) -> Option<f64> {
         match self.nodes[id].op {
             Op::Full(value) => Some(value),
@@ -98,7 +99,7 @@ impl Graph {
         }
     }
 
-    /// Rewrites the node, or names an older one with its value.
+    /// Simplifies the node in place, or returns an older node with the same value.
     fn simplify(&mut self, node: &mut Node) -> Option<Id> {
         if let Some(value) = self.constant(node) {
             node.op = Op::Full(value);
@@ -162,7 +163,7 @@ impl Graph {
                     _ => None,
                 };
             }
-            // relu(z) > 0 exactly where z > 0, and the result of relu is kept anyway.
+            // relu(z) > 0 exactly where z > 0. The result of relu is stored in any case, so that `z` need not be.
             Op::Compare(Compare::Gt) if self.full(node.inputs[1]) == Some(0.0) => {
                 let of = &self.nodes[first];
                 let relu = Node {
@@ -190,7 +191,7 @@ impl Graph {
         None
     }
 
-    /// The value of all elements, if the inputs are constants.
+    /// Returns the value of all elements if it follows from constant inputs.
     fn constant(&self, node: &Node) -> Option<f64> {
         let value = |i: usize| node.inputs.get(i).and_then(|&id| self.full(id));
         let result = match &node.op {

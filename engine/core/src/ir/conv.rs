@@ -1,6 +1,6 @@
 //! Geometry of two-dimensional convolutions.
 
-/// Geometry of a convolution; PyTorch's meaning and defaults.
+/// Stride, padding, dilation and groups of a convolution, with PyTorch's meaning and defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvOptions {
     /// Step of the window, (vertical, horizontal).
@@ -25,33 +25,33 @@ impl Default for ConvOptions {
 }
 
 impl ConvOptions {
-    /// The same stride both ways.
+    /// Sets one stride for both axes.
     pub fn stride(self, stride: usize) -> Self {
         ConvOptions {
             stride: [stride; 2],
             ..self
         }
     }
-    /// The same padding both ways.
+    /// Sets one padding for both axes.
     pub fn padding(self, padding: usize) -> Self {
         ConvOptions {
             padding: [padding; 2],
             ..self
         }
     }
-    /// The same dilation both ways.
+    /// Sets one dilation for both axes.
     pub fn dilation(self, dilation: usize) -> Self {
         ConvOptions {
             dilation: [dilation; 2],
             ..self
         }
     }
-    /// The number of groups.
+    /// Sets the number of groups.
     pub fn groups(self, groups: usize) -> Self {
         ConvOptions { groups, ..self }
     }
 
-    /// The output's size along an axis (0 vertical, 1 horizontal); None if the window does not fit.
+    /// Returns the output's size along an axis (0 vertical, 1 horizontal), or `None` if the window does not fit.
     pub(crate) fn output_size(&self, input: usize, kernel: usize, axis: usize) -> Option<usize> {
         let span = self.dilation[axis] * (kernel - 1) + 1;
         (input + 2 * self.padding[axis])
@@ -71,10 +71,10 @@ pub enum ConvKind {
     WeightGrad,
 }
 
-/// One convolution operation; the three shapes belong to the geometry.
+/// A convolution operation with the shapes of its input, weight and output.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {
-    /// The inputs and the output.
+    /// The tensor that is computed; the other two of `x`, `w` and `y` are the inputs.
     pub kind: ConvKind,
     /// Stride, padding, dilation and groups.
     pub options: ConvOptions,
@@ -95,12 +95,14 @@ impl Conv {
         }
     }
 
-    /// The three kinds multiply the same pairs: each output pixel with each tap of its window.
+    /// Returns the floating-point operations, two for each multiply-accumulate: the same for the three kinds, which
+    /// multiply the same pairs of an output pixel and a tap of its window.
     pub(crate) fn flops(&self) -> u64 {
         let product = |sizes: &[usize]| sizes.iter().map(|&n| n as u64).product::<u64>();
         2 * product(&self.y) * product(&self.w[1..])
     }
 
+    /// Returns the convolution of another kind with the same shapes.
     pub(crate) fn with(&self, kind: ConvKind) -> Conv {
         Conv {
             kind,

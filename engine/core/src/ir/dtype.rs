@@ -5,13 +5,13 @@ use std::fmt;
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
-    /// 64-bit float: CPU only, for oracles and wide ranges.
+    /// 64-bit float: CPU only, for reference results and wide ranges.
     F64,
     /// 32-bit float: the default.
     F32,
     /// 32-bit signed integer: labels and indices.
     I32,
-    /// Unsigned byte: images as files hold them. (GPUs hold it in 32 bits.)
+    /// Unsigned byte: pixels of image files. (GPUs store it in 32 bits.)
     U8,
     /// Truth value: masks and comparisons.
     Bool,
@@ -23,7 +23,7 @@ impl DType {
         matches!(self, DType::F32 | DType::F64)
     }
 
-    /// Bytes of one element in host memory.
+    /// Returns the bytes of one element in host memory.
     pub fn size(self) -> usize {
         match self {
             DType::F64 => 8,
@@ -39,13 +39,13 @@ impl fmt::Display for DType {
     }
 }
 
-/// A Rust type that tensors can be made of and read as.
+/// Rust type of a tensor's elements on the host.
 pub trait Element: Copy + Send + Sync + 'static {
     /// The matching [`DType`].
     const DTYPE: DType;
-    /// The values as native-endian bytes.
+    /// Returns the values as native-endian bytes.
     fn to_bytes(values: &[Self]) -> Vec<u8>;
-    /// The values from native-endian bytes.
+    /// Reads values from native-endian bytes.
     fn from_bytes(bytes: &[u8]) -> Vec<Self>;
 }
 

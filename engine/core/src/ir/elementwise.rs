@@ -1,7 +1,7 @@
 //! Elementwise functions: one table row for each function of one or two numbers.
 //!
 //! A row gives the name, the cost, the function in Rust (which the compiler vectorises) and the expression in WGSL.
-//! The derivatives stand in `ops/elementwise.rs`, for they are made of tensors.
+//! The derivatives are in `ops/elementwise.rs`, because they are expressed with tensors.
 
 use libm::Libm;
 
@@ -18,9 +18,9 @@ pub(crate) trait Real:
 {
     const ZERO: Self;
     const ONE: Self;
-    /// The nearest value of this type.
+    /// Returns the nearest value of this type.
     fn of(value: f64) -> Self;
-    /// The same value as f64.
+    /// Returns the same value as f64.
     fn wide(self) -> f64;
     /// `out[i] = f(x[i])`
     fn unary(f: Unary, out: &mut [Self], x: &[Self]);
@@ -42,12 +42,13 @@ pub(crate) fn map2<T: Copy>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) ->
     }
 }
 
-/// Truth values in registers of numbers: 1 or 0.
+/// Returns a truth value as a number: 1 for true, 0 for false.
 #[inline(always)]
 pub(crate) fn truth<T: Real>(yes: bool) -> T {
     if yes { T::ONE } else { T::ZERO }
 }
 
+/// `out[i] = 1` where `a[i]` and `b[i]` satisfy the comparison, else 0.
 #[inline(always)]
 fn compare2<T: Real>(out: &mut [T], a: &[T], b: &[T], holds: impl Fn(T, T) -> bool) {
     map2(out, a, b, |a, b| truth(holds(a, b)));
@@ -76,7 +77,7 @@ macro_rules! unary {
         }
 
         impl Unary {
-            /// The name in messages and plans.
+            /// Returns the name used in messages and plans.
             pub fn name(self) -> &'static str {
                 match self { $(Unary::$name { .. } => $text,)* }
             }
@@ -84,8 +85,8 @@ macro_rules! unary {
             pub(crate) fn is_heavy(self) -> bool {
                 Cost::Heavy == match self { $(Unary::$name { .. } => $cost,)* }
             }
-            /// The WGSL expression of `{x}`, which may call [`WGSL`]'s functions. `NUM` is the type of `{x}`, and `{p}`
-            /// the function's parameter.
+            /// Returns a WGSL expression of the argument `{x}`, which may call the functions of [`WGSL`]. `NUM` stands
+            /// for the type of `{x}`, and `{p}` for the function's parameter.
             pub(crate) fn wgsl(self) -> &'static str {
                 match self {
                     $(Unary::$special($at) => $short_wgsl,)*
@@ -133,11 +134,11 @@ unary! {
         |x| if x <= 0.0 { 0.0 } else { x }, "select({x}, NUM(0.0), {x} <= NUM(0.0))";
     Erf, "erf", Heavy, Libm::<Self>::erf, "erf({x})";
     Powf(p: f64), "powf", Heavy, |x| x.powf(p as Self), "pow({x}, {p})";
-    // Parameters with a faster form, which is matched first.
+    // Special parameters with a faster form; they are matched first.
     [Powf(-0.5), |x| 1.0 / x.sqrt(), "1.0 / sqrt({x})"]
 }
 
-/// Functions in WGSL that the language lacks, or has with too narrow a range.
+/// WGSL functions that the language lacks, or whose built-in form has too narrow a range.
 pub(crate) const WGSL: &str = "\
 fn log1p(x: NUM) -> NUM {
     let y = x + 1.0;
@@ -164,11 +165,11 @@ macro_rules! binary {
         }
 
         impl $Type {
-            /// The name in messages and plans.
+            /// Returns the name used in messages and plans.
             pub fn name(self) -> &'static str {
                 match self { $($Type::$name => $text,)* }
             }
-            /// The WGSL expression of `{a}` and `{b}`.
+            /// Returns a WGSL expression of the arguments `{a}` and `{b}`.
             pub(crate) fn wgsl(self) -> &'static str {
                 match self { $($Type::$name => $wgsl,)* }
             }
@@ -201,7 +202,7 @@ binary! {
 }
 
 binary! {
-    /// Truth functions of Bool tensors; `Not` ignores its second argument.
+    /// Logical operations on Bool tensors; `Not` ignores its second argument.
     Logic by map2:
     And, "and", |a, b| a * b, "{a} & {b}";
     Or, "or", |a, b| truth(a + b != T::ZERO), "{a} | {b}";

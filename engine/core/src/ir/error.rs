@@ -1,20 +1,20 @@
 //! The engine's error type: what was expected, what was found, what to do.
 
-/// Everything that input, files, memory or hardware can make fail.
+/// Failures caused by input, files, memory or hardware.
 ///
 /// Mistakes in a program (wrong shapes, mixed dtypes) panic instead, with the name of the operation and
 /// the shapes it was given.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No device matches what was asked for.
+    /// No device matches the request.
     #[error("no device matches `{requested}`. {reason}\nDevices of this machine:\n{available}")]
     NoSuchDevice {
         /// The requested device, for example `gpu:3`.
         requested: String,
-        /// Why nothing matched.
+        /// The reason why no device matched.
         reason: String,
-        /// One line for each device that does exist.
+        /// One line for each device of this machine.
         available: String,
     },
     /// The device or its driver failed: lost, or a kernel was rejected.
@@ -26,31 +26,31 @@ pub enum Error {
         device: String,
         /// The operation that failed.
         during: String,
-        /// The driver's words.
+        /// The driver's message.
         reason: String,
     },
-    /// A device has no room for what is to be computed, or a budget allows less.
+    /// A computation needs more memory than the device has or a budget allows.
     #[error("{}", out_of_memory(device, during, *needed, *available, limit, biggest))]
     OutOfMemory {
         /// The device's name.
         device: String,
         /// The operation that was refused.
         during: String,
-        /// Bytes of tensors that would be held at once, or of the one that is too large by itself.
+        /// Bytes of all tensors in memory at the peak, or of the one tensor that is too large by itself.
         needed: u64,
-        /// Limit in bytes, where it is known.
+        /// Limit in bytes, if it is known.
         available: Option<u64>,
-        /// The source of the limit.
+        /// The kind of limit, such as "the memory budget".
         limit: String,
-        /// The largest values that would be alive then: what they are and their bytes.
+        /// The largest values in memory at the peak: description and bytes.
         biggest: Vec<(String, u64)>,
     },
-    /// Data was read as another type than it has.
+    /// Data was read as a type other than its own.
     #[error(
         "a {found} tensor was read as {expected}; convert it first with `to_dtype(DType::{expected})`"
     )]
     DType {
-        /// The type asked for.
+        /// The requested type.
         expected: super::DType,
         /// The tensor's type.
         found: super::DType,
@@ -58,9 +58,9 @@ pub enum Error {
     /// The number of values does not fit the shape.
     #[error("{found} values do not fill the shape {shape:?}, which holds {expected}")]
     Length {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Vec<usize>,
-        /// Its number of elements.
+        /// Number of elements of the shape.
         expected: usize,
         /// The number of values given.
         found: usize,
@@ -75,7 +75,7 @@ pub enum Error {
         /// Name of the output.
         what: String,
     },
-    /// A file cannot be written or read, or is not what it should be.
+    /// A file cannot be read or written, or its content is invalid.
     #[error("{path}: {reason}")]
     File {
         /// The file.
@@ -86,7 +86,7 @@ pub enum Error {
     /// No network has this name, or it does not take such images.
     #[error("no network for `{requested}`: {reason}")]
     Model {
-        /// The request.
+        /// The requested name.
         requested: String,
         /// Accepted values.
         reason: String,
@@ -108,6 +108,7 @@ pub enum Error {
 /// [`std::result::Result`] with the engine's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Returns the message of [`Error::OutOfMemory`].
 fn out_of_memory(
     device: &str,
     during: &str,

@@ -1,19 +1,19 @@
-//! Images as bytes, and where their pixels go.
+//! Images as bytes, and the geometric transformation of their pixels.
 
-/// Geometric transformation of an image. Pixels that come from outside are zero bytes.
+/// Geometric transformation of an image: a shift, then a reflection. Pixels from outside the image are zero bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moves {
-    /// The row of the image that the first row shows; it may be negative.
+    /// Row of the image that becomes the first row of the result; it may be negative.
     pub down: i32,
-    /// The column of the image that the first column shows; it may be negative.
+    /// Column of the image that becomes the first column of the result, before mirroring; it may be negative.
     pub right: i32,
     /// True if the result is mirrored left to right.
     pub mirrored: bool,
 }
 
 impl Moves {
-    /// Writes an image of bytes `[height, width, channels]` as `[channels, height, width]`, each byte as its channel's
-    /// table has it.
+    /// Writes an image of bytes `[height, width, channels]` as `[channels, height, width]`. Byte `b` of channel `c`
+    /// becomes `tables[c][b]`.
     ///
     /// # Panics
     /// If there are fewer tables than channels, or pixels are missing.
@@ -59,6 +59,6 @@ pub struct Batch<'a> {
     pub shape: [usize; 3],
     /// Geometric transformation of each image.
     pub moves: &'a [Moves],
-    /// F32 value of each byte, for every channel.
+    /// F32 value of each byte, one table for each channel.
     pub tables: &'a [[f32; 256]],
 }

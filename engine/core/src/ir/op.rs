@@ -2,7 +2,7 @@
 
 use super::{Binary, Compare, Conv, Draw, Logic, PadAxis, SliceAxis, Unary, Window};
 
-/// An operation with its attributes. Shapes and types are those of its inputs and its output.
+/// An operation with its attributes. Shapes and types are stored with its inputs and its output.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
@@ -16,14 +16,14 @@ pub enum Op {
     /// Random numbers.
     Random(Draw),
     // control
-    /// The input's value under a new identity, with respect to which a transform differentiates.
+    /// The input's value as a new tensor, with respect to which a transform differentiates.
     Alias,
-    /// The input's value, which no plan merges with the input: what is computed from it is computed again.
+    /// The input's value, which no plan merges with the input, so that results computed from it are computed again.
     Fence,
     /// The input's value, through which no derivative flows.
     Detach,
-    /// An output of a function with its own derivative rule, such as a checkpoint. The last input, until it is
-    /// evaluated, is the function's result.
+    /// An output of a function with its own derivative rule, such as a checkpoint. Before it is evaluated, its last
+    /// input is the function's result.
     Call {
         /// The number of the output, counted from 0.
         output: usize,
@@ -35,13 +35,13 @@ pub enum Op {
     Binary(Binary),
     /// A comparison of two numbers; the inputs have equal shapes.
     Compare(Compare),
-    /// A truth function.
+    /// A logical operation.
     Logic(Logic),
     /// Tests that an element is neither infinite nor NaN.
     IsFinite,
     /// `c ? a : b`; the inputs `c`, `a` and `b` have equal shapes.
     Select,
-    /// The values in the output's type.
+    /// The values converted to the output's type.
     Cast,
     // reductions and order
     /// Sum over some axes, which remain with size 1.
@@ -60,9 +60,9 @@ pub enum Op {
     Reshape,
     /// Axes of size 1 repeated to the output's sizes; the ranks are equal.
     Broadcast,
-    /// Axis `i` of the output is this axis of the input.
+    /// The axes in another order: entry `i` of the list is the input's axis that becomes axis `i` of the output.
     Permute(Vec<usize>),
-    /// Some indices of each axis.
+    /// The elements at evenly spaced indices of each axis.
     Slice(Vec<SliceAxis>),
     /// Zeros around and between the elements, for each axis.
     Pad(Vec<PadAxis>),
@@ -94,13 +94,13 @@ pub enum Kind {
     Data,
     /// One value for all elements, which takes no memory.
     Constant,
-    /// Computed from no inputs.
+    /// Values computed from no inputs, such as random numbers.
     Source,
     /// The elements of the first input, in its memory.
     View,
     /// The value of the last input, with a derivative rule of its own.
     Call,
-    /// A function of the inputs' elements at the same place.
+    /// A function of the inputs' elements at the same index.
     Elementwise,
     /// A function of the elements along some axes.
     Reduction,
@@ -149,17 +149,17 @@ impl Op {
         }
     }
 
-    /// The name in messages and plans.
+    /// Returns the name used in messages and plans.
     pub fn name(&self) -> &'static str {
         self.row().0
     }
 
-    /// The kind: the relation between the output and the inputs.
+    /// Returns the kind: the relation between the output and the inputs.
     pub fn kind(&self) -> Kind {
         self.row().1
     }
 
-    /// Returns true if the value lies in the memory of the first input.
+    /// Returns true if the value shares the memory of the first input.
     pub(crate) fn is_view(&self) -> bool {
         self.kind() == Kind::View
     }
@@ -180,7 +180,8 @@ impl Op {
         matches!(self, Op::Unary(f) if f.is_heavy())
     }
 
-    /// Floating-point operations: two for each multiply-accumulate of a contraction, none for all other kinds.
+    /// Returns the floating-point operations: two for each multiply-accumulate of a contraction, 0 for all other
+    /// kinds.
     ///
     /// `out` is the number of the output's elements; `inner` is the size of the first input's last axis.
     pub(crate) fn flops(&self, out: usize, inner: Option<usize>) -> u64 {

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Numeric precision used inside convolutions and matrix products of a [compiled](crate::jit_with) function. Everything else
-/// is computed in the tensors' own type; so is everything evaluated without being compiled, as scores are.
+/// Numeric precision used inside convolutions and matrix products of a [compiled](crate::jit_with) function.
+/// Everything else is computed in the tensors' own type, and so are functions that are not compiled, such as pruning
+/// scores.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// In f32.
+    /// Operands, products and sums in f32.
     #[default]
     F32,
     /// Operands are rounded to f16 where they are multiplied, and the products summed in f32, on devices whose shaders

@@ -1,13 +1,13 @@
-//! Programs: elementwise expressions over one domain, whose results are stored or summed, as one kernel.
+//! Programs: elementwise expressions over one domain, computed by one kernel that stores or sums the results.
 
 use std::fmt;
 
 use super::{Binary, Compare, DType, Logic, Unary};
 
-/// The number of an instruction, whose result it names.
+/// Index of an instruction, and the name of its result.
 pub(crate) type Register = usize;
 
-/// One instruction. Truth values are registers too.
+/// One instruction. Its result, a number or a truth value, is a register.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Instr {
     /// An element of an input, converted to the program's float type if it is a number.
@@ -25,19 +25,19 @@ pub(crate) enum Instr {
     Number(Register),
 }
 
-/// Access pattern of an input: the axis of the input that each axis of the domain walks along, if any.
+/// Access pattern of an input: for each axis of the domain, the input's axis that advances with it, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Input {
     pub dtype: DType,
     pub axes: Vec<Option<usize>>,
 }
 
-/// A result: a register's value for each element of the domain, or its sums.
+/// A result: a register's value for each element of the domain, or its sums over some axes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Output {
     pub register: Register,
     pub dtype: DType,
-    /// The node's own shape: the domain, or the domain with ones where it is summed over.
+    /// The result's shape: the domain, with size 1 for summed axes.
     pub shape: Vec<usize>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Program {
 }
 
 impl Instr {
-    /// Registers that the instruction reads.
+    /// Returns the registers that the instruction reads.
     pub fn operands(&self) -> impl Iterator<Item = Register> {
         let (list, count) = match *self {
             Instr::Load(_) | Instr::Const(_) => ([0; 3], 0),
@@ -70,29 +70,29 @@ impl Instr {
 }
 
 impl Program {
-    /// True if outputs are sums.
+    /// Returns true if outputs are sums.
     pub fn is_reduction(&self) -> bool {
         self.summed.iter().any(|&s| s)
     }
 
-    /// Strides along the domain for an input with these strides of its own.
+    /// Returns an input's strides along the domain's axes, from the strides along its own axes (in elements).
     pub fn strides(&self, input: usize, own: &[usize]) -> Vec<usize> {
         let axes = &self.inputs[input].axes;
         axes.iter().map(|axis| axis.map_or(0, |a| own[a])).collect()
     }
 }
 
-/// A domain with as few axes as its inputs' strides and its sums allow.
+/// The loops over a domain, with as few axes as the inputs' strides and the summed axes allow.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Loops {
     pub sizes: Vec<usize>,
     pub summed: Vec<bool>,
-    /// By input, along each axis.
+    /// Strides of each input along each axis, in elements.
     pub strides: Vec<Vec<usize>>,
 }
 
 impl Loops {
-    /// Merges neighbouring axes that every input walks through as one. There is at least one axis.
+    /// Merges neighbouring axes that every input can walk with one stride. The result has at least one axis.
     pub fn new(program: &Program, strides: &[Vec<usize>]) -> Loops {
         let mut loops = Loops {
             sizes: Vec::new(),
@@ -130,8 +130,9 @@ impl Loops {
         loops
     }
 
-    /// The same loops over groups of `n` neighbours along the innermost axis, if every input has its elements
-    /// there side by side, or one for all. Sizes and strides then count groups, those of single elements aside.
+    /// Returns the loops over groups of `n` neighbours along the innermost axis, where every input must have stride 1
+    /// or 0. Sizes, and the strides of inputs that are read in groups, then count groups. `None` if an input has
+    /// another stride there, or if a size or stride is no multiple of `n`.
     pub fn in_groups(&self, n: usize) -> Option<Loops> {
         let last = self.sizes.len() - 1;
         let whole = |s: &Vec<usize>| match s[last] {
@@ -151,7 +152,7 @@ impl Loops {
         Some(groups)
     }
 
-    /// Axes that are summed over (`true`) or kept, without the last axis.
+    /// Returns the axes that are summed over (`true`) or kept (`false`), without the last axis.
     pub fn outer(&self, summed: bool) -> Vec<usize> {
         (0..self.sizes.len() - 1)
             .filter(|&a| self.summed[a] == summed)

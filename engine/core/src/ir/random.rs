@@ -1,4 +1,4 @@
-//! The random generator: Threefry-2x32 with 20 rounds, on the host.
+//! Random generator Threefry-2x32 with 20 rounds, on the host (Salmon et al., SC 2011).
 
 /// Random numbers: a key and a distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,12 +18,12 @@ pub enum Law {
     Normal,
 }
 
-// The second counter word separates the uses of blocks.
+// Purpose of a block: the counter's second word, so that no two purposes use the same block.
 pub(crate) const VALUES: u32 = 0;
 pub(crate) const SPLIT: u32 = 1;
 pub(crate) const FOLD: u32 = 2;
 
-/// One block: 20 rounds of Threefry-2x32.
+/// Computes one block: 20 rounds of Threefry-2x32.
 pub(crate) fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
@@ -44,7 +44,7 @@ pub(crate) fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     x
 }
 
-/// The values of a draw, computed on the host.
+/// Computes the values of a draw on the host.
 pub(crate) fn values(draw: Draw, count: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(count + 1);
     for block in 0..count.div_ceil(2) {
@@ -58,12 +58,12 @@ pub(crate) fn values(draw: Draw, count: usize) -> Vec<f32> {
     out
 }
 
-/// 24 bits as a multiple of 2⁻²⁴ below 1.
+/// Returns the upper 24 bits as a number in [0, 1), a multiple of 2⁻²⁴.
 fn unit(bits: u32) -> f32 {
     (bits >> 8) as f32 / (1 << 24) as f32
 }
 
-/// Two standard normals from two words. `libm` computes the same on every platform.
+/// Returns two standard normals from two words. `libm` computes the same on every platform.
 fn box_muller(bits: [u32; 2]) -> [f32; 2] {
     let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(unit(bits[0]))));
     let angle = std::f64::consts::TAU * f64::from(unit(bits[1]));

@@ -1,11 +1,11 @@
 //! Arithmetic on shapes: sizes, axes, NumPy's broadcasting.
 
-/// Number of elements of a shape; 1 for the empty shape of a scalar.
+/// Returns the number of elements of a shape; 1 for the empty shape of a scalar.
 pub fn numel(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
-/// The shape that `a` and `b` broadcast to by NumPy's rule, or `None` where they do not match.
+/// Returns the shape that `a` and `b` broadcast to by NumPy's rule, or `None` if they do not match.
 ///
 /// Shapes are aligned at the right; a size of 1 stretches to the other's size.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
@@ -21,14 +21,14 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
-/// `shape` with ones put before it until it has `rank` axes.
+/// Returns `shape` with axes of size 1 in front until it has `rank` axes.
 pub(crate) fn lift(shape: &[usize], rank: usize) -> Vec<usize> {
     let mut lifted = vec![1; rank - shape.len()];
     lifted.extend_from_slice(shape);
     lifted
 }
 
-/// The axis as an index from the front; negative axes count from the back.
+/// Returns the axis counted from the front; negative axes count from the back.
 ///
 /// # Panics
 /// If there is no such axis; the message names `op`.
@@ -43,7 +43,10 @@ pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     index as usize
 }
 
-/// The axes sorted and counted from the front; an empty list means all.
+/// Returns the axes sorted and counted from the front; an empty list means all axes.
+///
+/// # Panics
+/// If an axis does not exist or is named twice; the message names `op`.
 #[track_caller]
 pub(crate) fn axes(op: &str, axes: &[isize], shape: &[usize]) -> Vec<usize> {
     if axes.is_empty() {
@@ -60,7 +63,7 @@ pub(crate) fn axes(op: &str, axes: &[isize], shape: &[usize]) -> Vec<usize> {
     list
 }
 
-/// Row-major strides, in elements.
+/// Returns the row-major strides, in elements.
 pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for i in (1..shape.len()).rev() {
@@ -69,7 +72,7 @@ pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// The rank-free form that storage uses: a scalar is stored with shape `[1]`.
+/// Returns the shape used for storage: `[1]` for a scalar, otherwise `shape`.
 pub(crate) fn physical(shape: &[usize]) -> Vec<usize> {
     if shape.is_empty() {
         vec![1]

@@ -1,4 +1,4 @@
-//! Operations that change what a transform sees, not the values.
+//! Operations that change how transforms and plans treat a value, not the value itself.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::ir::Op;
 use crate::tensor::trace::Trace;
 
 impl Tensor {
-    /// The same values, through which no derivative flows.
+    /// Returns the same values, through which no derivative flows.
     ///
     /// ```
     /// use prospr_engine::{Device, Tensor, grad};
@@ -20,8 +20,8 @@ impl Tensor {
         Tensor::apply(Op::Detach, &[self], self.shape(), self.dtype())
     }
 
-    /// A new node with the same value: what a transform differentiates with respect to. Because only what is
-    /// made from the alias depends on it, nested transforms cannot confuse their variables.
+    /// Returns a new node with the same value, with respect to which a transform differentiates. Only tensors computed
+    /// from the alias depend on it, so nested transforms cannot confuse their variables.
     pub(crate) fn alias(&self, trace: Option<Arc<Trace>>) -> Tensor {
         Tensor::record(
             Op::Alias,
@@ -33,8 +33,8 @@ impl Tensor {
         )
     }
 
-    /// A new node with the same value, which no plan merges with this one: what is computed from it again, to
-    /// save memory, is really computed again.
+    /// Returns a new node with the same value, which no plan merges with this one. Values that are computed from it a
+    /// second time, to save memory, are therefore really computed again.
     pub(crate) fn fence(&self) -> Tensor {
         Tensor::apply(Op::Fence, &[self], self.shape(), self.dtype())
     }

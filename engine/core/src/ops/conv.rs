@@ -1,13 +1,14 @@
 //! Two-dimensional convolution: forward, input gradient and weight gradient.
 //!
-//! For a fixed geometry the trilinear form `⟨y, conv(x, w)⟩` has three partial gradients, and each of the
-//! three operations is one of them. So the rules of each are made of the other two, and all orders exist.
+//! For a fixed geometry the trilinear form `⟨y, conv(x, w)⟩` has three partial gradients, and each of the three
+//! operations is one of them. So the derivative rules of each use the other two, and derivatives of every order exist.
 
 use super::add_terms;
 use crate::Tensor;
 use crate::ir::{Conv, ConvKind, ConvOptions, Op};
 
 impl Conv {
+    /// Records this operation on its two inputs.
     fn apply(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let shape = match self.kind {
             ConvKind::Forward => self.y,
@@ -17,6 +18,7 @@ impl Conv {
         Tensor::apply(Op::Conv(self.clone()), &[a, b], shape, a.dtype())
     }
 
+    /// Reverse rule: the cotangents of both inputs.
     pub(crate) fn vjp(&self, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         use ConvKind::*;
         let (a, b) = (&inputs[0], &inputs[1]);
@@ -37,6 +39,7 @@ impl Conv {
         vec![Some(da), Some(db)]
     }
 
+    /// Forward rule: the output's tangent.
     pub(crate) fn jvp(&self, inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
         let left = tangents[0].as_ref().map(|t| self.apply(t, &inputs[1]));
         let right = tangents[1].as_ref().map(|t| self.apply(&inputs[0], t));
@@ -44,6 +47,7 @@ impl Conv {
     }
 }
 
+/// Returns a shape of four axes; panics with the names of the operation and of the operand otherwise.
 #[track_caller]
 fn four(op: &str, what: &str, t: &Tensor) -> [usize; 4] {
     t.shape()
@@ -85,9 +89,10 @@ impl Tensor {
         .apply(self, weight)
     }
 
-    /// Transposed convolution of `[n, c_in, h, w]` with a weight `[c_in, c_out/groups, kh, kw]`: the input
-    /// gradient of the convolution that has these options. `output_padding` adds rows and columns at the end,
-    /// where several input sizes share one output size. PyTorch's `ConvTranspose2d`.
+    /// Transposed convolution of `[n, c_in, h, w]` with a weight `[c_in, c_out/groups, kh, kw]` (PyTorch's
+    /// `ConvTranspose2d`): the input gradient of the convolution that has these options. `output_padding` adds rows
+    /// and columns at the end; it chooses among the sizes that this convolution maps to `h × w` if the stride is
+    /// larger than 1.
     #[track_caller]
     pub fn conv_transpose2d(
         &self,
@@ -176,7 +181,7 @@ mod tests {
         );
     }
 
-    /// A direct sum, against which every geometry is held.
+    /// Computes a convolution as a direct sum, the reference for every geometry.
     fn direct(
         x: &[f64],
         w: &[f64],

@@ -30,6 +30,7 @@ impl Unary {
 }
 
 impl Binary {
+    /// Reverse rule: the cotangents of both inputs, summed over broadcast axes.
     pub(crate) fn vjp(self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self {
@@ -45,6 +46,7 @@ impl Binary {
         vec![Some(da.sum_to(a.shape())), Some(db.sum_to(b.shape()))]
     }
 
+    /// Forward rule: the output's tangent.
     pub(crate) fn jvp(
         self,
         out: &Tensor,
@@ -63,7 +65,7 @@ impl Binary {
     }
 }
 
-/// Both operands with the same rank, and the shape of the result.
+/// Returns both operands with the same rank, and the shape of the result.
 #[track_caller]
 pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
     let Some(shape) = broadcast(a.shape(), b.shape()) else {
@@ -90,6 +92,7 @@ pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<us
 }
 
 impl Tensor {
+    /// Records a function of one number; panics if it is not defined for the type.
     pub(super) fn unary(&self, op: Unary) -> Tensor {
         let needs_float = !matches!(op, Unary::Neg | Unary::Abs | Unary::Sign);
         assert!(
@@ -102,6 +105,7 @@ impl Tensor {
         Tensor::apply(Op::Unary(op), &[self], self.shape(), self.dtype())
     }
 
+    /// Records a function of two numbers with broadcasting; panics if it is not defined for the type.
     #[track_caller]
     pub(super) fn binary(&self, op: Binary, other: &Tensor) -> Tensor {
         let (a, b, shape) = align(op.name(), self, other);
@@ -183,7 +187,7 @@ impl Tensor {
     pub fn square(&self) -> Tensor {
         self * self
     }
-    /// `xᵖ`. Small whole exponents are products, and so right for negative `x`.
+    /// `xᵖ`. Integer exponents up to 16 are computed as products, so that they are right for negative `x`.
     pub fn powf(&self, p: f64) -> Tensor {
         if p == 0.0 {
             self.ones_like()
@@ -333,7 +337,7 @@ mod tests {
         });
     }
 
-    /// A conversion passes derivatives on, in its input's type.
+    /// Derivatives flow through a conversion, in its input's type.
     #[test]
     fn conversions_are_linear() {
         let x = Tensor::new(&[1.5, -2.0], &[2], &crate::Device::cpu()).unwrap();

@@ -1,4 +1,4 @@
-//! Picking by index, and its transpose.
+//! Gathering by index, and its transpose.
 
 use crate::ir::Op;
 use crate::ir::shape::axis;
@@ -20,8 +20,8 @@ impl Tensor {
         )
     }
 
-    /// Zeros of length `size` along the axis, to which `out[.., indices[.., i, ..], ..] += x[.., i, ..]` adds
-    /// every element in order of `i`: the transpose of [`Tensor::gather`], and deterministic.
+    /// Adds every element to zeros of length `size` along an axis, `out[.., indices[.., i, ..], ..] += x[.., i, ..]`,
+    /// in order of `i`: the transpose of [`Tensor::gather`], and deterministic.
     #[track_caller]
     pub fn scatter_add(&self, along: isize, indices: &Tensor, size: usize) -> Tensor {
         let a = axis("scatter_add", along, self.shape());
@@ -53,7 +53,7 @@ impl Tensor {
         self.gather(along, &indices.reshape(&line).broadcast_to(&shape))
     }
 
-    /// Integer labels as rows of zeros with a one: shape `[..]` becomes `[.., classes]` of type `dtype`.
+    /// One-hot encoding of I32 labels: shape `[..]` becomes `[.., classes]` of type `dtype`.
     pub fn one_hot(&self, classes: usize, dtype: DType) -> Tensor {
         assert!(
             self.dtype() == DType::I32,
@@ -68,6 +68,7 @@ impl Tensor {
     }
 }
 
+/// Panics unless `indices` are I32 and fit `shape` except along `axis`.
 #[track_caller]
 fn check_indices(op: &str, axis: usize, indices: &Tensor, shape: &[usize]) {
     let fits = indices.rank() == shape.len()

@@ -4,6 +4,7 @@ use crate::Tensor;
 use crate::ir::shape::{axis, broadcast, lift, numel};
 use crate::ir::{Op, PadAxis, SliceAxis};
 
+/// Returns the inverse of a permutation of axes.
 pub(super) fn inverse(axes: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; axes.len()];
     for (to, &from) in axes.iter().enumerate() {
@@ -23,6 +24,7 @@ pub(super) fn pad(axes: &[PadAxis], x: &Tensor) -> Tensor {
     Tensor::apply(Op::Pad(axes.to_vec()), &[x], shape, x.dtype())
 }
 
+/// Pads a slice's cotangent to the shape of the sliced tensor.
 pub(super) fn slice_transpose(axes: &[SliceAxis], shape: &[usize], ct: &Tensor) -> Tensor {
     let place = |(a, &n): (&SliceAxis, &usize)| {
         let end = a.start + (a.len - 1) * a.step + 1;
@@ -35,6 +37,7 @@ pub(super) fn slice_transpose(axes: &[SliceAxis], shape: &[usize], ct: &Tensor) 
     pad(&axes.iter().zip(shape).map(place).collect::<Vec<_>>(), ct)
 }
 
+/// Takes the cotangent of the tensor inside a padding, which has this shape.
 pub(super) fn pad_transpose(axes: &[PadAxis], shape: &[usize], ct: &Tensor) -> Tensor {
     let cut = |(a, &n): (&PadAxis, &usize)| SliceAxis {
         start: a.low,
@@ -44,6 +47,7 @@ pub(super) fn pad_transpose(axes: &[PadAxis], shape: &[usize], ct: &Tensor) -> T
     slice(&axes.iter().zip(shape).map(cut).collect::<Vec<_>>(), ct)
 }
 
+/// Reverse rule: divides the cotangent into the parts.
 pub(super) fn concat_vjp(axis: usize, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let mut start = 0;
     let mut part = |input: &Tensor| {
@@ -54,6 +58,7 @@ pub(super) fn concat_vjp(axis: usize, inputs: &[Tensor], ct: &Tensor) -> Vec<Opt
     inputs.iter().map(&mut part).collect()
 }
 
+/// Forward rule: joins the tangents, with zeros for missing ones.
 pub(super) fn concat_jvp(
     axis: usize,
     inputs: &[Tensor],
@@ -84,7 +89,7 @@ impl Tensor {
         Tensor::apply(Op::Reshape, &[self], shape, self.dtype())
     }
 
-    /// All axes from `from` on joined into one: `[n, c, h, w].flatten_from(1)` is `[n, c·h·w]`.
+    /// Joins all axes from `from` on into one: `[n, c, h, w].flatten_from(1)` is `[n, c·h·w]`.
     #[track_caller]
     pub fn flatten_from(&self, from: usize) -> Tensor {
         let mut shape = self.shape()[..from].to_vec();
@@ -174,7 +179,7 @@ impl Tensor {
         self.slice(along, start, start + len, 1)
     }
 
-    /// One element of an axis; the axis goes.
+    /// One element of an axis; the axis is removed from the shape.
     #[track_caller]
     pub fn index(&self, along: isize, at: usize) -> Tensor {
         let a = axis("index", along, self.shape());
@@ -183,7 +188,7 @@ impl Tensor {
         self.narrow(along, at, 1).reshape(&shape)
     }
 
-    /// Puts a constant around the tensor: for each axis, how many before and after.
+    /// Pads with a constant: `around` has the numbers of elements before and after, for each axis.
     #[track_caller]
     pub fn pad(&self, around: &[(usize, usize)], value: f64) -> Tensor {
         assert!(

@@ -1,11 +1,11 @@
-//! Comparisons, truth functions and selection, with NumPy's broadcasting.
+//! Comparisons, logical operations and selection, with NumPy's broadcasting.
 
 use super::elementwise::align;
 use crate::ir::shape::broadcast;
 use crate::ir::{Compare, Logic, Op};
 use crate::{DType, Tensor};
 
-/// `where(c, a, b)`: the cotangent goes to the side that was taken.
+/// Reverse rule of `where(c, a, b)`: the cotangent goes to the side that was taken.
 pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let (cond, zero) = (&inputs[0], ct.zeros_like());
     vec![
@@ -15,6 +15,7 @@ pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> 
     ]
 }
 
+/// Forward rule of `where(c, a, b)`: takes the tangent of the side that was taken.
 pub(super) fn select_jvp(
     out: &Tensor,
     inputs: &[Tensor],
@@ -34,6 +35,7 @@ impl Tensor {
         Tensor::apply(Op::Compare(op), &[&a, &b], shape, DType::Bool)
     }
 
+    /// Records a logical operation on Bool tensors, with broadcasting.
     #[track_caller]
     fn logic(&self, op: Logic, others: &[&Tensor]) -> Tensor {
         let mut shape = self.shape().to_vec();
@@ -93,17 +95,17 @@ impl Tensor {
     pub fn le(&self, other: &Tensor) -> Tensor {
         self.compare(Compare::Le, other)
     }
-    /// Both true.
+    /// Logical `x and y` of Bool tensors, elementwise.
     #[track_caller]
     pub fn and(&self, other: &Tensor) -> Tensor {
         self.logic(Logic::And, &[other])
     }
-    /// At least one true.
+    /// Logical `x or y` of Bool tensors, elementwise.
     #[track_caller]
     pub fn or(&self, other: &Tensor) -> Tensor {
         self.logic(Logic::Or, &[other])
     }
-    /// The opposite.
+    /// Logical `not x` of a Bool tensor, elementwise.
     #[allow(clippy::should_implement_trait)]
     pub fn not(&self) -> Tensor {
         self.logic(Logic::Not, &[])

@@ -5,7 +5,7 @@ use crate::Tensor;
 use crate::ir::Op;
 use crate::ir::shape::{broadcast, lift};
 
-/// `C = AB`: `Ā = C̄Bᵀ`, `B̄ = AᵀC̄`, summed over axes that were broadcast.
+/// Reverse rule of `C = AB`: `Ā = C̄Bᵀ`, `B̄ = AᵀC̄`, summed over axes that were broadcast.
 pub(super) fn vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let (a, b) = (&inputs[0], &inputs[1]);
     let da = ct.matmul(&b.transpose(-1, -2)).sum_to(a.shape());
@@ -13,6 +13,7 @@ pub(super) fn vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     vec![Some(da), Some(db)]
 }
 
+/// Forward rule: `Ċ = ȦB + AḂ`.
 pub(super) fn jvp(inputs: &[Tensor], tangents: &[Option<Tensor>]) -> Option<Tensor> {
     let left = tangents[0].as_ref().map(|t| t.matmul(&inputs[1]));
     let right = tangents[1].as_ref().map(|t| inputs[0].matmul(t));

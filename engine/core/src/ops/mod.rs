@@ -19,8 +19,8 @@ mod sort;
 use crate::Tensor;
 use crate::ir::Op;
 
-/// Pattern of the operations through which no derivative flows. The rules match all others by name, so the compiler
-/// asks for a rule wherever this list has no entry.
+/// Pattern of the operations through which no derivative flows. The rules list all other operations by name, so the
+/// compiler requires a rule for every operation that is not in this list.
 macro_rules! without_derivative {
     () => {
         Op::Data
@@ -45,7 +45,7 @@ impl Op {
 
     /// Reverse rule: the cotangent of each input (`None` where it is zero) from the output's cotangent.
     ///
-    /// Calls have several outputs and are handled by the walk itself.
+    /// Calls have several outputs and are handled by the [tape](crate::transform).
     pub(crate) fn vjp(&self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         match self {
             without_derivative!() => vec![None; inputs.len()],
@@ -123,7 +123,7 @@ impl Op {
     }
 }
 
-/// The sum of two optional terms.
+/// Returns the sum of two optional terms.
 pub(crate) fn add_terms(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),

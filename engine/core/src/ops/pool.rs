@@ -1,8 +1,9 @@
 //! Pooling and resampling of images `[n, c, h, w]`.
 //!
 //! Max pooling is a gather by the index of the largest tap. That is linear, and its transpose adds each window's value
-//! to the pixel that it picked: its derivatives of every order are these two. Average pooling and interpolation are linear and separable: a small matrix from
-//! the left and one from the right, so theirs are those of the matrix product.
+//! to the pixel that it picked, so derivatives of every order consist of these two. Average pooling and interpolation
+//! are linear and separable: a product with a small matrix from the left and one from the right, so their derivatives
+//! are those of the matrix product.
 
 use crate::ir::{Interpolation, Op, PoolOptions, Window};
 use crate::{DType, Tensor};
@@ -78,7 +79,7 @@ impl Tensor {
         self.separable(&matrix(oh, h), oh, &matrix(ow, w), ow)
     }
 
-    /// The image at another size.
+    /// Resizes images to `[n, c, oh, ow]`.
     #[track_caller]
     pub fn resize2d(&self, oh: usize, ow: usize, how: Interpolation) -> Tensor {
         assert!(
@@ -131,7 +132,7 @@ pub(super) fn scatter(window: &Window, values: &Tensor, index: &Tensor, shape: &
     Tensor::apply(op, &[values, index], shape, values.dtype())
 }
 
-/// A dense `[out, size]` matrix; `fill(o, put)` adds weights to row `o`.
+/// Returns a dense `[out, size]` matrix; `fill(o, put)` adds weights to row `o`.
 fn rows(out: usize, size: usize, fill: impl Fn(usize, &mut dyn FnMut(usize, f64))) -> Vec<f64> {
     let mut matrix = vec![0.0; out * size];
     for o in 0..out {

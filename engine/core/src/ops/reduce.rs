@@ -5,7 +5,7 @@ use crate::ir::shape::{axes, axis};
 use crate::{DType, Tensor};
 
 impl Tensor {
-    /// Sum over `axes`, which stay with size 1.
+    /// Sum over `axes`, which keep size 1.
     pub(crate) fn sum_keep(&self, axes: &[usize]) -> Tensor {
         if axes.is_empty() {
             return self.clone();
@@ -22,6 +22,7 @@ impl Tensor {
         Tensor::apply(Op::Sum(axes.to_vec()), &[self], shape, self.dtype())
     }
 
+    /// Removes axes of size 1 from the shape, unless `keep` is true.
     fn drop_axes(&self, axes: &[usize], keep: bool) -> Tensor {
         if keep {
             return self.clone();
@@ -79,7 +80,8 @@ impl Tensor {
 
     /// Variance over the given axes (all, if none is named): `Σ(x − mean)²/(n − correction)`.
     ///
-    /// `correction` is 0 for the population's variance (what batch norm uses), 1 for Bessel's.
+    /// `correction` is 0 for the population variance (used by batch norm), 1 for the sample variance (Bessel's
+    /// correction).
     #[track_caller]
     pub fn var_axes(&self, over: &[isize], correction: usize, keep: bool) -> Tensor {
         let list = axes("var", over, self.shape());
@@ -155,7 +157,7 @@ impl Tensor {
         self.min_axes(&[], false)
     }
 
-    /// A Bool scalar: true if every element is finite.
+    /// Bool scalar that is true if every element is finite.
     pub fn all_finite(&self) -> Tensor {
         let finite = Tensor::apply(Op::IsFinite, &[self], self.shape(), DType::Bool);
         let others = finite.not().to_dtype(DType::F32).sum();
@@ -209,7 +211,7 @@ mod tests {
         });
     }
 
-    /// Ties in rows long enough for a parallel reduction.
+    /// Equal elements in rows long enough for a parallel reduction.
     #[test]
     fn argmax_takes_the_first_of_equals_in_long_rows() {
         each_device(|device, dtype| {
@@ -229,7 +231,7 @@ mod tests {
         });
     }
 
-    /// llvmpipe ends a shader's loops after 65,535 iterations, silently.
+    /// llvmpipe ends a shader's loops after 65,535 iterations, without an error.
     #[test]
     fn long_axes_are_reduced_whole() {
         each_device(|device, dtype| {

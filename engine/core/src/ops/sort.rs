@@ -78,7 +78,7 @@ mod tests {
     }
 
     impl Tensor {
-        /// Tells the places of the last axis apart.
+        /// Weights each element by its place along the last axis, so that the order matters.
         fn cumulative_weights(&self) -> Tensor {
             let n = self.shape()[self.rank() - 1];
             self * Tensor::arange(n, self.device()).to_dtype(self.dtype())

@@ -1,4 +1,4 @@
-//! Adapters of wgpu on this machine: listing, describing and opening them.
+//! wgpu's adapters on this machine: listing, describing and opening them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -80,8 +80,8 @@ pub(super) fn has_int64(adapter: &wgpu::Adapter) -> bool {
     adapter.features().contains(wgpu::Features::SHADER_INT64)
 }
 
-/// Arithmetic of mixed precision: matrix units with f16 operands and f32 sums if the adapter has them and its subgroups have
-/// one fixed size, otherwise f16 in workgroup memory, or f32 without 16-bit floats.
+/// Returns the arithmetic of mixed precision: matrix units with f16 operands and f32 sums if the adapter has them and
+/// its subgroups have one fixed size, otherwise f16 in workgroup memory, or f32 without 16-bit floats.
 pub(super) fn half_arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
     let (features, info) = (adapter.features(), adapter.get_info());
     if !features.contains(wgpu::Features::SHADER_F16) {
@@ -109,7 +109,7 @@ pub(super) fn half_arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
         .unwrap_or(Arithmetic::Half)
 }
 
-/// Bytes of the largest device-local heap, if the graphics API reports them.
+/// Returns the bytes of the largest device-local heap, if the graphics API reports them.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "windows"))]
 fn device_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     // SAFETY: the handles are only read, and the guard keeps the adapter alive while they are.
@@ -132,7 +132,8 @@ fn device_memory(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// Opens an adapter with all its features and passes it to Burn. The refusals record that its driver had too little memory.
+/// Opens an adapter with all its features and passes it to Burn. The returned record notes when its driver runs out of
+/// memory.
 pub(super) fn open(
     adapter: &wgpu::Adapter,
 ) -> Result<(burn_backend::cubecl::Device, Arc<Refusals>)> {
@@ -166,8 +167,8 @@ pub(super) fn open(
     let burn = burn_wgpu::try_init_device(setup, options).map_err(|e| failed(e.to_string()))?;
     let refusals = Arc::<Refusals>::default();
     let seen = refusals.clone();
-    // Replaces Burn's handler, which does the same without recording. The panic ends the task in Burn's thread that needed
-    // the memory.
+    // Replaces Burn's handler, which does the same without recording. The panic ends the task in Burn's thread that
+    // needed the memory.
     opened.on_uncaptured_error(Arc::new(move |error| match error {
         wgpu::Error::OutOfMemory { .. } => {
             seen.note();

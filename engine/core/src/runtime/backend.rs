@@ -1,4 +1,4 @@
-//! The trait of backends: Burn's own, and the kernels that the engine adds to it.
+//! Trait of the engine's backends: Burn's operations, and the kernels that the engine adds.
 
 use burn_backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn_backend::{Backend, TensorData, TensorMetadata};
@@ -35,13 +35,13 @@ pub(crate) trait Backed: Backend {
     fn unwrap(storage: &Storage) -> Option<&Value<Self>>;
     fn take(storage: Storage) -> Option<Value<Self>>;
 
-    /// Type in which the backend stores a logical integer type.
+    /// Returns the type in which the backend stores a logical integer type.
     fn int_dtype(dtype: DType) -> IntDType;
     fn same_float_memory(a: &FloatTensor<Self>, b: &FloatTensor<Self>) -> bool;
     fn same_int_memory(a: &IntTensor<Self>, b: &IntTensor<Self>) -> bool;
     fn same_bool_memory(a: &BoolTensor<Self>, b: &BoolTensor<Self>) -> bool;
 
-    /// Runs a kernel of the engine's own, which is written once for the CPU and once for GPUs.
+    /// Runs one of the engine's own kernels, which has a form for the CPU and a form for GPUs.
     fn kernel<const N: usize>(
         inputs: [Value<Self>; N],
         cpu: impl FnOnce([FlexTensor; N]) -> Value<Flex>,

@@ -1,4 +1,4 @@
-//! Baselines of benchmarks: Burn's kernels on the engine's tensors, and a copy of memory.
+//! Baselines for benchmarks: Burn's kernels on the engine's tensors, and a plain copy of memory.
 //!
 //! The engine has its own kernels for some of these operations; a baseline always runs Burn's.
 
@@ -13,7 +13,7 @@ use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args, wgsl};
 use crate::ir::{Conv, ConvKind};
 use crate::{ConvOptions, DType, PoolOptions};
 
-/// Result of a convolution.
+/// The tensor that a convolution computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The output.
@@ -29,7 +29,7 @@ pub enum Direction {
 pub enum Baseline {
     /// `a, b → a b`
     MatMul,
-    /// `x, w, y` of a convolution, with gradients in place of values `→` the one of the three that the direction computes.
+    /// `x, w, y →` the one of the three that the direction computes; backward, `y` and the result are gradients.
     Conv2d(Direction, ConvOptions),
     /// `x, γ, β → y, mean, variance` with the statistics of the batch, and this ε.
     BatchNorm(f64),
@@ -76,6 +76,7 @@ pub(crate) fn run_baseline(
     }
 }
 
+/// Runs Burn's kernels of an operation on one backend.
 fn run<B: Backed>(
     op: &Baseline,
     metas: &[&Meta],
@@ -175,6 +176,7 @@ fn run<B: Backed>(
     floats.into_iter().map(wrap).collect()
 }
 
+/// Wraps a backend's tensor as a result with a logical type.
 fn output<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Output {
     let shape = match &value {
         Value::Float(t) => t.shape().to_vec(),
@@ -184,8 +186,8 @@ fn output<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Output {
     (shape, dtype, Buffer::track::<B>(value, device, &[]))
 }
 
-/// A copy between two buffers, which measures the bandwidth of the device's memory. All cores of a CPU copy; on a GPU, each
-/// invocation of a kernel copies four floats.
+/// A copy between two buffers, which measures the bandwidth of the device's memory. All cores of a CPU copy; on a GPU,
+/// each invocation of a kernel copies four floats.
 pub struct BareCopy(Buffers);
 
 enum Buffers {

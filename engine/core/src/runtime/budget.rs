@@ -14,7 +14,7 @@ use crate::{DType, Error, Result};
 const SMALL: u64 = 16 << 20;
 
 impl Device {
-    /// Bytes of an element on this device.
+    /// Returns the bytes of an element on this device.
     pub(crate) fn element_bytes(&self, dtype: DType) -> u64 {
         let size = match (self.kind(), dtype) {
             (DeviceKind::Gpu(gpu), DType::Bool) => {
@@ -26,7 +26,7 @@ impl Device {
         size as u64
     }
 
-    /// Limit of the memory of this device's tensors when they need `needed` bytes in total.
+    /// Returns the memory limit that applies when this device's tensors need `needed` bytes in total.
     fn limit(&self, needed: u64) -> Limit {
         let highest = self.meter().highest();
         let own = match self.kind() {
@@ -69,7 +69,7 @@ impl Device {
         Ok(())
     }
 
-    /// Reports refusals of the driver.
+    /// Reports memory that the driver refused.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if the driver refused memory since the last call.
@@ -82,6 +82,7 @@ impl Device {
         }
     }
 
+    /// Returns the error of a demand that exceeds a limit, or that the driver refused (no limit).
     fn refuse(&self, demand: &Demand, limit: Option<Limit>) -> Error {
         Error::OutOfMemory {
             device: self.to_string(),

@@ -15,9 +15,9 @@ pub struct DeviceInfo {
     pub driver: String,
     /// True for a software rasterizer: Vulkan or DX12 computed by the CPU (lavapipe, WARP, SwiftShader).
     pub software: bool,
-    /// Bytes of memory, where the system tells.
+    /// Bytes of memory, if the system reports them.
     pub memory: Option<u64>,
-    /// Bytes of the largest tensor, where there is a limit.
+    /// Bytes of the largest tensor, if there is a limit.
     pub largest_buffer: Option<u64>,
     /// True if shaders can compute in 16-bit floats.
     pub f16: bool,
@@ -26,7 +26,7 @@ pub struct DeviceInfo {
 }
 
 impl DeviceInfo {
-    /// This machine's processor.
+    /// Describes this machine's processor.
     pub(super) fn of_cpu() -> DeviceInfo {
         let read = |path: &str, key: &str| {
             let text = std::fs::read_to_string(path).ok()?;

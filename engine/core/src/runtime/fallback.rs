@@ -6,6 +6,8 @@ use burn_backend::{Shape, Slice, TensorMetadata};
 use crate::ir::{Conv, ConvKind};
 use crate::runtime::backend::Backed;
 
+/// Computes a convolution or a gradient with Burn's kernels. `loop_limit` is the most output pixels that one launch of
+/// a weight's gradient may sum over.
 pub(crate) fn convolve<B: Backed>(
     conv: &Conv,
     a: B::FloatTensorPrimitive,
@@ -27,14 +29,15 @@ pub(crate) fn convolve<B: Backed>(
     }
 }
 
-/// Burn's gradient functions read only the shape of the tensor whose gradient they compute.
+/// Returns a tensor of a shape that takes no memory. Burn's gradient functions read only the shape of the tensor whose
+/// gradient they compute.
 fn shaped<B: Backed>(like: &B::FloatTensorPrimitive, shape: [usize; 4]) -> B::FloatTensorPrimitive {
     let one = B::float_zeros(Shape::new([1; 4]), &like.device(), like.dtype().into());
     B::float_expand(one, Shape::new(shape))
 }
 
-/// A weight's gradient sums over images and output pixels: here over blocks of rows of one image at a time,
-/// each with the rows of the (padded) input that it sees.
+/// Computes a weight's gradient, which is a sum over images and output pixels, in blocks of about `limit` output
+/// pixels: some images, or some rows of one image with the rows of the padded input that they see.
 fn weight_grad_in_parts<B: Backed>(
     conv: &Conv,
     x: B::FloatTensorPrimitive,

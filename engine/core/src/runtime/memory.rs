@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes of tensor values on a device, without kernels' scratch memory and allocator overhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// In use now.
+    /// Bytes in use now.
     pub live: u64,
-    /// The most in use since the start or the last [`reset_peak_memory`](crate::Device::reset_peak_memory).
+    /// Most bytes in use since the start or the last [`reset_peak_memory`](crate::Device::reset_peak_memory).
     pub peak: u64,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The limit that [`limit_memory`] set.
+    /// Returns the limit that [`limit_memory`] set.
     pub fn budget() -> Limit {
         Limit {
             bytes: BUDGET.load(Ordering::Relaxed),
@@ -36,7 +36,7 @@ impl Limit {
         }
     }
 
-    /// The lower of two limits.
+    /// Returns the lower of two limits.
     pub fn or(self, other: Option<Limit>) -> Limit {
         match other {
             Some(other) if other.bytes < self.bytes => other,
@@ -45,7 +45,7 @@ impl Limit {
     }
 }
 
-/// Bytes of memory that the system can still give to this process, if it reports them.
+/// Returns the bytes of memory that the system can still give to this process, if it reports them.
 pub(crate) fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -60,7 +60,7 @@ pub(crate) fn available() -> Option<u64> {
 pub(crate) struct Meter {
     live: AtomicU64,
     peak: AtomicU64,
-    /// The most ever in use. It fits, because allocators keep memory that they got once.
+    /// Most bytes ever in use. As many will fit again, because allocators keep memory once they have it.
     highest: AtomicU64,
 }
 
@@ -98,6 +98,7 @@ impl Charge {
         Charge { charged: None }
     }
 
+    /// Counts an allocation.
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
@@ -111,7 +112,7 @@ impl Charge {
         }
     }
 
-    /// Bytes that dropping this frees: none while there are clones.
+    /// Returns the bytes that dropping this frees: 0 while there are clones.
     pub fn own_bytes(&self) -> u64 {
         match &self.charged {
             Some(charged) if Arc::strong_count(charged) == 1 => charged.bytes,

@@ -1,4 +1,4 @@
-//! Devices, memory and kernels: the only place (beside the [bridge](crate::bridge)) that names Burn or wgpu.
+//! Devices, memory and kernels. Only this module and the [bridge](crate::bridge) name Burn or wgpu.
 
 mod adapters;
 mod allocator;
@@ -45,14 +45,15 @@ pub(crate) struct Buffer {
     charge: Charge,
 }
 
+/// Memory that holds a value.
 #[derive(Clone)]
 pub(crate) enum Storage {
     // Boxed: Burn's tensors are large, and every node has room for one.
     Cpu(Box<Value<Flex>>),
     Gpu(Box<Value<Wgpu>>),
-    /// One value for all elements, not spread out.
+    /// One value that all elements have, without memory for each.
     Fill(f64),
-    /// Bytes in host memory, waiting to be used again.
+    /// A GPU's value in host memory, until it is used again.
     Host(std::sync::Arc<Vec<u8>>),
 }
 
@@ -64,7 +65,7 @@ impl Buffer {
         }
     }
 
-    /// The value of all elements, if they are not spread out.
+    /// Returns the value of all elements if it is stored only once.
     pub fn constant(&self) -> Option<f64> {
         match self.storage {
             Storage::Fill(value) => Some(value),
@@ -72,12 +73,13 @@ impl Buffer {
         }
     }
 
-    /// Bytes of memory that go with this handle: none if others hold them too.
+    /// Returns the bytes that are freed when this handle is dropped: 0 if other handles hold them too.
     pub fn own_bytes(&self) -> u64 {
         self.charge.own_bytes()
     }
 
-    /// Puts a backend's primitive tensor on the account; views of inputs cost nothing more.
+    /// Charges a primitive tensor to the device's memory account. If it shares memory with one of `views`, it shares
+    /// that buffer's charge instead.
     pub fn track<B: Backed>(value: Value<B>, device: &Device, views: &[Buffer]) -> Buffer {
         let charge = views
             .iter()
@@ -100,7 +102,7 @@ pub(crate) struct Meta {
     pub dtype: DType,
 }
 
-/// Computes one operation. The message of an error is the backend's.
+/// Computes one operation. An error is the backend's message.
 pub(crate) fn execute(
     op: &Op,
     metas: &[&Meta],
@@ -140,6 +142,7 @@ pub(crate) fn execute(
     }
 }
 
+/// Computes one operation on one backend.
 fn execute_on<B: Backed>(
     op: &Op,
     metas: &[&Meta],
@@ -147,7 +150,7 @@ fn execute_on<B: Backed>(
     wanted: &kernels::Out<B>,
     device: &Device,
 ) -> Result<Buffer, String> {
-    // The inputs stay on the account until the output is on it too: that is the honest peak.
+    // The inputs stay charged until the output is charged too, because both are in memory at the peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
     let sources = if op.is_view() {
         buffers.clone()
@@ -161,6 +164,7 @@ fn execute_on<B: Backed>(
     Ok(buffer)
 }
 
+/// Moves buffers to a backend's device as a kernel's arguments.
 fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> Vec<Arg<B>> {
     let arg = |(buffer, meta): (Buffer, &&Meta)| Arg {
         value: match buffer.storage {
@@ -175,14 +179,14 @@ fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> 
     buffers.into_iter().zip(metas).map(arg).collect()
 }
 
-/// A program that is ready for a device.
+/// A program compiled for a device.
 pub(crate) struct CompiledProgram {
     program: Program,
     gpu: Option<generated::GeneratedKernel>,
 }
 
 impl CompiledProgram {
-    /// For inputs of these shapes.
+    /// Compiles a program for inputs of these shapes.
     pub fn new(program: Program, metas: &[&Meta], device: &Device) -> CompiledProgram {
         let shapes: Vec<&[usize]> = metas.iter().map(|m| m.shape.as_slice()).collect();
         let gpu = match device.kind() {
@@ -195,19 +199,19 @@ impl CompiledProgram {
         CompiledProgram { program, gpu }
     }
 
-    /// The program that it runs.
+    /// Returns the program.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// Kernels that a run launches.
+    /// Returns the number of kernels that a run launches.
     pub fn launches(&self) -> usize {
         self.gpu
             .as_ref()
             .map_or(1, generated::GeneratedKernel::launches)
     }
 
-    /// The outputs' values. The message of an error is the backend's.
+    /// Computes the outputs. An error is the backend's message.
     pub fn run(
         &self,
         metas: &[&Meta],
@@ -227,6 +231,7 @@ impl CompiledProgram {
     }
 }
 
+/// Calls `run` with dense inputs on one backend, and charges its outputs to the device.
 fn on<B: Backed>(
     metas: &[&Meta],
     buffers: Vec<Buffer>,
@@ -245,7 +250,7 @@ fn on<B: Backed>(
     Ok(outputs)
 }
 
-/// Images from bytes as F32, on a GPU; elsewhere none.
+/// Makes F32 images from bytes with a kernel on a GPU; `None` on the CPU.
 pub(crate) fn place_images(
     batch: &crate::ir::images::Batch<'_>,
     device: &Device,
@@ -259,7 +264,7 @@ pub(crate) fn place_images(
     }
 }
 
-/// Bytes in row-major order to a device.
+/// Copies row-major bytes to a device.
 pub(crate) fn upload(
     bytes: &[u8],
     shape: &[usize],
@@ -288,7 +293,7 @@ pub(crate) fn upload(
     })
 }
 
-/// A value's bytes in row-major order.
+/// Reads a value as row-major bytes.
 pub(crate) fn download(
     buffer: &Buffer,
     shape: &[usize],
@@ -301,7 +306,7 @@ pub(crate) fn download(
         Storage::Cpu(value) => value.to_bytes(dtype),
         Storage::Gpu(value) => value.to_bytes(dtype),
     };
-    // A value that was refused memory was not computed, even if it could be read.
+    // A value whose memory was refused was never computed, even if it can be read.
     device.refused()?;
     bytes.map_err(|reason| crate::Error::Device {
         device: device.to_string(),
@@ -310,7 +315,7 @@ pub(crate) fn download(
     })
 }
 
-/// The same value held in host memory.
+/// Moves a GPU's value to host memory; any other value is returned as it is.
 pub(crate) fn offload(
     buffer: &Buffer,
     shape: &[usize],
@@ -329,6 +334,7 @@ pub(crate) fn offload(
     }
 }
 
+/// Returns the bytes of `count` equal elements.
 fn fill_bytes(value: f64, count: usize, dtype: DType) -> Vec<u8> {
     use crate::Element;
     match dtype {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Number of values that an error message names.
+/// Largest number of values that an error message lists.
 const NAMED: usize = 5;
 
 /// A request for memory before a computation.
@@ -12,9 +12,9 @@ pub(crate) struct MemoryRequest<'a> {
     pub more: u64,
     /// Bytes of the largest value.
     pub largest: u64,
-    /// Names the computation.
+    /// Returns the name of the computation.
     pub during: &'a dyn Fn() -> String,
-    /// Lists the values that are alive at the peak, with their bytes.
+    /// Returns the values in memory at the peak, with their bytes.
     pub alive: &'a dyn Fn() -> Vec<(String, u64)>,
 }
 
@@ -27,6 +27,7 @@ pub(super) struct Demand {
 }
 
 impl Demand {
+    /// Describes a request that needs `needed` bytes in total.
     pub fn of(request: &MemoryRequest, needed: u64) -> Demand {
         let mut biggest = (request.alive)();
         biggest.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -39,7 +40,7 @@ impl Demand {
     }
 }
 
-/// Record of memory that a GPU's driver refused, and of the largest request. Drivers refuse asynchronously, so that the
+/// Record of memory that a GPU's driver refused, and of the largest request. Drivers refuse asynchronously, so the
 /// error can only be reported later.
 #[derive(Default)]
 pub(super) struct Refusals {
@@ -48,7 +49,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Records that the driver had too little memory.
+    /// Records that the driver ran out of memory.
     pub fn note(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
@@ -56,7 +57,7 @@ impl Refusals {
     /// Records a request if it is the largest.
     pub fn watch(&self, request: &MemoryRequest, needed: u64) {
         let mut heaviest = self.heaviest.lock().unwrap_or_else(PoisonError::into_inner);
-        // Listing names takes time, so a request must be clearly larger.
+        // Listing names takes time, so a request replaces another only if it is clearly larger.
         if needed > heaviest.needed + heaviest.needed / 16 {
             *heaviest = Demand::of(request, needed);
         }

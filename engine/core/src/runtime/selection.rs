@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub struct Selection {
     /// The device.
     pub device: Device,
-    /// One line: which, and why.
+    /// One line that names the device and the reason.
     pub reason: String,
 }
 
@@ -18,7 +18,7 @@ pub struct Selection {
 const VARIABLE: &str = "PROSPR_DEVICE";
 
 impl Device {
-    /// The best GPU, software rasterizers last.
+    /// Opens the best GPU; a software rasterizer only if there is no other.
     ///
     /// # Errors
     /// [`Error::NoSuchDevice`] if wgpu finds none; [`Error::Device`] if it cannot be opened.
@@ -26,8 +26,8 @@ impl Device {
         Device::select("gpu")
     }
 
-    /// The device that a program should use if nobody chose one: what `PROSPR_DEVICE` names, else the best
-    /// GPU, else the CPU. Software rasterizers are slower than the CPU and are never chosen by themselves.
+    /// Chooses the device of a program whose user chose none: the one that `PROSPR_DEVICE` names, else the best GPU,
+    /// else the CPU. Software rasterizers are slower than the CPU and are only used if they are named.
     ///
     /// # Errors
     /// As [`Device::select`].
@@ -35,7 +35,7 @@ impl Device {
         Device::auto_explained().map(|selection| selection.device)
     }
 
-    /// [`Device::auto`], with the reason in one line.
+    /// Chooses as [`Device::auto`], and gives the reason in one line.
     ///
     /// # Errors
     /// As [`Device::select`].
@@ -69,10 +69,11 @@ impl Device {
         })
     }
 
-    /// The device of a selector: `auto`, `cpu`, `gpu`, `gpu:INDEX`, or `gpu:NAME` with any part of its name.
+    /// Opens the device that a selector names: `auto`, `cpu`, `gpu`, `gpu:INDEX`, or `gpu:NAME` with any part of its
+    /// name.
     ///
     /// # Errors
-    /// [`Error::NoSuchDevice`] lists the devices that there are; [`Error::Device`] if it cannot be opened.
+    /// [`Error::NoSuchDevice`] lists the devices of this machine; [`Error::Device`] if the device cannot be opened.
     pub fn select(selector: &str) -> Result<Device> {
         let missing = |reason: &str| {
             let lines: Vec<String> = Device::list()
@@ -112,7 +113,7 @@ impl Device {
         }
     }
 
-    /// Every device of this machine, GPUs first.
+    /// Lists every device of this machine, GPUs first.
     pub fn list() -> Vec<DeviceInfo> {
         let mut infos = gpu_infos();
         infos.push(DeviceInfo::of_cpu());

@@ -1,4 +1,4 @@
-//! Calls: a function that the graph treats as one operation with several outputs and its own derivative.
+//! Calls: functions that the graph treats as one operation with several outputs and a derivative rule of its own.
 //!
 //! `checkpoint`, `unroll` and `custom_vjp` are calls. A call's inputs are the function's arguments and the
 //! traced tensors that its closure captured; derivatives flow to both.
@@ -12,7 +12,7 @@ use crate::{DType, Device, Result};
 
 /// Derivative rule of a call. Cotangents and tangents that are zero are `None`.
 pub(crate) trait Rule: Send + Sync {
-    /// The inputs' cotangents from the outputs'.
+    /// Computes the inputs' cotangents from the outputs' cotangents.
     fn vjp(
         &self,
         inputs: &[Tensor],
@@ -20,7 +20,7 @@ pub(crate) trait Rule: Send + Sync {
         cts: &[Option<Tensor>],
     ) -> Result<Vec<Option<Tensor>>>;
 
-    /// The outputs' tangents from the inputs'.
+    /// Computes the outputs' tangents from the inputs' tangents.
     fn jvp(
         &self,
         inputs: &[Tensor],
@@ -36,9 +36,9 @@ pub(crate) struct Call {
     pub outputs: Vec<(Vec<usize>, DType, Device)>,
 }
 
-/// Records a call: one node for each of `primals`, whose values they take.
+/// Records a call: one node with the value of each of `primals`, the function's results.
 ///
-/// The nodes' ids follow each other, so that a walk meets all outputs of a call together.
+/// The nodes have consecutive ids, so that a walk meets all outputs of a call together.
 pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor]) -> Vec<Tensor> {
     let meta = |t: &Tensor| (t.shape().to_vec(), t.dtype(), t.device().clone());
     let call = Arc::new(Call {

@@ -12,11 +12,11 @@ use crate::runtime::Buffer;
 use crate::{DType, Device, Error, Precision, Result};
 
 thread_local! {
-    /// Evaluations on this thread that had something to compute.
+    /// Number of evaluations on this thread that had something to compute.
     static EVALUATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Number of evaluations on this thread: where the number has not changed, nobody asked for a value.
+/// Returns the number of evaluations on this thread. If it has not changed, no value was asked for in between.
 pub(crate) fn evaluations() -> u64 {
     EVALUATIONS.get()
 }
@@ -30,18 +30,18 @@ pub struct EvalStats {
     pub launches: u64,
 }
 
-/// Counts of evaluations since the process started.
+/// Returns the counters of the process.
 pub fn eval_stats() -> EvalStats {
     EvalStats {
         launches: LAUNCHES.load(Ordering::Relaxed),
     }
 }
 
-/// Computes the given tensors and all that they need, once each.
+/// Computes tensors and everything that they depend on, each value once.
 ///
-/// Nodes run in the order in which the program made them, which is a topological order and keeps a weight's
-/// gradient next to the activation gradient that it is made of. A node whose history no running transform
-/// can need forgets its inputs as soon as it has run, so that intermediate values die at their last use.
+/// Nodes run in the order in which they were recorded, a topological order that keeps a weight's gradient close to the
+/// activation gradient from which it is computed. Nodes through which no running transform can differentiate drop
+/// their inputs, so that intermediate values are freed after their last use.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] if there is no room; [`Error::Device`] if the device fails.
@@ -49,10 +49,10 @@ pub fn eval(outputs: &[Tensor]) -> Result<()> {
     eval_scratch(outputs, u64::MAX)
 }
 
-/// [`eval`], where nodes with ids from `scratch` on are known to be nobody else's history and are let go of
-/// even if a trace is open.
+/// Computes tensors as [`eval`] does. Nodes with ids from `scratch` on are in no other history, so they drop their
+/// inputs even if a trace is open.
 pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
-    // One evaluation at a time: threads may share history, and a node's inputs are taken while it runs.
+    // One evaluation at a time: threads may share history, and an evaluation takes away the inputs of nodes.
     static RUNNING: Mutex<()> = Mutex::new(());
     let _running = RUNNING
         .lock()
@@ -76,6 +76,7 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
     Ok(())
 }
 
+/// Runs a plan and counts its launches.
 fn run(plan: &Plan, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
     LAUNCHES.fetch_add(plan.launches() as u64, Ordering::Relaxed);
     plan.run(leaves)
@@ -84,15 +85,15 @@ fn run(plan: &Plan, leaves: Vec<Buffer>) -> Result<Vec<Buffer>> {
 /// A traced function: its plan, and the values that it captured.
 pub(crate) struct Traced {
     pub plan: Plan,
-    /// Nodes that the function recorded.
+    /// Number of nodes that the function recorded.
     pub recorded: usize,
-    /// Bytes that these read and write if each is computed by itself.
+    /// Bytes that these nodes would read and write one by one.
     pub recorded_bytes: u64,
     captured: Vec<Buffer>,
 }
 
 impl Traced {
-    /// Makes the plan that computes outputs from arguments. The arguments' own values and histories do not matter.
+    /// Compiles the plan that computes outputs from arguments. The arguments' own values and histories are ignored.
     pub fn new(arguments: &[Tensor], outputs: &[Tensor], precision: Precision) -> Result<Traced> {
         let nodes = pending(outputs);
         let recorded = Recorded::new(&nodes, arguments)?;
@@ -102,7 +103,7 @@ impl Traced {
             .iter()
             .map(|output| match recorded.ids.get(&output.id()) {
                 Some(&id) => Ok(id),
-                // An output that was there before.
+                // An output that had a value before.
                 None => Recorded::known(output, &mut graph, &mut leaves),
             })
             .collect::<Result<_>>()?;
@@ -114,7 +115,7 @@ impl Traced {
         })
     }
 
-    /// The outputs for these arguments.
+    /// Computes the outputs for these arguments.
     pub fn call(&self, leaves: &[Tensor]) -> Result<Vec<Tensor>> {
         eval(leaves)?;
         let mut values: Vec<Buffer> = leaves.iter().map(Tensor::value).collect::<Result<_>>()?;
@@ -131,7 +132,7 @@ impl Traced {
     }
 }
 
-/// Bytes that a node reads and writes if it is computed by itself.
+/// Returns the bytes that a node reads and writes if it is computed by itself.
 fn traffic(tensor: &Tensor) -> u64 {
     let op = &tensor.0.op;
     if !op.is_stored() || matches!(op.kind(), Kind::Data | Kind::Call) {
@@ -140,17 +141,17 @@ fn traffic(tensor: &Tensor) -> u64 {
     tensor.bytes() + tensor.inputs().iter().map(Tensor::bytes).sum::<u64>()
 }
 
-/// The graph that tensors recorded.
+/// Graph of recorded tensors that have no values yet.
 struct Recorded {
     graph: Graph,
     /// Values of the graph's leaves, without those of the arguments.
     leaves: Vec<Buffer>,
-    /// By the tensors' ids.
+    /// Node of each tensor, by the tensor's id.
     ids: HashMap<u64, Id>,
 }
 
 impl Recorded {
-    /// The graph of nodes that have no values yet, oldest first. Arguments become its first leaves.
+    /// Builds the graph of nodes that have no values yet, given oldest first. Arguments become its first leaves.
     fn new(nodes: &[Tensor], arguments: &[Tensor]) -> Result<Recorded> {
         let mut graph = Graph::default();
         let mut leaves = Vec::new();
@@ -173,7 +174,7 @@ impl Recorded {
                 inputs.push(id);
             }
             let id = match tensor.0.op {
-                // The last input is the primal result; the others are there for the derivative.
+                // The last input is the function's result; the others are inputs of the derivative rule.
                 Op::Call { .. } => *inputs.last().ok_or_else(|| lost(tensor))?,
                 Op::Data => return Err(lost(tensor)),
                 ref op if inputs.is_empty() && !op.is_source() => return Err(lost(tensor)),
@@ -190,7 +191,7 @@ impl Recorded {
         Ok(Recorded { graph, leaves, ids })
     }
 
-    /// A node for a tensor that has its value.
+    /// Adds a tensor that has its value to the graph, as a constant or a leaf.
     fn known(tensor: &Tensor, graph: &mut Graph, leaves: &mut Vec<Buffer>) -> Result<Id> {
         let value = tensor.body().value.clone().ok_or_else(|| lost(tensor))?;
         let (shape, dtype, device) = (tensor.shape(), tensor.dtype(), tensor.device());
@@ -210,11 +211,11 @@ impl Recorded {
     }
 }
 
-/// Removes the history of nodes that are about to be computed, oldest first, and returns those whose values
-/// somebody may ask for: outputs, what open traces keep, what the program holds. All others are gone.
+/// Drops the inputs of nodes that are about to be computed, oldest first, and returns the nodes whose values must be
+/// kept: outputs, nodes of open traces, and nodes that the program still holds.
 fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
     let keeps = |tensor: &Tensor| tensor.id() < scratch && tensor.is_traced();
-    // Number of handles that are dropped with the forgotten histories.
+    // Number of handles of each node that are dropped with these inputs.
     let mut uses: HashMap<u64, usize> = HashMap::new();
     for input in nodes.iter().filter(|t| !keeps(t)).flat_map(Tensor::inputs) {
         *uses.entry(input.id()).or_default() += 1;
@@ -224,7 +225,7 @@ fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
     let mut history = Vec::new();
     for tensor in nodes {
         let keep = keeps(&tensor);
-        // One handle is this list's.
+        // One handle is in this list.
         let others = 1 + uses.get(&tensor.id()).copied().unwrap_or(0);
         let held = Arc::strong_count(&tensor.0) > others;
         if !keep {
@@ -240,7 +241,8 @@ fn let_go(nodes: Vec<Tensor>, outputs: &[Tensor], scratch: u64) -> Vec<Tensor> {
     wanted
 }
 
-/// The error of a tensor that was to be computed when a device failed.
+/// Returns the error of a tensor that cannot be computed: it stands for an argument, or a failed evaluation took its
+/// inputs.
 fn lost(tensor: &Tensor) -> Error {
     Error::Device {
         device: tensor.device().to_string(),
@@ -248,14 +250,14 @@ fn lost(tensor: &Tensor) -> Error {
         reason: match tensor.0.op {
             Op::Data => "it stands for an input of a function that is being traced (`jit`), which has no value \
                          yet; return what you need as an output",
-            _ => "what it is made of was lost in an earlier failure; compute it again from the start",
+            _ => "its inputs were lost in an earlier failure; compute it again from the start",
         }
         .into(),
     }
 }
 
-/// Floating-point operations of the convolutions and matrix products that computing these tensors would run: two
-/// for each multiplication of an element by a weight, padding included. What is computed already counts nothing.
+/// Counts the floating-point operations of the convolutions and matrix products needed to compute these tensors: two
+/// for each multiply-accumulate, padding included. Values that are already computed count 0.
 ///
 /// ```
 /// use prospr_engine::{DType, Device, Key, flops};
@@ -273,10 +275,10 @@ fn node_flops(node: &Tensor) -> u64 {
     node.0.op.flops(node.numel(), inner.copied())
 }
 
-/// The [`flops`] of the operations that take each of these weights, as it is or with its axes in another order.
+/// Counts the [`flops`] of the operations that take each of these weights, directly or through views.
 pub fn flops_by_weight(outputs: &[Tensor], weights: &[Tensor]) -> Vec<u64> {
     let at: HashMap<u64, usize> = weights.iter().map(Tensor::id).zip(0..).collect();
-    // The weight that a tensor is a view of.
+    // Returns the index of the weight that a tensor is a view of.
     let weight_of = |mut tensor: Tensor| loop {
         match (at.get(&tensor.id()), &tensor.0.op) {
             (Some(&index), _) => return Some(index),
@@ -299,7 +301,7 @@ pub fn flops_by_weight(outputs: &[Tensor], weights: &[Tensor]) -> Vec<u64> {
     sums
 }
 
-/// The nodes to compute, oldest first. Computed nodes that no trace holds any more lose their history here.
+/// Returns the nodes to compute, oldest first. Computed nodes that belong to no open trace drop their inputs here.
 fn pending(outputs: &[Tensor]) -> Vec<Tensor> {
     let mut order = Vec::new();
     let mut seen = HashSet::new();
@@ -324,7 +326,7 @@ fn pending(outputs: &[Tensor]) -> Vec<Tensor> {
     order
 }
 
-/// The programs of a graph of F32 tensors, and the shapes of their inputs.
+/// Returns the programs of a graph of F32 tensors, and the shapes of their inputs.
 #[cfg(test)]
 pub(crate) fn programs(
     arguments: &[Tensor],

@@ -24,9 +24,11 @@ pub(crate) use eval::{Traced, eval_scratch, evaluations};
 
 /// A multi-dimensional array that is computed when it is needed.
 ///
-/// A tensor is a handle: cloning it is cheap and shares the value. Operations record a node and return at
-/// once; [`Tensor::eval`] and the reading methods compute. After evaluation the recorded history is
-/// dropped, unless a transform that is still running its closure may need it.
+/// A tensor is a handle: cloning it is cheap and shares the value. Operations record a node and return at once;
+/// [`Tensor::eval`] and the reading methods compute. After evaluation the recorded history is dropped, unless a
+/// transform that is still running its closure may need it.
+///
+/// Operations panic if the shapes, types or devices of their inputs do not fit; the message names the operation.
 #[derive(Clone)]
 pub struct Tensor(pub(crate) Arc<Node>);
 
@@ -52,12 +54,13 @@ pub(crate) struct Body {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// The id that the next node will exceed: nodes made from now on have larger ids.
+/// Returns the smallest id of the nodes that are recorded from now on.
 pub(crate) fn id_mark() -> u64 {
     NEXT_ID.load(Ordering::Relaxed)
 }
 
 impl Tensor {
+    /// Records a node. It belongs to `own_trace` and to the open traces of its inputs.
     pub(crate) fn record(
         op: Op,
         inputs: Vec<Tensor>,
@@ -75,6 +78,7 @@ impl Tensor {
         Tensor::with_body(op, body, shape, dtype, device, traces)
     }
 
+    /// Makes a node with the given state and traces.
     pub(crate) fn with_body(
         op: Op,
         body: Body,
@@ -94,7 +98,7 @@ impl Tensor {
         }))
     }
 
-    /// A node of one operation on `inputs`; the device is theirs.
+    /// Records an operation on `inputs`, on their device.
     ///
     /// # Panics
     /// If the inputs live on different devices.
@@ -139,6 +143,7 @@ impl Tensor {
         self.0.traces.iter().any(|t| t.is_open())
     }
 
+    /// Makes a tensor of a computed value.
     pub(crate) fn from_buffer(
         value: Buffer,
         shape: &[usize],
@@ -152,7 +157,7 @@ impl Tensor {
         Tensor::with_body(Op::Data, body, shape, dtype, device.clone(), Vec::new())
     }
 
-    /// A tensor of the same shape, type and device without a value, for tracing.
+    /// Returns a tensor of the same shape, type and device without a value, for tracing.
     pub(crate) fn stand_in(&self) -> Tensor {
         let device = self.device().clone();
         Tensor::with_body(
@@ -165,9 +170,9 @@ impl Tensor {
         )
     }
 
-    // ---- making ----
+    // ---- creation ----
 
-    /// A tensor of the given values in row-major order.
+    /// Creates a tensor of the given values in row-major order.
     ///
     /// # Errors
     /// [`Error::Length`] if the values do not fill the shape; [`Error::Device`] if the device cannot hold
@@ -176,7 +181,7 @@ impl Tensor {
         Tensor::from_bytes(&T::to_bytes(values), shape, T::DTYPE, device)
     }
 
-    /// A tensor of the given native-endian bytes in row-major order.
+    /// Creates a tensor of the given native-endian bytes in row-major order.
     ///
     /// # Errors
     /// As [`Tensor::new`].
@@ -198,12 +203,12 @@ impl Tensor {
         Ok(Tensor::from_buffer(value, shape, dtype, device))
     }
 
-    /// A one-element tensor without axes.
+    /// Creates a one-element tensor without axes.
     pub fn scalar(value: f64, dtype: DType, device: &Device) -> Tensor {
         Tensor::full(value, &[], dtype, device)
     }
 
-    /// A tensor filled with one value. It takes no memory until an operation needs it spread out.
+    /// Creates a tensor filled with one value. It takes no memory until an operation needs all elements in memory.
     pub fn full(value: f64, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         device.check_dtype(dtype);
         Tensor::record(
@@ -216,32 +221,32 @@ impl Tensor {
         )
     }
 
-    /// Zeros.
+    /// Creates a tensor of zeros.
     pub fn zeros(shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         Tensor::full(0.0, shape, dtype, device)
     }
 
-    /// Ones.
+    /// Creates a tensor of ones.
     pub fn ones(shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         Tensor::full(1.0, shape, dtype, device)
     }
 
-    /// Zeros of this tensor's shape, type and device.
+    /// Creates zeros of this tensor's shape, type and device.
     pub fn zeros_like(&self) -> Tensor {
         self.full_like(0.0)
     }
 
-    /// Ones of this tensor's shape, type and device.
+    /// Creates ones of this tensor's shape, type and device.
     pub fn ones_like(&self) -> Tensor {
         self.full_like(1.0)
     }
 
-    /// One value in this tensor's shape, type and device.
+    /// Creates a tensor of this tensor's shape, type and device, filled with one value.
     pub fn full_like(&self, value: f64) -> Tensor {
         Tensor::full(value, self.shape(), self.dtype(), self.device())
     }
 
-    /// The integers `0..n` as I32.
+    /// Creates the list of the integers `0..n` as I32.
     pub fn arange(n: usize, device: &Device) -> Tensor {
         Tensor::record(
             Op::Iota,
@@ -255,38 +260,38 @@ impl Tensor {
 
     // ---- properties ----
 
-    /// The shape; empty for a scalar.
+    /// Returns the shape; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.0.shape
     }
 
-    /// The size of one axis; negative axes count from the back.
+    /// Returns the size of one axis; negative axes count from the back.
     #[track_caller]
     pub fn size(&self, axis: isize) -> usize {
         self.shape()[crate::ir::shape::axis("size", axis, self.shape())]
     }
 
-    /// The number of axes.
+    /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.shape().len()
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn numel(&self) -> usize {
         numel(self.shape())
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         self.0.dtype
     }
 
-    /// The device that holds it.
+    /// Returns the device that holds the tensor.
     pub fn device(&self) -> &Device {
         &self.0.device
     }
 
-    /// Bytes of the values in dense form.
+    /// Returns the bytes of all elements.
     pub fn bytes(&self) -> u64 {
         (self.numel() * self.dtype().size()) as u64
     }
@@ -301,7 +306,7 @@ impl Tensor {
         eval(std::slice::from_ref(self))
     }
 
-    /// The physical shape, and the type.
+    /// Returns the physical shape and the type.
     pub(crate) fn meta(&self) -> Meta {
         Meta {
             shape: physical(self.shape()),
@@ -309,12 +314,13 @@ impl Tensor {
         }
     }
 
+    /// Computes the value and returns its buffer.
     pub(crate) fn value(&self) -> Result<Buffer> {
         self.eval()?;
         Ok(self.body().value.clone().expect("evaluated"))
     }
 
-    /// The values in row-major order as native-endian bytes.
+    /// Returns the values in row-major order as native-endian bytes.
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails.
@@ -323,7 +329,7 @@ impl Tensor {
         runtime::download(&value, &physical(self.shape()), self.dtype(), self.device())
     }
 
-    /// The values in row-major order.
+    /// Returns the values in row-major order.
     ///
     /// # Errors
     /// [`Error::DType`] if `T` is another type than the tensor's; [`Error::Device`] if the device fails.
@@ -337,7 +343,7 @@ impl Tensor {
         Ok(T::from_bytes(&self.to_bytes()?))
     }
 
-    /// The values in row-major order, converted to f64 whatever their type.
+    /// Returns the values in row-major order, converted to f64.
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails.
@@ -351,7 +357,7 @@ impl Tensor {
         })
     }
 
-    /// The value of a one-element tensor.
+    /// Returns the value of a one-element tensor.
     ///
     /// # Errors
     /// [`Error::Length`] if there is not exactly one element; [`Error::Device`] if the device fails.
@@ -366,7 +372,7 @@ impl Tensor {
         }
     }
 
-    /// The same values on another device. Derivatives do not flow through the move.
+    /// Copies the values to another device. Derivatives do not flow through the copy.
     ///
     /// # Errors
     /// [`Error::Device`] if either device fails or the other cannot hold the type.
@@ -377,7 +383,7 @@ impl Tensor {
         Tensor::from_bytes(&self.to_bytes()?, self.shape(), self.dtype(), device)
     }
 
-    /// The value as a backend's primitive, with a constant's value at every element.
+    /// Returns the value as a backend's primitive tensor; a constant is written to memory for all elements.
     pub(crate) fn primitive<B: Backed>(&self) -> Result<Value<B>> {
         let value = self.value()?;
         if let Some(value) = B::unwrap(&value.storage) {
@@ -399,7 +405,7 @@ impl Tensor {
 }
 
 impl Drop for Node {
-    /// Iterative: a chain of a million nodes must not overflow the stack.
+    /// Drops the history in a loop, because recursion would overflow the stack for a chain of a million nodes.
     fn drop(&mut self) {
         let body = self
             .body
@@ -419,7 +425,7 @@ impl Drop for Node {
 }
 
 impl fmt::Debug for Tensor {
-    /// Shape, type, device and operation; never the values, so that printing does not compute.
+    /// Writes shape, type, device and operation, but not the values, so that printing computes nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.body().value.is_some() {
             "evaluated"

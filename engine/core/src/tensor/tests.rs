@@ -1,9 +1,9 @@
-//! Plans compute what the operations compute one by one, in fewer kernels.
+//! Tests that plans compute what the single operations compute, in fewer kernels.
 
 use crate::testing::each_device;
 use crate::{DType, Device, Key, Tensor, explain, grad, jit};
 
-/// Numbers from a seed, for making random expressions.
+/// Pseudorandom numbers from a seed, for making random expressions.
 struct Draws(u64);
 
 impl Draws {
@@ -16,7 +16,7 @@ impl Draws {
     }
 }
 
-/// A random expression over three leaves. `step` sees every tensor that is made.
+/// Returns the tensors of a random expression over leaves; `step` is called with each of them.
 pub(crate) fn expression(
     seed: u64,
     leaves: &[Tensor],
@@ -85,7 +85,7 @@ fn fused_expressions_equal_their_operations() {
         {
             let leaves = leaves(device, dtype, sizes);
             let fused = expression(seed as u64, &leaves, |_| {});
-            // Some of the tensors are asked for, as in a program that keeps a few.
+            // Only some of the tensors are evaluated, as in a program that keeps a few.
             let asked: Vec<Tensor> = fused
                 .into_iter()
                 .enumerate()
@@ -114,7 +114,7 @@ fn fused_expressions_equal_their_operations() {
     });
 }
 
-/// Sums of every pattern of axes, long and short, against the host.
+/// Compares sums over every pattern of axes, long and short, with sums computed on the host.
 #[test]
 fn sums_over_any_axes() {
     each_device(|device, dtype| {
@@ -213,7 +213,7 @@ fn horizontal_fusion_reads_once() {
 #[test]
 fn peak_counts_what_is_alive() {
     let x = Tensor::ones(&[1000], DType::F64, &Device::cpu());
-    // The input, the product, and then the product with its transposed copy's sum.
+    // The input has 1000 elements and the product 100; reshapes take no memory.
     let plan = explain(
         |x: &Tensor| x.reshape(&[10, 100]).matmul(&x.reshape(&[100, 10])),
         &x,

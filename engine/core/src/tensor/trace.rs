@@ -1,4 +1,4 @@
-//! Traces: the runs of transforms' closures that a node depends on.
+//! Traces: the running closures of transforms that a node depends on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use crate::Tensor;
 /// One run of a transform's closure. While it is open, nodes that depend on its inputs keep their history.
 #[derive(Default, Debug)]
 pub(crate) struct Trace {
+    /// Number of guards that keep the trace open.
     open: AtomicUsize,
 }
 
@@ -17,7 +18,7 @@ impl Trace {
     }
 }
 
-/// The open traces that any of the tensors depends on, once each.
+/// Returns the open traces that any of the tensors depends on, without duplicates.
 pub(crate) fn open_traces(tensors: &[Tensor]) -> Vec<Arc<Trace>> {
     let mut traces: Vec<Arc<Trace>> = Vec::new();
     for trace in tensors.iter().flat_map(|t| &t.0.traces) {
@@ -28,7 +29,7 @@ pub(crate) fn open_traces(tensors: &[Tensor]) -> Vec<Arc<Trace>> {
     traces
 }
 
-/// Keeps traces open as long as it lives.
+/// Guard that keeps traces open while it lives.
 pub(crate) struct TraceGuard(Vec<Arc<Trace>>);
 
 impl TraceGuard {

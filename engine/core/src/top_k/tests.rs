@@ -1,13 +1,13 @@
 use crate::testing::each_device;
 use crate::{DType, Device, Key, Tensor, top_k_masks};
 
-/// Reference masks, by sorting.
+/// Returns reference masks, computed by sorting.
 fn reference(scores: &[Vec<f32>], k: usize) -> Vec<Vec<bool>> {
     let mut places: Vec<(f32, usize, usize)> = Vec::new();
     for (t, scores) in scores.iter().enumerate() {
         places.extend(scores.iter().enumerate().map(|(i, &s)| (s, t, i)));
     }
-    // Stable, so that ties keep their order; the sign of a NaN is no reason to rank.
+    // The sort is stable, so that ties keep their order; NaNs of either sign rank equally.
     let rank = |s: f32| if s.is_nan() { -f32::NAN } else { s };
     places.sort_by(|a, b| rank(b.0).total_cmp(&rank(a.0)));
     let mut masks: Vec<Vec<bool>> = scores.iter().map(|s| vec![false; s.len()]).collect();
@@ -26,7 +26,7 @@ fn check(name: &str, scores: &[Vec<f32>], k: usize) {
             .collect();
         let mut ways = vec![top_k_masks(&tensors, k).unwrap()];
         if 0 < k && k < scores.iter().map(Vec::len).sum() {
-            // On software rasterizers, too.
+            // On the device itself, also for software rasterizers.
             crate::eval(&tensors).unwrap();
             ways.push(super::on_device(&tensors, k).unwrap());
         }

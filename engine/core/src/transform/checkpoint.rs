@@ -10,8 +10,8 @@ use crate::tensor::trace::{Trace, TraceGuard};
 use crate::tensor::{eval, eval_scratch};
 use crate::{Result, Tensor, Tree};
 
-/// A function whose intermediate values are not kept for the derivative, but computed again
-/// (JAX's `checkpoint`, PyTorch's `utils.checkpoint`).
+/// Wraps a function so that its intermediate values are not kept for the derivative but computed again (JAX's
+/// `checkpoint`, PyTorch's `utils.checkpoint`).
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, checkpoint, grad};
@@ -22,7 +22,7 @@ use crate::{Result, Tensor, Tree};
 /// # Ok::<(), prospr_engine::Error>(())
 /// ```
 ///
-/// Tensors that `f` captures are differentiated through as well. `f` must do the same each time it runs.
+/// Derivatives also flow to tensors that `f` captures. `f` must do the same each time it runs.
 pub fn checkpoint<X: Tree, Y: Tree>(
     f: impl Fn(&X) -> Y + Send + Sync + 'static,
 ) -> impl Fn(&X) -> Y {
@@ -36,9 +36,9 @@ pub(super) type Function<X, Y> = Arc<dyn Fn(&X) -> Result<Y> + Send + Sync>;
 /// Time at which a call's values and cotangents are computed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum When {
-    /// With the next evaluation that needs them.
+    /// They are computed by the next evaluation that needs them.
     Lazily,
-    /// At once, so that only one call's graph exists at a time.
+    /// They are computed at once, so that only one call's graph exists at a time.
     AtOnce,
 }
 
@@ -69,6 +69,7 @@ pub(super) fn replayed<X: Tree, Y: Tree>(f: &Function<X, Y>, x: &X, when: When) 
     ))
 }
 
+/// Derivative rule of a call that is differentiated by running its function again.
 struct Replay<X, Y> {
     f: Function<X, Y>,
     x: X,
@@ -106,7 +107,7 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
         Ok((outputs, tape))
     }
 
-    /// The items of the wanted arguments and of all captured tensors.
+    /// Returns the items of the wanted arguments and of all captured tensors.
     fn only_wanted<T: Clone>(&self, inputs: &[T]) -> Vec<T> {
         let wanted = |&(i, _): &(usize, &T)| self.wanted.get(i).is_none_or(|&wanted| wanted);
         inputs

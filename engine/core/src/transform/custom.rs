@@ -8,10 +8,9 @@ use crate::tensor::call::{self, Rule};
 use crate::tensor::id_mark;
 use crate::{Result, Tensor, Tree};
 
-/// A function with a user-defined reverse rule: `rule(x, y, ȳ)` returns the cotangent of `x`.
+/// Gives a function a user-defined reverse rule: `rule(x, y, ȳ)` returns the cotangent of `x`.
 ///
-/// The rule must be linear in `ȳ`. For higher orders it is differentiated itself, and for forward mode
-/// transposed.
+/// The rule must be linear in `ȳ`. Higher orders differentiate the rule itself, and forward mode transposes it.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, custom_vjp, grad};
@@ -23,8 +22,8 @@ use crate::{Result, Tensor, Tree};
 /// ```
 ///
 /// # Panics
-/// The returned closure panics if `f` captured a tensor that is being differentiated: the rule could not
-/// reach it. Pass it as an argument.
+/// The returned closure panics if `f` captured a tensor that is being differentiated, because the rule could not pass
+/// a cotangent to it. Pass it as an argument.
 pub fn custom_vjp<X: Tree, Y: Tree>(
     f: impl Fn(&X) -> Y,
     rule: impl Fn(&X, &Y, &Y) -> X + Send + Sync + 'static,
@@ -54,6 +53,7 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
 
 type Reverse<X, Y> = Arc<dyn Fn(&X, &Y, &Y) -> X + Send + Sync>;
 
+/// User-defined derivative rule of a call, and the structures of its input and output.
 struct Custom<X, Y> {
     rule: Reverse<X, Y>,
     x: X,
@@ -61,6 +61,7 @@ struct Custom<X, Y> {
 }
 
 impl<X: Tree, Y: Tree> Custom<X, Y> {
+    /// Calls the rule and checks the shapes of its results.
     fn apply(&self, inputs: &[Tensor], outputs: &[Tensor], ct: &Y) -> Vec<Tensor> {
         let x = unflatten(&self.x, inputs.to_vec());
         let y = unflatten(&self.y, outputs.to_vec());
@@ -92,7 +93,7 @@ impl<X: Tree, Y: Tree> Rule for Custom<X, Y> {
             .collect())
     }
 
-    /// With `x̄ = R ȳ`, the tangent is `Rᵀ ẋ`: the gradient of `⟨R u, ẋ⟩` with respect to `u`.
+    /// Transposes the rule: with `x̄ = R ȳ`, the tangent is `Rᵀ ẋ`, the gradient of `⟨R u, ẋ⟩` with respect to `u`.
     fn jvp(
         &self,
         inputs: &[Tensor],

@@ -44,8 +44,8 @@ pub fn value_and_grad<T: Tree>(f: impl Fn(&T) -> Tensor) -> impl Fn(&T) -> (Tens
     }
 }
 
-/// [`value_and_grad`] of a function that returns something besides the scalar (JAX's `has_aux`): new
-/// batch-norm statistics, logits, anything.
+/// Computes [`value_and_grad`] of a function that returns something besides the scalar (JAX's `has_aux`), such as new
+/// batch-norm statistics or logits.
 ///
 /// ```
 /// use prospr_engine::{DType, Device, Tensor, value_and_grad_aux};
@@ -65,7 +65,7 @@ pub fn value_and_grad_aux<T: Tree, A>(
     move |x| both(x).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// [`value_and_grad_aux`] of a function that can fail, for instance because it [`unroll`](crate::unroll)s.
+/// Computes [`value_and_grad_aux`] of a function that can fail, for instance because it [`unroll`](crate::unroll)s.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Tensor, try_value_and_grad};

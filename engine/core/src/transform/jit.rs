@@ -7,13 +7,13 @@ use super::{skeleton, unflatten};
 use crate::tensor::{Traced, evaluations};
 use crate::{Precision, Result, Tensor, Tree};
 
-/// A function that is traced once for inputs of the same shapes, types, devices and static fields
-/// ([`Tree::hash_structure`]), compiled to a plan — common subexpressions computed once, elementwise chains and sums
-/// fused — and replayed after that. The last few plans are kept.
+/// Compiles a function. For inputs of the same shapes, types, devices and static fields ([`Tree::hash_structure`]) it
+/// is traced once, compiled to a plan (common subexpressions computed once, elementwise chains and sums fused) and
+/// replayed after that. The last few plans are kept.
 ///
 /// `f` must do the same each time: while it is traced its inputs have no values, captured tensors become part of the
 /// plan, and side effects happen only then. Functions that draw random numbers are traced again at every call, so that
-/// a captured key may change. Inside a running transform, `f` is only called, and so differentiated like any other
+/// a captured key may change. Inside a running transform, `f` is called directly and differentiated like any other
 /// function.
 ///
 /// ```
@@ -34,8 +34,8 @@ pub fn jit<X: Tree, Y: Tree>(
     jit_with(Precision::F32, f)
 }
 
-/// [`jit`] with the given precision. Inside a running transform, `f` is only called, and the precision of the enclosing
-/// function counts.
+/// Compiles a function as [`jit`] does, with the given precision. Inside a running transform, `f` is called directly,
+/// and the precision of the enclosing function applies.
 ///
 /// # Errors
 /// As [`jit`].
@@ -47,9 +47,10 @@ pub fn jit_with<X: Tree, Y: Tree>(
     move |x| cache.call(precision, &f, x)
 }
 
-/// Cache of the last few plans of one function, for callers that create their closure at each call. [`jit`] has one.
+/// Cache of the last few plans of one function, for callers that create their closure at each call. [`jit`] contains
+/// one.
 pub struct JitCache<Y> {
-    /// In the order of their last use, the latest at the end.
+    /// Plans in the order of their last use, the latest at the end.
     entries: Mutex<Vec<(PlanKey, Arc<Compiled<Y>>)>>,
 }
 
@@ -62,11 +63,11 @@ impl<Y> Default for JitCache<Y> {
 }
 
 impl<Y: Tree> JitCache<Y> {
-    /// Number of plans that are kept. A function of a step count has a new plan in each step, which must not fill the
-    /// memory.
+    /// Number of plans that are kept, so that a function with a new static field in each step, such as a step count,
+    /// does not fill the memory.
     const CAPACITY: usize = 8;
 
-    /// The value of `f` at `x`, as [`jit_with`] computes it. All functions that one cache gets must do the same.
+    /// Computes `f(x)` as [`jit_with`] does. All functions that are passed to one cache must do the same.
     ///
     /// # Errors
     /// As [`jit`].
@@ -83,7 +84,7 @@ impl<Y: Tree> JitCache<Y> {
         }
     }
 
-    /// The plan of `f` for inputs like `x`, made by [`Compiled::record`] if it is missing.
+    /// Returns the plan of `f` for inputs like `x`, made by [`Compiled::record`] if it is missing.
     pub(super) fn record<X: Tree>(
         &self,
         f: impl FnOnce(&X) -> Result<Y>,
@@ -92,7 +93,7 @@ impl<Y: Tree> JitCache<Y> {
         self.get_or(PlanKey::new(Precision::F32, x), || Compiled::record(f, x))
     }
 
-    /// The plan of this key. A new one is kept unless it draws random numbers, whose keys are part of it.
+    /// Returns the plan of a key. A new plan is kept unless it draws random numbers, whose keys are part of it.
     fn get_or(
         &self,
         key: PlanKey,
@@ -122,8 +123,8 @@ impl<Y: Tree> JitCache<Y> {
     }
 }
 
-/// Key of a plan: the bytes that the precision and the inputs hash, which is everything but the tensors' values that the
-/// plan depends on. The bytes themselves are kept, so that two keys are equal only if their inputs are.
+/// Key of a plan: the bytes that the precision and the structure of the inputs write to a hasher. The bytes themselves
+/// are kept, so that two keys are equal only if their inputs are.
 #[derive(PartialEq)]
 struct PlanKey(Vec<u8>);
 
@@ -152,7 +153,7 @@ pub(super) struct Compiled<Y> {
 }
 
 impl<Y: Tree> Compiled<Y> {
-    /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures a tensor that a running transform
+    /// Traces `f` on stand-ins for the leaves of `x`. Returns `None` if `f` captures a tensor that a running transform
     /// differentiates through.
     fn new<X: Tree>(f: impl FnOnce(&X) -> Y, x: &X, precision: Precision) -> Result<Option<Self>> {
         let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
@@ -167,9 +168,9 @@ impl<Y: Tree> Compiled<Y> {
         }))
     }
 
-    /// Runs `f` on aliases of the leaves of `x` and makes a plan of the recorded graph, without computing it. There is no
-    /// plan if `f` asked for values, draws random numbers, or captured a tensor that a running transform differentiates
-    /// through.
+    /// Runs `f` on aliases of the leaves of `x` and makes a plan of the recorded graph, without computing it. Returns
+    /// `None` if `f` asked for values, draws random numbers, or captured a tensor that a running transform
+    /// differentiates through.
     fn record<X: Tree>(f: impl FnOnce(&X) -> Result<Y>, x: &X) -> Result<Option<Self>> {
         let before = evaluations();
         let aliased = x.map_leaves(|leaf| leaf.alias(None));

@@ -1,8 +1,8 @@
 //! Functional transforms: they take closures, return closures or results, and nest to any depth.
 //!
-//! A transform runs its closure on fresh aliases of the inputs and then walks the recorded graph. There is
-//! no global tape and there are no levels: a derivative is with respect to an alias, and only what was made
-//! from the alias depends on it.
+//! A transform runs its closure on fresh aliases of the inputs and then walks the recorded graph. There is no global
+//! tape and there are no levels: a derivative is with respect to an alias, and only tensors computed from the alias
+//! depend on it.
 
 mod checkpoint;
 mod custom;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::tensor::trace::{Trace, TraceGuard};
 use crate::{Tensor, Tree};
 
-/// A tree whose leaves are fresh aliases, the leaves themselves, and the guard of their trace.
+/// Returns the tree with fresh aliases as leaves, the aliases, and the guard that keeps their trace open.
 fn open<T: Tree>(tree: &T) -> (T, Vec<Tensor>, TraceGuard) {
     let trace: Arc<Trace> = Arc::default();
     let guard = TraceGuard::open(vec![trace.clone()]);
@@ -37,13 +37,13 @@ fn open<T: Tree>(tree: &T) -> (T, Vec<Tensor>, TraceGuard) {
     (aliased, leaves, guard)
 }
 
-/// The structure of `like` with the given leaves.
+/// Returns the structure of `like` with the given leaves.
 pub(crate) fn unflatten<T: Tree>(like: &T, leaves: Vec<Tensor>) -> T {
     let mut leaves = leaves.into_iter();
     like.rebuild(&mut || leaves.next().expect("as many tensors as leaves"))
 }
 
-/// The structure of a tree with constants in place of its tensors, so that keeping it keeps no memory.
+/// Returns a tree with constants in place of its tensors, so that keeping it keeps no memory.
 fn skeleton<T: Tree>(tree: &T) -> T {
     tree.map_leaves(Tensor::zeros_like)
 }

@@ -1,4 +1,4 @@
-//! The interpreter of recorded graphs, for passes that replace operations and for passes that only look at them.
+//! Interpreter of recorded graphs, for passes that replace operations and passes that only inspect them.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -18,23 +18,23 @@ pub struct Node {
 }
 
 impl Node {
-    /// The operation with its attributes, such as the geometry of a convolution.
+    /// Returns the operation with its attributes, such as the geometry of a convolution.
     pub fn op(&self) -> &Op {
         &self.output.0.op
     }
 
-    /// The recorded result, which has the operation's output shape, type and device.
+    /// Returns the recorded result, which has the operation's output shape, type and device.
     pub fn output(&self) -> &Tensor {
         &self.output
     }
 
-    /// The recorded inputs, in the order that [`Op`] gives.
+    /// Returns the recorded inputs, in the order that [`Op`] gives.
     pub fn inputs(&self) -> &[Tensor] {
         &self.inputs
     }
 
-    /// The same operation on other inputs of the same shapes and types. If they are the recorded inputs themselves, this
-    /// is the recorded output.
+    /// Applies the operation to other inputs of the same shapes and types. For the recorded inputs themselves it
+    /// returns the recorded output.
     ///
     /// # Panics
     /// If a shape or type differs, or if the operation is an [`Op::Call`] and an input is new.
@@ -64,10 +64,10 @@ impl Node {
     }
 }
 
-/// The nodes on the paths from `wrt` to `outputs` in the order of recording, which is a topological order.
+/// Returns the nodes on the paths from `wrt` to `outputs` in the order of recording, which is a topological order.
 ///
-/// `node` gives the node of a tensor with the inputs through which paths lead; `None` if no path leads through it. Nodes
-/// hold their inputs themselves, because the graph may forget its history while they are in use.
+/// `node` returns the node of a tensor with the inputs through which paths lead, or `None` if no path leads through
+/// it. Nodes hold their own inputs, because the graph may drop its history while they are in use.
 pub(super) fn between(
     wrt: &[Tensor],
     outputs: &[Tensor],
@@ -102,10 +102,9 @@ pub(super) fn between(
 /// Interprets the recorded operations between `arguments` and `outputs` with values of any kind — tensors, names in an
 /// exported file, groups of channels — and returns the values of `outputs`.
 ///
-/// The arguments have the values that they come with, and `rule` computes the value of each operation from those of its
-/// inputs. Inputs that depend on no argument, such as weights and constants, get their values from `constant`, which is
-/// called once for each. What is visited, and in which order, is as in [`rewrite`], which is this function with tensors as
-/// values.
+/// The arguments have the given values, and `rule` computes the value of each operation from those of its inputs.
+/// Inputs that depend on no argument, such as weights and constants, get their values from `constant`, which is called
+/// once for each. Operations are visited as in [`rewrite`], which is this function with tensors as values.
 ///
 /// ```
 /// use prospr_engine::{DType, Device, Error, Tensor, interpret};
@@ -155,10 +154,10 @@ pub fn interpret<V: Clone, E>(
 /// Records the operations between `wrt` and `outputs` again, with replacements, and returns the new outputs: a
 /// source-to-source transform of the recorded graph, like an interpreter of JAX's jaxprs.
 ///
-/// `rule(node, inputs)` is called once for each operation that depends on a tensor of `wrt` and that an output depends on.
-/// `inputs` are the node's inputs after rewriting, and the tensor that the rule returns replaces the node's output.
-/// [`Node::apply`] keeps the operation. The replacement may have another shape if the rules of the operations that use it
-/// can take it.
+/// `rule(node, inputs)` is called once for each operation that depends on a tensor of `wrt` and that an output depends
+/// on. `inputs` are the node's inputs after rewriting, and the tensor that the rule returns replaces the node's
+/// output. [`Node::apply`] keeps the operation. The replacement may have another shape if the rules of the operations
+/// that use it can take it.
 ///
 /// This replaces every max pool by a mean pool:
 ///
@@ -181,21 +180,23 @@ pub fn interpret<V: Clone, E>(
 /// # Ok::<(), prospr_engine::Error>(())
 /// ```
 ///
-/// **Order.** Operations are visited in the order in which they were recorded. So the inputs of each come before it, and
-/// an operation whose output is used several times is visited once. The walk is a loop: graphs may be of any depth.
+/// **Order.** Operations are visited in the order in which they were recorded. So the inputs of each come before it,
+/// and an operation whose output is used several times is visited once. The walk is a loop: graphs may be of any
+/// depth.
 ///
-/// **Visited operations.** Those of every kind, comparisons, casts and `stop_gradient` among them. Composite functions
-/// are seen as they were recorded: [`Tensor::mean`] as a sum, a reshape and a product, a max pool as
-/// [`Op::MaxPoolIndex`] and [`Op::PoolGather`]. The tensors of `wrt`, and everything that does not depend on them, stay as
-/// they are.
+/// **Visited operations.** Operations of every kind, including comparisons, casts and `stop_gradient`. Composite
+/// functions are seen as they were recorded: [`Tensor::mean`] as a sum, a reshape and a product, a max pool as
+/// [`Op::MaxPoolIndex`] and [`Op::PoolGather`]. The tensors of `wrt`, and everything that does not depend on them,
+/// stay as they are.
 ///
-/// **History.** A tensor that was evaluated has no history, unless a running transform differentiates through it: rewrite
-/// before you evaluate. The new operations are recorded like all others, so the new outputs can be differentiated with
-/// respect to `wrt`, evaluated, and rewritten again.
+/// **History.** A tensor that was evaluated has no history, unless a running transform differentiates through it:
+/// rewrite before you evaluate. The new operations are recorded like all others, so the new outputs can be
+/// differentiated with respect to `wrt`, evaluated, and rewritten again.
 ///
-/// **Calls.** Inside of a running transform, [`checkpoint`](crate::checkpoint), [`unroll`](crate::unroll()) and
-/// [`custom_vjp`](crate::custom_vjp) record an [`Op::Call`], whose derivative runs a closure that is not part of the graph. A rule
-/// may keep its recorded output or replace it; [`Node::apply`] panics if an earlier operation was replaced.
+/// **Calls.** Inside a running transform, [`checkpoint`](crate::checkpoint), [`unroll`](crate::unroll()) and
+/// [`custom_vjp`](crate::custom_vjp) record an [`Op::Call`], whose derivative runs a closure that is not part of the
+/// graph. A rule may keep its recorded output or replace it; [`Node::apply`] panics if an earlier operation was
+/// replaced.
 pub fn rewrite<X: Tree, Y: Tree>(
     outputs: &Y,
     wrt: &X,
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(first.to_f64s().unwrap(), [-18.0, 36.0]);
         let second = grad(|x: &Tensor| grad(linear)(x).sum())(&x);
         assert_eq!(second.to_f64s().unwrap(), [18.0, 18.0]);
-        // An outer rewrite sees the operations of an inner derivative: without it, half of them are gated.
+        // An outer rewrite sees the operations of an inner derivative: the derivative's comparison with 0 stays.
         let gated = rewrite(&grad(f)(&x), &x, without_relu);
         assert_eq!(gated.to_f64s().unwrap(), [-0.0, 36.0]);
     }

@@ -15,8 +15,8 @@ pub(crate) struct Tape {
     wrt: Vec<Tensor>,
 }
 
-/// The node of a tensor that derivatives flow through, with the inputs that they flow to. A call's rule stands for the
-/// operations of its primal result, so that is not among them.
+/// Returns the node of a tensor that derivatives flow through, with the inputs that they flow to. The result of a
+/// call's function is not among these, because the call's rule replaces the derivatives of its operations.
 fn differentiable(output: &Tensor) -> Option<Node> {
     if !output.dtype().is_float() || !output.0.op.is_differentiable() {
         return None;
@@ -35,7 +35,7 @@ fn differentiable(output: &Tensor) -> Option<Node> {
 }
 
 impl Tape {
-    /// Records what depends on `wrt` among the history of `outputs`.
+    /// Collects the operations in the history of `outputs` that depend on `wrt`.
     pub fn new(outputs: &[Tensor], wrt: &[Tensor]) -> Tape {
         Tape {
             nodes: between(wrt, outputs, differentiable),
@@ -43,8 +43,8 @@ impl Tape {
         }
     }
 
-    /// The cotangents of `wrt` from those of the outputs, newest node first. Uses the tape up, so that what it holds can be
-    /// freed on the way.
+    /// Computes the cotangents of `wrt` from those of the outputs, newest node first. Consumes the tape, so that its
+    /// tensors can be freed on the way.
     pub fn backward(mut self, seeds: &[(Tensor, Tensor)]) -> Result<Vec<Option<Tensor>>> {
         let mut cts: HashMap<u64, Tensor> = HashMap::new();
         for (output, ct) in seeds {
@@ -85,7 +85,7 @@ impl Tape {
         Ok(look_up(&cts, &self.wrt))
     }
 
-    /// The tangents of `outputs` from those of `wrt`, oldest node first.
+    /// Computes the tangents of `outputs` from those of `wrt`, oldest node first.
     pub fn forward(
         self,
         tangents: &[Option<Tensor>],
@@ -130,25 +130,26 @@ impl Tape {
 }
 
 impl Node {
-    /// Returns true if this is an output of `call`. All outputs of a call stand next to each other on a tape.
+    /// Returns true if this is an output of `call`. All outputs of a call are neighbours on a tape.
     fn is_of(&self, call: &Arc<Call>) -> bool {
         self.call.as_ref().is_some_and(|c| Arc::ptr_eq(c, call))
     }
 }
 
-/// Puts an output of a call in its place.
+/// Stores an output of a call at its index.
 fn put(outputs: &mut [Option<Tensor>], tensor: Tensor) {
     if let Op::Call { output } = tensor.0.op {
         outputs[output] = Some(tensor);
     }
 }
 
+/// Returns the value of each tensor, if it has one.
 fn look_up(values: &HashMap<u64, Tensor>, tensors: &[Tensor]) -> Vec<Option<Tensor>> {
     let value = |t: &Tensor| values.get(&t.id()).cloned();
     tensors.iter().map(value).collect()
 }
 
-/// A call's outputs, with zeros for those that no path reaches, whose cotangents are zero too.
+/// Returns a call's outputs, with zeros for those that no path reaches; their cotangents are zero too.
 fn fill_in(call: &Call, outputs: Vec<Option<Tensor>>) -> Vec<Tensor> {
     let stand_in = |(t, (shape, dtype, device)): (Option<Tensor>, &(Vec<usize>, _, _))| {
         t.unwrap_or_else(|| Tensor::zeros(shape, *dtype, device))
@@ -160,6 +161,7 @@ fn fill_in(call: &Call, outputs: Vec<Option<Tensor>>) -> Vec<Tensor> {
         .collect()
 }
 
+/// Adds a cotangent to the cotangent of a tensor.
 fn accumulate(cts: &mut HashMap<u64, Tensor>, id: u64, ct: Tensor) {
     let sum = match cts.remove(&id) {
         Some(before) => before + ct,
@@ -168,8 +170,8 @@ fn accumulate(cts: &mut HashMap<u64, Tensor>, id: u64, ct: Tensor) {
     cts.insert(id, sum);
 }
 
-/// The traced tensors that a closure captured: float tensors in the history of `outputs` that are older than `mark`, the
-/// history of the aliases of the closure's arguments excluded.
+/// Returns the traced tensors that a closure captured: float tensors in the history of `outputs` that are older than
+/// `mark`, without the history of the aliases of the closure's arguments.
 pub(crate) fn captured(outputs: &[Tensor], aliases: &[Tensor], mark: u64) -> Vec<Tensor> {
     let mut found = Vec::new();
     let mut seen: HashSet<u64> = aliases.iter().map(Tensor::id).collect();

@@ -1,9 +1,9 @@
 //! Unrolled loops that can be differentiated in the memory of one step.
 //!
-//! The gradient through `M` steps is a chain of vector–Jacobian products of the step function, so no `M`-step
-//! graph is needed: with the states at hand, each step's graph can be built, used and freed in its turn
-//! (Chen et al., "Training deep nets with sublinear memory cost", 2016; Griewank and Walther's revolve is the
-//! optimal schedule, which this is not: `Every(k)` recomputes each step at most twice).
+//! The gradient through `M` steps is a chain of vector–Jacobian products of the step function, so no `M`-step graph is
+//! needed: if the states are kept, each step's graph can be built, used and freed by itself (Chen et al., "Training
+//! deep nets with sublinear memory cost", 2016). `Every(k)` recomputes each step at most twice; it is not the optimal
+//! schedule, which is Griewank and Walther's revolve.
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// This policy with the kept states in host memory instead of the device's.
+    /// Returns this policy with the kept states in host memory instead of the device's.
     pub fn host_offload(self) -> UnrollOptions {
         UnrollOptions {
             policy: self,
@@ -40,7 +40,7 @@ impl Policy {
     }
 }
 
-/// `keep`, `per-step`, `every:K` or `auto:BYTES`.
+/// Parses `keep`, `per-step`, `every:K` or `auto:BYTES`.
 impl FromStr for Policy {
     type Err = String;
 
@@ -61,7 +61,7 @@ impl FromStr for Policy {
     }
 }
 
-/// A [`Policy`] and where the states are kept.
+/// A [`Policy`], and the memory in which states are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnrollOptions {
     /// Checkpointing policy.
@@ -83,9 +83,9 @@ impl From<Policy> for UnrollOptions {
 /// (JAX's `scan`, with a checkpointing policy).
 ///
 /// Each step is computed before the next begins. `step` must do the same each time: steps that nothing is
-/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless they
-/// draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not finite, the
-/// unroll stops.
+/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless
+/// they draw random numbers or ask for values. If a float that `step` returns in addition to the state, such as the
+/// loss, is not finite, the unroll stops.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Policy, Tensor, try_value_and_grad, unroll};
@@ -140,8 +140,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state is
-/// kept. The memory needed is that of one step, whatever their number.
+/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state
+/// is kept. The memory needed is that of one step, whatever their number.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Tensor, stream};
@@ -185,6 +185,7 @@ fn at_hand<X: Tree>(xs: &[X]) -> impl Iterator<Item = Result<X>> {
     xs.iter().cloned().map(Ok)
 }
 
+/// A step function, its compiled plans, and the place of kept states.
 struct Steps<S, X, Y> {
     step: Step<S, X, Y>,
     host_offload: bool,
@@ -196,7 +197,7 @@ struct Steps<S, X, Y> {
 type CompiledStep<S, Y> = Arc<Compiled<(S, Y)>>;
 
 impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
-    /// The compiled step. There is none if it is differentiated through or cannot be replayed.
+    /// Returns the compiled step, or `None` if it is differentiated through or cannot be replayed.
     fn compiled(&self, input: &(S, X)) -> Result<Option<CompiledStep<S, Y>>> {
         if !self.replayable.load(Relaxed) || input.leaves().iter().any(Tensor::is_traced) {
             return Ok(None);
@@ -206,7 +207,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         Ok(compiled)
     }
 
-    /// Runs the steps one by one, as calls if `replay` is given; `first` is the number of the first step.
+    /// Runs the steps one by one, as calls if `replay` is given; `first` is the index of the first step.
     fn run<E: From<Error>>(
         &self,
         init: &S,
@@ -241,6 +242,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         Ok((state, ys))
     }
 
+    /// Runs segments of `interval` steps, each as one call.
     fn run_in_segments(&self, init: &S, xs: &[X], interval: usize) -> Result<(S, Vec<Y>)> {
         let mut state = init.clone();
         let mut ys = Vec::with_capacity(xs.len());
@@ -271,6 +273,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
     }
 }
 
+/// Returns an error if a float output of a step is not finite.
 fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
     for (index, leaf) in y.leaves().into_iter().enumerate() {
         if !leaf.dtype().is_float() {
@@ -293,7 +296,7 @@ fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
     Ok(())
 }
 
-/// The fastest policy that keeps at most `budget` bytes.
+/// Returns the fastest policy that keeps at most `budget` bytes.
 fn choose<S: Tree, X: Tree, Y: Tree>(
     step: &Step<S, X, Y>,
     init: &S,
@@ -329,7 +332,7 @@ fn choose<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Bytes of all values in the history of `outputs` that is not older than `mark`, without views and constants.
+/// Returns the bytes of all values in the history of `outputs` with ids from `mark` on, without views and constants.
 fn graph_bytes(outputs: &[Tensor], mark: u64) -> u64 {
     let mut seen = HashSet::new();
     let mut stack = outputs.to_vec();

@@ -14,7 +14,7 @@ pub struct Pullback<X, Y> {
 }
 
 impl<X: Tree, Y: Tree> Pullback<X, Y> {
-    /// `ȳ ↦ ȳᵀ ∂f/∂x`
+    /// Computes the cotangent `ȳᵀ ∂f/∂x` of the input from the cotangent `ȳ` of the output.
     ///
     /// # Panics
     /// If a cotangent's shape is not its output's, or the device fails inside an eager transform.

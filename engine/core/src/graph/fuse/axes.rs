@@ -1,12 +1,12 @@
-//! Axis maps: views that a program reads through, as they only reorder, stretch or drop axes.
+//! Axis maps: views that a program reads directly, because they only reorder, stretch or drop axes.
 
 use crate::graph::values::{Graph, Node};
 use crate::ir::Op;
 
-/// The axis of the domain along which each axis of a node is read; none for an axis that is read at 0.
+/// For each axis of a node, the axis of the domain that advances with it; `None` if it is always read at index 0.
 pub(super) type AxisMap = Vec<Option<usize>>;
 
-/// Returns true for views that are axis maps: not for slices, nor for reshapes that merge or split axes.
+/// Returns true if a view is an axis map. Slices are not, nor reshapes that merge or split axes.
 pub(super) fn maps_axes(graph: &Graph, view: &Node) -> bool {
     let long =
         |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&n| n != 1).collect() };
@@ -17,7 +17,7 @@ pub(super) fn maps_axes(graph: &Graph, view: &Node) -> bool {
     }
 }
 
-/// The axis map of a view's input, from the map of the view.
+/// Returns the axis map of a view's input, from the map of the view.
 pub(super) fn through(graph: &Graph, view: &Node, map: &AxisMap) -> AxisMap {
     let from = &graph.nodes[view.inputs[0]].shape;
     match &view.op {
@@ -42,7 +42,7 @@ pub(super) fn through(graph: &Graph, view: &Node, map: &AxisMap) -> AxisMap {
     }
 }
 
-/// The axis map of an operand that is broadcast to a shape, from the map of that shape.
+/// Returns the axis map of an operand that is broadcast to a shape, from the map of that shape.
 pub(super) fn stretched(from: &[usize], to: &[usize], map: &AxisMap) -> AxisMap {
     let extra = to.len() - from.len();
     (0..from.len())

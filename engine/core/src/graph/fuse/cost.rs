@@ -1,4 +1,4 @@
-//! Choice of the values that are stored in memory; the others are computed again by each of their users.
+//! Choice of the values that are stored in memory. All others are computed again by each of their users.
 
 use super::{BINDINGS, LENGTH, Role};
 use crate::DType;
@@ -8,15 +8,15 @@ use crate::ir::Op;
 /// Cost of computing a node in registers.
 #[derive(Clone, Default)]
 struct RegisterCost {
-    /// Float type of its arithmetic, if it has any.
+    /// Float type of the arithmetic, if there is any.
     float: Option<DType>,
     inputs: Vec<Id>,
     instructions: usize,
-    /// True if it contains a function that takes tens of instructions.
+    /// True if the expression contains a function that takes tens of instructions.
     heavy: bool,
 }
 
-/// Returns for each node true if its value is stored in memory.
+/// Returns for each node whether its value is stored in memory.
 pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role]) -> Vec<bool> {
     let nodes = &graph.nodes;
     let mut users = vec![0; nodes.len()];
@@ -48,7 +48,7 @@ pub(super) fn stored(graph: &Graph, targets: &[Id], live: &[bool], roles: &[Role
     }
 }
 
-/// One pass over the costs of all expressions. Nodes become stored, never the reverse.
+/// Computes the cost of every expression and marks the nodes that have to be stored. Marks are never removed.
 fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored: &mut [bool]) {
     let nodes = &graph.nodes;
     let mut costs: Vec<RegisterCost> = vec![RegisterCost::default(); nodes.len()];
@@ -76,7 +76,7 @@ fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored:
     }
 }
 
-/// Cost of a node's expression, including the expressions inside it.
+/// Returns the cost of a node's expression with the expressions inside it, and the nodes of the latter.
 fn cost(
     graph: &Graph,
     roles: &[Role],
@@ -103,9 +103,9 @@ fn cost(
         if roles[source] == Role::Constant {
             continue;
         }
-        // Work that would be repeated along a stretched axis is done once.
+        // A smaller operand is stored, because a program would compute it again for each index of the broadcast axis.
         stored[source] |= nodes[source].numel() < domain_size(graph, id);
-        // Truth values may come from arithmetic of another type, which is another program.
+        // Truth values may come from arithmetic in the other float type, which needs a program of its own.
         let float = costs[source].float;
         stored[source] |= float.is_some() && cost.float.is_some() && float != cost.float;
         if stored[source] {
@@ -123,7 +123,7 @@ fn cost(
     (cost, parts)
 }
 
-/// The number of elements that a node's expression is computed for.
+/// Returns the number of elements for which a node's expression is computed.
 fn domain_size(graph: &Graph, id: Id) -> usize {
     let node = &graph.nodes[id];
     match node.op {

@@ -1,8 +1,8 @@
-//! Fusion: which nodes become one kernel.
+//! Fusion of nodes into kernels.
 //!
-//! Elementwise nodes are computed where they are used, in registers, unless their value is needed in memory or
-//! computing it again would cost more than storing it. What is stored or summed over one domain from the same
-//! inputs becomes one [`Program`].
+//! Elementwise nodes are computed in registers by each kernel that uses them, unless their value is needed in memory
+//! or computing it again would cost more than storing it. Stored values and sums over the same domain that share
+//! inputs become one [`Program`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +16,10 @@ use crate::ir::{Logic, Op, shape};
 mod axes;
 mod cost;
 
-/// Inputs and outputs of one kernel: the portable 8 storage buffers, less one for parameters.
+/// Largest number of inputs and outputs of a kernel: the 8 storage buffers that every GPU supports, less one for
+/// parameters.
 pub(super) const BINDINGS: usize = 7;
-/// Instructions of one expression.
+/// Largest number of instructions of one expression.
 pub(super) const LENGTH: usize = 40;
 
 /// One kernel: an operation by itself, or a program for one or more nodes.
@@ -52,7 +53,7 @@ impl Fused {
 pub(super) enum Role {
     /// An elementwise function of its inputs.
     Function,
-    /// The input's elements in another order or repeated: a map of axes.
+    /// The input's elements in another order or repeated: an axis map.
     AxisMap,
     /// A sum of its input.
     Sum,
@@ -62,6 +63,7 @@ pub(super) enum Role {
     Opaque,
 }
 
+/// Returns the role that a node can have in a program.
 fn role(graph: &Graph, node: &Node) -> Role {
     let dtype = |i: usize| graph.nodes[node.inputs[i]].dtype;
     let float = |d: DType| d.is_float();
@@ -79,7 +81,7 @@ fn role(graph: &Graph, node: &Node) -> Role {
     }
 }
 
-/// Decides what is fused, and returns the kernels in an order in which they can run.
+/// Fuses the nodes that the targets need, and returns the kernels in an order in which they can run.
 pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Fused> {
     let live = live(graph, targets);
     let roles: Vec<Role> = graph.nodes.iter().map(|n| role(graph, n)).collect();
@@ -92,7 +94,7 @@ pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Fused> {
     pass.kernels(&live)
 }
 
-/// Nodes that the targets need.
+/// Returns for each node whether the targets need it.
 fn live(graph: &Graph, targets: &[Id]) -> Vec<bool> {
     let mut live = vec![false; graph.nodes.len()];
     for &id in targets {
@@ -108,6 +110,7 @@ fn live(graph: &Graph, targets: &[Id]) -> Vec<bool> {
     live
 }
 
+/// The graph, and for each node its role and whether its value is stored.
 struct Fusion<'a> {
     graph: &'a Graph,
     roles: Vec<Role>,
@@ -115,13 +118,15 @@ struct Fusion<'a> {
 }
 
 impl Fusion<'_> {
+    /// Returns the kernels that compute all stored values.
     fn kernels(&self, live: &[bool]) -> Vec<Fused> {
         let mut order = KernelList::default();
         let wanted = |&id: &Id| live[id] && self.stored[id];
         for id in (0..self.graph.nodes.len()).filter(wanted) {
             match self.roles[id] {
                 Role::Function | Role::Sum => self.place_program(&mut order, id),
-                // Views wait until they are read, so that they do not keep apart what could be one program.
+                // Views are placed when they are first read, so that they do not separate kernels that could become
+                // one program.
                 Role::AxisMap => {}
                 Role::Constant | Role::Opaque => self.place_alone(&mut order, id),
             }
@@ -134,7 +139,7 @@ impl Fusion<'_> {
         order.kernels.into_iter().flatten().collect()
     }
 
-    /// An operation by itself, after the views that it reads.
+    /// Places an operation as a kernel of its own, after the views that it reads.
     fn place_alone(&self, order: &mut KernelList, id: Id) {
         let node = &self.graph.nodes[id];
         if node.op == Op::Data {
@@ -148,7 +153,7 @@ impl Fusion<'_> {
         order.kernels.push(Some(Fused::Op(id)));
     }
 
-    /// A program for this node, or an earlier one's that takes it in.
+    /// Places a program for this node, or adds the node to an earlier program.
     fn place_program(&self, order: &mut KernelList, id: Id) {
         let alone = self.program(&[id]);
         let key = (alone.domain.clone(), alone.summed.clone());
@@ -177,7 +182,7 @@ impl Fusion<'_> {
         order.kernels.push(Some(self.finish(builder, members)));
     }
 
-    /// The program of an earlier kernel's nodes and one more, if they can and should be one.
+    /// Returns an earlier kernel's nodes with one more, and their common program, if this is possible and saves reads.
     fn joined(
         &self,
         order: &KernelList,
@@ -192,7 +197,7 @@ impl Fusion<'_> {
         else {
             return None;
         };
-        // The earlier one would come later, so nobody may have read it.
+        // The joined kernel runs in the later place, so that no kernel in between may read the earlier one's outputs.
         let unread = outputs.iter().all(|o| !order.read.contains(o));
         let large = |i: &Id| nodes[*i].numel() * 2 > shape::numel(&alone.domain);
         let shares = |i: &&Id| (inputs.contains(i) || outputs.contains(i)) && large(i);
@@ -205,12 +210,13 @@ impl Fusion<'_> {
         let fits = both.sources.len() + members.len() <= BINDINGS
             && both.code.len() <= 2 * LENGTH
             && !both.mixed
-            // Partial sums of all outputs are added up by one kernel, which reads and writes each.
+            // One kernel adds the partial sums of all outputs: it reads and writes one buffer for each.
             && (!both.summed.contains(&true) || 2 * members.len() <= BINDINGS)
             && both.sources.iter().all(|i| !members.contains(i));
         fits.then_some((members, both))
     }
 
+    /// Returns the kernel of a complete program.
     fn finish(&self, builder: ProgramBuilder, outputs: Vec<Id>) -> Fused {
         let nodes = &self.graph.nodes;
         let output = |(&id, &register): (&Id, &Register)| Output {
@@ -219,7 +225,7 @@ impl Fusion<'_> {
             shape: nodes[id].shape.to_vec(),
         };
         let program = Program {
-            // Programs of truth values alone compute nothing.
+            // A program of truth values alone has no float arithmetic, so that either type serves.
             float: builder.float.unwrap_or(DType::F32),
             outputs: outputs.iter().zip(&builder.results).map(output).collect(),
             domain: builder.domain,
@@ -234,7 +240,7 @@ impl Fusion<'_> {
         }
     }
 
-    /// The program that computes the members, which have one domain.
+    /// Builds the program that computes the members, which have the same domain.
     fn program(&self, members: &[Id]) -> ProgramBuilder {
         let nodes = &self.graph.nodes;
         let first = &nodes[members[0]];
@@ -270,8 +276,8 @@ impl Fusion<'_> {
         builder
     }
 
-    /// The register that holds a node's element; `fresh` computes it even if it is stored. The depth of the
-    /// recursion is bounded by [`LENGTH`].
+    /// Adds the instructions of a node's element and returns its register. With `fresh`, the element is computed even
+    /// if it is stored. The depth of the recursion is bounded by [`LENGTH`].
     fn emit(&self, to: &mut ProgramBuilder, mut id: Id, map: &AxisMap, fresh: bool) -> Register {
         let nodes = &self.graph.nodes;
         let mut map = map.clone();
@@ -322,7 +328,7 @@ impl Fusion<'_> {
                     Op::Logic(op) => Instr::Logic(*op, r(0), r(1)),
                     Op::Select => Instr::Select(r(0), r(1), r(2)),
                     Op::Cast if nodes[node.inputs[0]].dtype == DType::Bool => Instr::Number(r(0)),
-                    // Integers were converted when they were loaded.
+                    // Integers are converted when they are loaded.
                     Op::Cast => {
                         to.known.insert(key, r(0));
                         return r(0);
@@ -337,26 +343,26 @@ impl Fusion<'_> {
     }
 }
 
-/// Kernels in the making.
+/// The kernels placed so far.
 #[derive(Default)]
 struct KernelList {
-    /// `None` where a kernel was taken into a later one.
+    /// `None` where a kernel was joined with a later one.
     kernels: Vec<Option<Fused>>,
-    /// Values that the kernels so far read.
+    /// Values that these kernels read.
     read: HashSet<Id>,
-    /// By domain and summed axes: programs that may take in more.
+    /// Indices of the programs that nodes may still be added to, by domain and summed axes.
     open: HashMap<(Vec<usize>, Vec<bool>), Vec<usize>>,
 }
 
-/// A program in the making.
+/// A program under construction.
 struct ProgramBuilder {
     float: Option<DType>,
-    /// A graph with both float types, which one program cannot have.
+    /// True if the nodes have both float types, which one program cannot have.
     mixed: bool,
     members: Vec<Id>,
     domain: Vec<usize>,
     summed: Vec<bool>,
-    /// The node behind each input.
+    /// The node that each input reads.
     sources: Vec<Id>,
     inputs: Vec<Input>,
     code: Vec<Instr>,
@@ -365,7 +371,7 @@ struct ProgramBuilder {
 }
 
 impl ProgramBuilder {
-    /// The axis of the input for each axis of the domain.
+    /// Returns the input's axis for each axis of the domain.
     fn axes(&self, map: &AxisMap) -> Vec<Option<usize>> {
         (0..self.domain.len())
             .map(|d| map.iter().position(|&a| a == Some(d)))

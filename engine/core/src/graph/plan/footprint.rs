@@ -6,18 +6,18 @@ use crate::graph::values::{Graph, Id};
 use crate::ir::Op;
 use crate::runtime::{Buffer, Device, MemoryRequest};
 
-/// Peak of the memory that a run holds.
+/// Peak of the memory that a run needs on a device.
 pub(crate) struct Peak {
-    /// Bytes beside those that were held before, leaves among them.
+    /// Bytes in addition to those in use before the run, the leaves included.
     pub grown: u64,
-    /// The step, counted from 0.
+    /// Index of the step at which the peak occurs.
     pub at: usize,
 }
 
-/// The slot whose memory each node's value lies in, and the bytes that a node takes by itself.
+/// Returns for each node the slot that owns its memory, and the bytes that the node itself allocates.
 pub(super) fn memory(graph: &Graph) -> (Vec<Id>, Vec<u64>) {
     let mut owners: Vec<Id> = Vec::with_capacity(graph.nodes.len());
-    // True if a view's elements are in another order than in memory, so that a reshape must copy them.
+    // True for a view whose elements are in another order than in memory, so that a reshape must copy them.
     let mut strided = vec![false; graph.nodes.len()];
     let mut bytes = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -40,7 +40,8 @@ pub(super) fn memory(graph: &Graph) -> (Vec<Id>, Vec<u64>) {
 }
 
 impl Plan {
-    /// Peak of the memory that a run holds on a device, if it gets `own` bytes back when a leaf is not needed any more.
+    /// Computes the peak of a run's memory on a device. `own(leaf)` is the number of bytes freed when a leaf is
+    /// dropped.
     pub fn peak(&self, device: &Device, own: impl Fn(usize) -> u64) -> Peak {
         let (mut live, mut peak) = (0, Peak { grown: 0, at: 0 });
         self.walk(device, own, |at, change, _| {
@@ -55,8 +56,8 @@ impl Plan {
         peak
     }
 
-    /// Goes through the steps: `see` gets the step, how many bytes come (outputs) or go (inputs), and how many
-    /// values lie in each slot's memory.
+    /// Simulates a run's memory. `see` gets the step's index, the bytes that it allocates for outputs (positive) or
+    /// frees from inputs (negative), and the number of live values in each slot's memory.
     fn walk(
         &self,
         device: &Device,
@@ -93,7 +94,7 @@ impl Plan {
         }
     }
 
-    /// Values alive at a step on a device, leaves included, with their bytes.
+    /// Returns the values that are in memory at a step on a device, leaves included, with their bytes.
     pub fn alive(&self, device: &Device, at: usize) -> Vec<(String, u64)> {
         let mut alive: Option<Vec<Id>> = None;
         self.walk(
@@ -129,8 +130,10 @@ impl Plan {
         alive.unwrap_or_default().into_iter().map(named).collect()
     }
 
+    /// Checks that every device has room for a run.
+    ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if a device has no room for a run.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if one does not.
     pub fn check_memory(&self, leaves: &[Buffer]) -> Result<()> {
         for device in &self.devices {
             let peak = self.peak(device, |number| leaves[number].own_bytes());
@@ -139,7 +142,7 @@ impl Plan {
         Ok(())
     }
 
-    /// A run's request for memory.
+    /// Passes a run's request for memory to a function.
     pub fn request<T>(
         &self,
         device: &Device,
@@ -167,7 +170,7 @@ impl Plan {
     }
 }
 
-/// Shortens a long expression to its beginning.
+/// Shortens a long expression to its first 60 characters.
 fn short(text: &str) -> String {
     const LONG: usize = 60;
     match text.char_indices().nth(LONG) {

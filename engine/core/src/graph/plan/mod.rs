@@ -19,9 +19,10 @@ pub struct Kernel {
     pub inputs: Vec<Vec<usize>>,
     /// Shapes of the outputs.
     pub outputs: Vec<Vec<usize>>,
-    /// Bytes read and written, each tensor once.
+    /// Bytes read and written; each tensor counts once.
     pub bytes: u64,
-    /// Two for each multiply-accumulate of convolutions and matrix products; other work counts nothing.
+    /// Floating-point operations: two for each multiply-accumulate of convolutions and matrix products, 0 for other
+    /// work.
     pub flops: u64,
 }
 
@@ -29,17 +30,17 @@ pub struct Kernel {
 pub(crate) struct Plan {
     steps: Vec<PlanStep>,
     slots: usize,
-    /// The slot of each leaf, in the order in which the leaves were made.
+    /// The slot of each leaf, in the order in which the leaves were added.
     pub leaves: Vec<Id>,
     /// The slot of each target.
     targets: Vec<Id>,
     /// Shape, type and device of each target.
     results: Vec<(Vec<usize>, DType, Device)>,
-    /// Bytes of each slot's value; none if it is a view.
+    /// Bytes that each slot's value allocates; 0 for views.
     pub bytes: Vec<u64>,
-    /// The slot whose memory each slot's value lies in.
+    /// The slot that owns the memory of each slot's value.
     owners: Vec<Id>,
-    /// The devices of all steps, once each.
+    /// The devices of all steps, without duplicates.
     pub devices: Vec<Device>,
     precision: Precision,
 }
@@ -62,12 +63,12 @@ enum Action {
 struct Operand {
     pub slot: Id,
     pub meta: Meta,
-    /// No later step needs the value.
+    /// True if no later step needs the value.
     pub last: bool,
 }
 
 impl Plan {
-    /// Compiles what the targets need.
+    /// Compiles the nodes that the targets need.
     pub fn new(graph: &Graph, targets: &[Id], precision: Precision) -> Plan {
         let meta = |id: Id| Meta {
             shape: crate::ir::shape::physical(&graph.nodes[id].shape),
@@ -133,7 +134,7 @@ impl Plan {
         }
     }
 
-    /// Kernels that a run launches.
+    /// Returns the number of kernels that a run launches.
     pub fn launches(&self) -> usize {
         let of = |step: &PlanStep| match &step.action {
             Action::Op(_) => 1,
@@ -147,7 +148,7 @@ impl Plan {
         &self.results
     }
 
-    /// Every kernel, in order.
+    /// Iterates over the kernels in order.
     pub fn kernels(&self) -> impl Iterator<Item = Kernel> + '_ {
         self.steps.iter().map(|step| {
             let shapes =
@@ -180,7 +181,7 @@ impl Plan {
             .any(|step| matches!(step.action, Action::Op(Op::Random(_))))
     }
 
-    /// The targets' values from the leaves', which are let go of after their last use.
+    /// Computes the targets' values from the leaves' values. A value is dropped after its last use.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if there is no room; [`Error::Device`] if the device fails.

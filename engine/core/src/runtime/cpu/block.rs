@@ -12,7 +12,8 @@ pub(super) const BLOCK: usize = 512;
 /// A program and the memory of its registers for one block.
 pub(super) struct Block<'a, T> {
     pub code: &'a [Instr],
-    /// Memory of each register, `len` elements. Loads and constants are filled in; all others are written.
+    /// Memory of each register, `len` elements. Those of loads and constants hold their values; [`run`] writes the
+    /// others.
     pub registers: &'a [*mut T],
     pub len: usize,
 }
@@ -51,6 +52,7 @@ unsafe fn run_avx2<T: Real>(block: &Block<'_, T>) {
     unsafe { run_plain(block) }
 }
 
+/// Runs the code as plain loops, which are vectorised for the instruction set of the caller.
 #[inline(always)]
 unsafe fn run_plain<T: Real>(block: &Block<'_, T>) {
     let n = block.len;
@@ -83,7 +85,7 @@ unsafe fn run_plain<T: Real>(block: &Block<'_, T>) {
     }
 }
 
-/// Sum of a block: sixteen partial sums in `T`, which are added in f64.
+/// Returns the sum of a block: sixteen partial sums in `T`, which are added in f64.
 #[inline]
 pub(super) fn sum<T: Real>(x: &[T]) -> f64 {
     let mut lanes = [T::ZERO; 16];

@@ -14,6 +14,7 @@ pub(super) enum InputElements<'a, T> {
     Byte(&'a [u8]),
 }
 
+/// A program with the memory of its inputs and the places of its registers.
 pub(super) struct BoundProgram<'a, T> {
     pub(super) program: &'a Program,
     pub(super) loops: Loops,
@@ -23,14 +24,16 @@ pub(super) struct BoundProgram<'a, T> {
     pub(super) scratch: usize,
 }
 
-/// Rows of the innermost axis that one block holds: their first elements in each input, and a part of the row.
+/// Rows along the innermost axis (or a part of one row) that one block holds.
 pub(super) struct Rows<'a> {
+    /// Offset of each row's first element in each input, row by row.
     pub(super) starts: &'a [usize],
-    /// Elements of each row.
+    /// Number of elements of each row.
     pub(super) len: usize,
 }
 
 impl<'a, T: Real + Element> BoundProgram<'a, T> {
+    /// Binds a program to the memory of its inputs.
     pub(super) fn new(program: &'a Program, inputs: &'a [FlexTensor]) -> Self {
         let strides: Vec<Vec<usize>> = inputs
             .iter()
@@ -63,8 +66,8 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         }
     }
 
-    /// Returns a pointer to a block of an input: into the input's memory if the block is contiguous there, else to a copy
-    /// at `to`. Not inlined, because the caller's loops become slower otherwise.
+    /// Returns a pointer to a block of an input: into the input's memory if the block is contiguous there, else to a
+    /// copy at `to`. Not inlined, because the caller's loops become slower otherwise.
     #[inline(never)]
     pub(super) fn load(&self, input: usize, rows: &Rows<'_>, column: usize, to: *mut T) -> *mut T {
         let stride = *self.loops.strides[input].last().expect("there is an axis");
@@ -94,7 +97,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
     }
 }
 
-/// Copies rows of `len` elements, `stride` apart, to a block.
+/// Copies rows of `len` elements, each read with a stride, to a block.
 fn gather<S: Copy, T: Copy>(
     x: &[S],
     starts: impl Iterator<Item = usize>,

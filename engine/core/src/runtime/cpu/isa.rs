@@ -1,10 +1,10 @@
-//! The kernels, compiled for each instruction set and chosen when the program runs.
+//! The kernels compiled for each instruction set; the best set is chosen at run time.
 
 use super::kernels::{self, Pixels, Segment};
 use super::simd::{Portable, Simd};
 
-/// `c[i][p] (+)= Σ_k a[k][i] · b[offsets[k] + p]` for `M` rows and `N` vectors of `p`; `c`'s rows are `pitch`
-/// apart, and what is there is added if `add`.
+/// Matrix product `c[i][p] (+)= Σ_k a[k][i] · b[offsets[k] + p]` for `M` rows and `N` vectors of `p`. Rows of `c` are
+/// `pitch` apart; if `add`, the sum is added to the values in `c`.
 ///
 /// # Safety
 /// The processor must have the instruction set; `a` must be readable for `offsets.len() · M` elements, `b`
@@ -12,8 +12,8 @@ use super::simd::{Portable, Simd};
 pub(super) type Gemm<T> =
     unsafe fn(a: *const T, b: *const T, offsets: &[usize], c: *mut T, pitch: usize, add: bool);
 
-/// `c[i][j] += Σ_p y[p][i] · x[p + offsets[j] ..]` for `M` rows and `N` vectors `j`; `c`'s rows are `pitch`
-/// apart.
+/// Sum of outer products `c[i][j] += Σ_p y[p][i] · x[p + offsets[j] ..]` for `M` rows and `N` vectors `j`. Rows of `c`
+/// are `pitch` apart.
 ///
 /// # Safety
 /// The processor must have the instruction set; `offsets` must have `N` elements; `x` must be readable for a
@@ -30,9 +30,9 @@ pub(super) type Outer<T> = unsafe fn(
 
 /// The kernels of one element type for one instruction set.
 pub(super) struct Isa<T: 'static> {
-    /// Elements in a vector.
+    /// Number of elements in a vector.
     pub lanes: usize,
-    /// The most vectors in a register tile.
+    /// Largest number of vectors in a register tile.
     pub vectors: usize,
     /// Kernels for `N` vectors and `M` rows, both counted from one.
     pub gemm: &'static [&'static [Gemm<T>]],
@@ -80,12 +80,13 @@ pub(super) struct Isa<T: 'static> {
 }
 
 impl<T> Isa<T> {
-    /// The most rows in a register tile.
+    /// Returns the largest number of rows in a register tile.
     pub fn rows(&self) -> usize {
         self.gemm[0].len()
     }
 
-    /// Number of the `left` vectors that the next register tile takes: not the most if one would be left over.
+    /// Returns how many of the `left` vectors the next register tile takes: about half if a full tile would leave only
+    /// one.
     pub fn next_vectors(&self, left: usize) -> usize {
         if left == self.vectors + 1 {
             left.div_ceil(2)
@@ -95,7 +96,7 @@ impl<T> Isa<T> {
     }
 }
 
-/// The kernels compiled with some target features, and their table for a vector type.
+/// Defines the kernels compiled with some target features, and their table for a vector type.
 macro_rules! isa {
     ($isa:ident, [$($features:literal)?], $m:tt, [$($n:literal)*]) => {
         mod $isa {
@@ -195,7 +196,7 @@ macro_rules! isa {
     (@rows $f:ident, $n:literal, [$($m:literal)*]) => { &[$($f::<V, $m, $n>),*] };
 }
 
-// The register tile of the most rows and vectors must fit into the registers: 32, or 16 before AVX-512.
+// The largest register tile must fit into the registers: 32, or 16 before AVX-512.
 #[cfg(target_arch = "x86_64")]
 isa!(avx512, ["avx512f,avx2,fma"], [1 2 3 4 5 6 7 8], [1 2 3]);
 #[cfg(target_arch = "x86_64")]
@@ -209,9 +210,10 @@ isa!(portable, [], [1 2 3 4], [1 2]);
 pub(super) trait Float:
     Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
 {
-    /// The instruction sets of this processor, the best first.
+    /// Returns the kernels for each instruction set of this processor, the best first.
     fn isas() -> Vec<&'static Isa<Self>>;
 
+    /// Returns the kernels for the best instruction set of this processor.
     fn isa() -> &'static Isa<Self> {
         Self::isas()[0]
     }

@@ -1,9 +1,9 @@
-//! The innermost loops, for any vector type. `Isa` says what each does, and what its caller
-//! must hold to; they are always part of a function with the target features of their vectors.
+//! Innermost loops for any vector type. [`Isa`](super::isa::Isa) documents what each computes and what its caller must
+//! guarantee. They are always inlined into a function with the target features of their vectors.
 
 use super::simd::Simd;
 
-/// A run of pixels: where its sources lie, where it lies in a tile and where its results go.
+/// A run of `len` pixels: its offsets in the source, in a tile and in the output.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub source: usize,
@@ -12,7 +12,7 @@ pub(super) struct Segment {
     pub len: usize,
 }
 
-/// The pixels that [`outer`] sums over: images of rows of columns, and the distances between them.
+/// The pixels that [`outer`] sums over: numbers of images, rows and columns, and their distances in elements.
 #[derive(Clone, Copy)]
 pub(super) struct Pixels {
     pub images: usize,
@@ -25,6 +25,7 @@ pub(super) struct Pixels {
     pub y_pixel: usize,
 }
 
+/// Matrix product on a register tile.
 #[inline(always)]
 pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     mut a: *const V::Elem,
@@ -34,7 +35,7 @@ pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     pitch: usize,
     add: bool,
 ) {
-    // SAFETY: the accesses are those that the caller vouches for.
+    // SAFETY: the caller guarantees these accesses.
     unsafe {
         let mut sums = [[V::zero(); N]; M];
         if add {
@@ -65,6 +66,7 @@ pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     }
 }
 
+/// Sum of outer products on a register tile.
 #[inline(always)]
 pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
     x: *const V::Elem,
@@ -74,7 +76,7 @@ pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
     c: *mut V::Elem,
     pitch: usize,
 ) {
-    // SAFETY: the accesses are those that the caller vouches for.
+    // SAFETY: the caller guarantees these accesses.
     unsafe {
         let mut sums = [[V::zero(); N]; M];
         for (i, row) in sums.iter_mut().enumerate() {
@@ -114,7 +116,7 @@ pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
 /// Copies `len` elements in whole vectors; up to a vector of zeros follows them.
 #[inline(always)]
 pub(super) unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V::Elem) {
-    // SAFETY: the caller vouches for the elements and a vector more of `to`.
+    // SAFETY: the caller guarantees the elements and a vector more of `to`.
     unsafe {
         let mut j = 0;
         while j + V::LANES <= len {
@@ -127,6 +129,7 @@ pub(super) unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V:
     }
 }
 
+/// Copies rows to another pitch.
 #[inline(always)]
 pub(super) unsafe fn copy_rows<V: Simd>(
     from: *const V::Elem,
@@ -136,11 +139,12 @@ pub(super) unsafe fn copy_rows<V: Simd>(
     pitch: usize,
 ) {
     for r in 0..rows {
-        // SAFETY: the caller vouches for the rows; a row's zeros go where the next is written.
+        // SAFETY: the caller guarantees the rows; a row's zeros go where the next is written.
         unsafe { copy::<V>(from.add(r * width), width, to.add(r * pitch)) };
     }
 }
 
+/// Copies the segments of each row of a tile from the source.
 #[inline(always)]
 pub(super) unsafe fn gather<V: Simd>(
     source: *const V::Elem,
@@ -152,7 +156,7 @@ pub(super) unsafe fn gather<V: Simd>(
 ) {
     for (k, &offset) in offsets.iter().enumerate() {
         for s in segments {
-            // SAFETY: the caller vouches for the elements. What is written after a segment is written again:
+            // SAFETY: the caller guarantees the elements. What is written after a segment is written again:
             // by the next segment, the next row or (at the end) the vector that nobody reads.
             unsafe {
                 let from = source.add(offset + s.source);
@@ -181,6 +185,7 @@ pub(super) unsafe fn gather<V: Simd>(
     }
 }
 
+/// Copies the segments of each row of a tile to the output.
 #[inline(always)]
 pub(super) unsafe fn scatter<V: Simd>(
     tile: *const V::Elem,
@@ -193,7 +198,7 @@ pub(super) unsafe fn scatter<V: Simd>(
 ) {
     for m in 0..rows {
         for s in segments {
-            // SAFETY: the caller vouches for the elements.
+            // SAFETY: the caller guarantees the elements.
             unsafe {
                 let from = tile.add(m * pitch + s.tile);
                 let to = out.add(m * plane + s.out);
@@ -216,6 +221,7 @@ pub(super) unsafe fn scatter<V: Simd>(
     }
 }
 
+/// Transposes planes of channels to channels-last.
 #[inline(always)]
 pub(super) unsafe fn transpose<V: Simd>(
     from: *const V::Elem,
@@ -224,7 +230,7 @@ pub(super) unsafe fn transpose<V: Simd>(
     len: usize,
     to: *mut V::Elem,
 ) {
-    // Cache lines of both sides are used whole, by small blocks that fit into registers.
+    // Transposes small blocks that fit into registers, in an order that uses whole cache lines of both sides.
     const LINE: usize = 16;
     const B: usize = 4;
     for first_j in (0..len).step_by(LINE) {
@@ -233,7 +239,7 @@ pub(super) unsafe fn transpose<V: Simd>(
             let end_c = channels.min(first_c + LINE);
             let (blocks_j, blocks_c) =
                 (end_j - (end_j - first_j) % B, end_c - (end_c - first_c) % B);
-            // SAFETY: the caller vouches for the elements.
+            // SAFETY: the caller guarantees the elements.
             unsafe {
                 for c in (first_c..blocks_c).step_by(B) {
                     for j in (first_j..blocks_j).step_by(B) {

@@ -1,4 +1,4 @@
-//! Registers of one thread, in which it runs a program block by block.
+//! Execution of a program by one thread, block by block.
 
 use burn_backend::Element;
 
@@ -18,6 +18,7 @@ pub(super) struct BlockMachine<'r, 'a, T> {
 }
 
 impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
+    /// Allocates the registers and fills those of constants.
     pub(super) fn new(bound: &'r BoundProgram<'a, T>) -> Self {
         let mut machine = BlockMachine {
             bound,
@@ -35,8 +36,8 @@ impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
         machine
     }
 
-    /// Computes `rows × len` elements (at most [`BLOCK`]) from `column` on in the rows that start at `starts`.
-    /// Results go to the outputs from the given element on, if there are any, else they stay in registers.
+    /// Computes `rows × len` elements (at most [`BLOCK`]): `len` elements from `column` on of each row in `starts`.
+    /// `outs` has the outputs and the index of the first element to write; without it, results stay in registers.
     pub(super) fn block(
         &mut self,
         rows: usize,
@@ -90,13 +91,14 @@ impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
         }
     }
 
+    /// Returns the elements that the last block left in a register.
     pub(super) fn register(&self, register: usize, len: usize) -> &[T] {
         // SAFETY: `block` left `len` elements there.
         unsafe { std::slice::from_raw_parts(self.registers[register], len) }
     }
 }
 
-/// An output's first element; tasks write disjoint parts.
+/// Pointer to an output's first element; tasks write disjoint parts.
 pub(super) struct OutputStart<T>(pub(super) *mut T);
 // SAFETY: tasks write disjoint elements, and nobody reads before all are done.
 unsafe impl<T: Send> Sync for OutputStart<T> {}

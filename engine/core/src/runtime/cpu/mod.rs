@@ -1,4 +1,4 @@
-//! Kernels of our own for the CPU, for operations where Burn's kernels use only a part of the processor.
+//! The engine's own kernels for the CPU, for operations where Burn's use only a part of the processor.
 
 mod backend;
 mod block;
@@ -22,7 +22,7 @@ use burn_flex::{Flex, FlexTensor};
 use crate::ir::{Conv, ConvKind};
 use isa::Float;
 
-/// A convolution or one of its gradients.
+/// Computes a convolution or one of its gradients.
 pub(super) fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor) -> FlexTensor {
     match a.dtype() {
         DType::F32 => convolve_as::<f32>(conv, &a, &b),
@@ -31,6 +31,7 @@ pub(super) fn convolve(conv: &Conv, a: FlexTensor, b: FlexTensor) -> FlexTensor 
     }
 }
 
+/// Computes a convolution or one of its gradients in type `T`.
 fn convolve_as<T: Float + Element + bytemuck::Pod>(
     conv: &Conv,
     a: &FlexTensor,
@@ -46,7 +47,7 @@ fn convolve_as<T: Float + Element + bytemuck::Pod>(
     FlexTensor::from_data(TensorData::new(out, Shape::from(shape)))
 }
 
-/// A contiguous tensor's elements, in order.
+/// Returns the elements of a contiguous tensor, in order.
 fn elements<T: Element + bytemuck::Pod>(t: &FlexTensor) -> &[T] {
     t.as_slice()
         .expect("a contiguous tensor of the operation's type")

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::elements;
 use crate::runtime::backend::Padding;
 
-/// Elements that one task writes.
+/// Approximate number of elements that one task writes.
 const TASK: usize = 1 << 16;
 
 /// Pads `x` with zeros; `None` if its type has no kernel.
@@ -25,6 +25,7 @@ pub(in crate::runtime) fn pad(
     }
 }
 
+/// Pads elements of type `T`; tasks write blocks of rows.
 fn pad_as<T: Element + bytemuck::Pod>(
     x: &FlexTensor,
     padding: &[Padding],
@@ -57,7 +58,7 @@ fn pad_as<T: Element + bytemuck::Pod>(
     FlexTensor::from_data(TensorData::new(out, Shape::from(shape.to_vec())))
 }
 
-/// The row of the input that is this row of the output.
+/// Returns the input's row that is copied to a row of the output; `None` if that row is zeros.
 fn source(axes: &[Padding], mut row: usize) -> Option<usize> {
     let (mut source, mut stride) = (0, 1);
     for axis in axes.iter().rev() {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::elements;
 use crate::ir::Window;
 
-/// Smallest number of elements for which work is divided among threads.
+/// Largest number of elements for which one thread does all the work.
 const SMALL: usize = 1 << 15;
 
 /// A float type with its smallest value.
@@ -35,7 +35,7 @@ impl Pixel for f64 {
     }
 }
 
-/// Flat index of the first largest pixel of each window; NaN counts as larger than every number.
+/// Returns the flat index of the first largest pixel of each window; NaN counts as larger than every number.
 pub(in crate::runtime) fn max_pool_index(x: &FlexTensor, window: &Window) -> FlexTensor {
     match x.dtype() {
         DType::F64 => index::<f64>(x, window),
@@ -43,7 +43,7 @@ pub(in crate::runtime) fn max_pool_index(x: &FlexTensor, window: &Window) -> Fle
     }
 }
 
-/// Values of the pixels that the indices select.
+/// Returns the values of the pixels that the indices select.
 pub(in crate::runtime) fn pool_gather(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     match x.dtype() {
         DType::F64 => gather::<f64>(x, indices),
@@ -51,7 +51,7 @@ pub(in crate::runtime) fn pool_gather(x: &FlexTensor, indices: &FlexTensor) -> F
     }
 }
 
-/// Sums, for each pixel, of the values of the windows that selected it, in order.
+/// Returns for each pixel the sum of the values of the windows that selected it, added in order.
 pub(in crate::runtime) fn pool_scatter(
     dy: &FlexTensor,
     indices: &FlexTensor,
@@ -63,7 +63,7 @@ pub(in crate::runtime) fn pool_scatter(
     }
 }
 
-/// Calls `f` with each plane of `out` and its number.
+/// Calls `f` with the index and the elements of each plane of `out`.
 fn planes<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let size = size.max(1);
     if out.len() <= SMALL {
@@ -83,6 +83,7 @@ fn tensor<T: Element>(values: Vec<T>, shape: [usize; 4]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, Shape::from(shape)))
 }
 
+/// Computes [`max_pool_index`] in type `T`.
 fn index<T: Pixel>(x: &FlexTensor, window: &Window) -> FlexTensor {
     let [n, c, h, w]: [usize; 4] = x.shape().dims();
     let [oh, ow] = window.output;
@@ -112,14 +113,15 @@ fn index<T: Pixel>(x: &FlexTensor, window: &Window) -> FlexTensor {
     tensor(out, [n, c, oh, ow])
 }
 
-/// The first column of each window that lies inside.
+/// Returns for each window the first column that lies inside the image.
 fn first_columns(window: &Window) -> Vec<i32> {
     let (stride, padding) = (window.options.stride[1], window.options.padding[1]);
     let first = |j: usize| ((j * stride).max(padding) - padding) as i32;
     (0..window.output[1]).map(first).collect()
 }
 
-/// One column of the windows: the range of windows in which it lies inside the image, and its place in the first of these.
+/// One column of the windows: the range of windows in which it lies inside the image, and its column of the image in
+/// the first of these.
 struct Tap {
     from: usize,
     to: usize,
@@ -127,6 +129,7 @@ struct Tap {
 }
 
 impl Tap {
+    /// Returns the columns of the windows that lie inside the image for some window.
     fn all(window: &Window, width: usize) -> Vec<Tap> {
         let o = window.options;
         let (stride, padding) = (o.stride[1], o.padding[1]);
@@ -148,7 +151,7 @@ impl Tap {
     fn take<T: Pixel>(&self, line: &[T], at: i32, stride: usize, best: &mut [T], out: &mut [i32]) {
         let (line, at) = (&line[self.column..], at + self.column as i32);
         let (best, out) = (&mut best[self.from..self.to], &mut out[self.from..self.to]);
-        // Steps that the compiler knows become vectors.
+        // The compiler vectorises loops with constant steps.
         match stride {
             1 => larger(line, 1, at, best, out),
             2 => larger(line, 2, at, best, out),
@@ -157,10 +160,10 @@ impl Tap {
     }
 }
 
-/// Elements that are compared together.
+/// Number of elements that are compared at once.
 const LANES: usize = 8;
 
-/// Replaces the best values, and their indices, by values that are larger or NaN.
+/// Replaces best values, and their indices, by values that are larger or NaN.
 #[inline(always)]
 fn larger<T: Pixel>(line: &[T], step: usize, first: i32, best: &mut [T], out: &mut [i32]) {
     let vectors = best
@@ -175,7 +178,7 @@ fn larger<T: Pixel>(line: &[T], step: usize, first: i32, best: &mut [T], out: &m
         for lane in 0..LANES {
             let wins = wins(values[lane], best[lane]);
             best[lane] = T::choose(wins, values[lane], best[lane]);
-            // By bits: a branch would be taken at random.
+            // Selects with bit masks, because the branch predictor could not foresee a branch.
             let (mask, place) = (-i32::from(wins), first + (at + lane * step) as i32);
             out[lane] = (place & mask) | (out[lane] & !mask);
         }
@@ -188,12 +191,14 @@ fn larger<T: Pixel>(line: &[T], step: usize, first: i32, best: &mut [T], out: &m
     }
 }
 
+/// Returns true if a value replaces the best one: it is larger or NaN.
 #[inline(always)]
 #[allow(clippy::eq_op)]
 fn wins<T: Pixel>(value: T, best: T) -> bool {
     (value > best) | (value != value)
 }
 
+/// Computes [`pool_gather`] in type `T`.
 fn gather<T: Pixel>(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     let ([_, _, h, w], shape): ([usize; 4], [usize; 4]) =
         (x.shape().dims(), indices.shape().dims());
@@ -210,6 +215,7 @@ fn gather<T: Pixel>(x: &FlexTensor, indices: &FlexTensor) -> FlexTensor {
     tensor(out, shape)
 }
 
+/// Computes [`pool_scatter`] in type `T`.
 fn scatter<T: Pixel>(dy: &FlexTensor, indices: &FlexTensor, [h, w]: [usize; 2]) -> FlexTensor {
     let [n, c, oh, ow]: [usize; 4] = dy.shape().dims();
     let (dy, indices) = (dy.to_contiguous(), indices.to_contiguous());

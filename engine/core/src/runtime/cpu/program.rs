@@ -1,5 +1,5 @@
-//! Programs on the CPU: blocks of a few hundred elements go through all instructions while they are in the
-//! first-level cache.
+//! Programs on the CPU. A block of a few hundred elements goes through all instructions while it is in the first-level
+//! cache.
 
 use burn_backend::{Element, TensorData};
 use burn_flex::{Flex, FlexTensor};
@@ -41,6 +41,7 @@ pub(crate) fn run(program: &Program, inputs: Vec<Value<Flex>>) -> Vec<Value<Flex
 }
 
 impl<'a, T: Real + Element> BoundProgram<'a, T> {
+    /// Computes all outputs.
     fn outputs(&self) -> Vec<FlexTensor> {
         let reduces = self.program.is_reduction();
         let mut values: Vec<Vec<T>> = self
@@ -86,7 +87,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
             .collect()
     }
 
-    /// Size of the innermost axis.
+    /// Returns the size of the innermost axis.
     fn inner(&self) -> usize {
         *self.loops.sizes.last().expect("there is an axis")
     }

@@ -5,13 +5,14 @@ use crate::ir::program::{Instr, Program};
 /// Memory of a register's block.
 #[derive(Clone, Copy)]
 pub(super) enum RegisterPlace {
-    /// Scratch block of this number.
+    /// The scratch block with this index.
     Scratch(usize),
-    /// The output of this number itself.
+    /// The memory of the output with this index.
     Output(usize),
 }
 
-/// Place of each register, and the number of scratch blocks. A scratch block is used again after its register's last use.
+/// Returns the place of each register and the number of scratch blocks. A scratch block is reused after its register's
+/// last use.
 pub(super) fn places(program: &Program) -> (Vec<RegisterPlace>, usize) {
     let mut last: Vec<usize> = (0..program.code.len()).collect();
     for (index, instr) in program.code.iter().enumerate() {
@@ -36,7 +37,7 @@ pub(super) fn places(program: &Program) -> (Vec<RegisterPlace>, usize) {
         let place = match direct(index) {
             Some(output) => RegisterPlace::Output(output),
             None => {
-                // Loads come before everything else, so they never share with what is computed before them.
+                // Loads are read before all instructions run, so they cannot take the blocks of earlier results.
                 let shared = match instr {
                     Instr::Load(_) | Instr::Const(_) => None,
                     _ => free.pop(),
@@ -52,7 +53,7 @@ pub(super) fn places(program: &Program) -> (Vec<RegisterPlace>, usize) {
         done.sort_unstable();
         done.dedup();
         for r in done {
-            // The blocks of constants are filled once and never used again.
+            // The blocks of constants are filled once and never reused.
             if let (RegisterPlace::Scratch(block), false) =
                 (places[r], matches!(program.code[r], Instr::Const(_)))
             {

@@ -1,4 +1,4 @@
-//! Scratch memory of threads, which is kept, because fresh memory costs a page fault every 4 KiB.
+//! Scratch memory that each thread keeps, because fresh memory costs a page fault every 4 KiB.
 
 use std::cell::Cell;
 
@@ -13,15 +13,15 @@ thread_local! {
     static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// Calls `f` with as many slices as there are `sizes`, each aligned to a cache line. Their contents are left
-/// from earlier uses.
+/// Calls `f` with a slice for each of `sizes` (in elements), aligned to a cache line. The slices contain data of
+/// earlier uses.
 pub(super) fn with<T: Float, const N: usize, R>(
     sizes: [usize; N],
     f: impl FnOnce([&mut [T]; N]) -> R,
 ) -> R {
     let per_line = size_of::<Line>() / size_of::<T>();
     let lines = sizes.map(|size| size.div_ceil(per_line));
-    // Taken, so that a use inside a use gets memory of its own.
+    // Taken out, so that a nested call gets memory of its own.
     let mut memory = SCRATCH.take();
     let total: usize = lines.iter().sum();
     if memory.len() < total {

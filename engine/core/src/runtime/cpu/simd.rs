@@ -5,44 +5,44 @@ pub(super) trait Simd: Copy {
     type Elem: Copy;
     const LANES: usize;
 
-    /// The same element in all lanes.
+    /// Returns a vector with the same element in all lanes.
     ///
     /// # Safety
-    /// The processor must have the vector's instruction set; so for every function of this trait.
+    /// The processor must have the vector's instruction set; this holds for every function of this trait.
     unsafe fn splat(x: Self::Elem) -> Self;
-    /// All lanes zero.
+    /// Returns a vector of zeros.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat).
     unsafe fn zero() -> Self;
-    /// `LANES` elements from memory, of any alignment.
+    /// Reads `LANES` elements from memory of any alignment.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `from` must be readable for `LANES` elements.
     unsafe fn load(from: *const Self::Elem) -> Self;
-    /// The first `n < LANES` elements from memory, zeros in the other lanes.
+    /// Reads the first `n < LANES` elements from memory; the other lanes are zero.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `from` must be readable for `n` elements.
     unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
-    /// All lanes to memory, of any alignment.
+    /// Writes all lanes to memory of any alignment.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `to` must be writable for `LANES` elements.
     unsafe fn store(self, to: *mut Self::Elem);
-    /// The first `n < LANES` lanes to memory.
+    /// Writes the first `n < LANES` lanes to memory.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `to` must be writable for `n` elements.
     unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
-    /// `self + a · b`.
+    /// Returns `self + a · b`.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat).
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
 }
 
-/// `N` elements in plain code, for the compiler to make vectors of.
+/// A vector of `N` elements in plain code, which the compiler can vectorise.
 #[derive(Clone, Copy)]
 pub(super) struct Portable<T, const N: usize>([T; N]);
 
@@ -62,26 +62,26 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn load(from: *const $t) -> Self {
-                // SAFETY: the caller vouches for `N` elements; arrays of elements have their alignment.
+                // SAFETY: the caller guarantees `N` elements; arrays of elements have their alignment.
                 Portable(unsafe { from.cast::<[$t; N]>().read() })
             }
             #[inline(always)]
             unsafe fn load_first(from: *const $t, n: usize) -> Self {
                 let mut lanes = [0.0; N];
-                // SAFETY: the caller vouches for `n` elements.
+                // SAFETY: the caller guarantees `n` elements.
                 let from = unsafe { std::slice::from_raw_parts(from, n) };
                 lanes[..n].copy_from_slice(from);
                 Portable(lanes)
             }
             #[inline(always)]
             unsafe fn store(self, to: *mut $t) {
-                // SAFETY: the caller vouches for `N` elements; arrays of elements have their alignment.
+                // SAFETY: the caller guarantees `N` elements; arrays of elements have their alignment.
                 unsafe { to.cast::<[$t; N]>().write(self.0) }
             }
             #[inline(always)]
             unsafe fn store_first(self, to: *mut $t, n: usize) {
                 for (i, &x) in self.0[..n].iter().enumerate() {
-                    // SAFETY: the caller vouches for `n` elements.
+                    // SAFETY: the caller guarantees `n` elements.
                     unsafe { to.add(i).write(x) }
                 }
             }
@@ -121,22 +121,22 @@ mod x86 {
 
                 #[inline(always)]
                 unsafe fn splat(x: $t) -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $splat(x) }
                 }
                 #[inline(always)]
                 unsafe fn zero() -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $zero() }
                 }
                 #[inline(always)]
                 unsafe fn load(from: *const $t) -> Self {
-                    // SAFETY: the caller vouches for the instruction set and the memory.
+                    // SAFETY: the caller guarantees the instruction set and the memory.
                     unsafe { $load(from) }
                 }
                 #[inline(always)]
                 unsafe fn load_first($p: *const $t, $n: usize) -> Self {
-                    // SAFETY: the caller vouches for the instruction set and the first `n` elements; lanes that
+                    // SAFETY: the caller guarantees the instruction set and the first `n` elements; lanes that
                     // the mask leaves out are not accessed.
                     unsafe {
                         let $m = $mask;
@@ -145,18 +145,18 @@ mod x86 {
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut $t) {
-                    // SAFETY: the caller vouches for the instruction set and the memory.
+                    // SAFETY: the caller guarantees the instruction set and the memory.
                     unsafe { $store(to, self) }
                 }
                 #[inline(always)]
                 unsafe fn store_first(self, to: *mut $t, $n: usize) {
-                    // SAFETY: the caller vouches for the instruction set and the first `n` elements; lanes that
+                    // SAFETY: the caller guarantees the instruction set and the first `n` elements; lanes that
                     // the mask leaves out are not accessed.
                     unsafe { $store_first(to, $mask, self) }
                 }
                 #[inline(always)]
                 unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $fma(a, b, self) }
                 }
             }

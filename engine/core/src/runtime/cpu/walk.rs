@@ -1,8 +1,8 @@
-//! Rows of strided inputs, one after the other.
+//! Iteration over the rows of strided inputs.
 
 use crate::ir::program::Loops;
 
-/// Offsets into the inputs along some axes, row by row.
+/// Offset of the current row in each input, moving along some axes in row-major order.
 pub(super) struct Walk<'a> {
     loops: &'a Loops,
     axes: &'a [usize],
@@ -11,7 +11,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Starts at row number `row`; `base` is added to all offsets.
+    /// Starts at row `row`; `base` is added to all offsets.
     pub(super) fn new(
         loops: &'a Loops,
         axes: &'a [usize],
@@ -34,6 +34,7 @@ impl<'a> Walk<'a> {
         walk
     }
 
+    /// Moves to the next row.
     pub(super) fn advance(&mut self) {
         for (at, &axis) in self.axes.iter().enumerate().rev() {
             let size = self.loops.sizes[axis];

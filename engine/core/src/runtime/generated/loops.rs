@@ -1,10 +1,11 @@
-//! The loops of generated kernels, for each division of the elements among invocations.
+//! WGSL loops of generated kernels, for each division of the elements among invocations.
 
 use super::text::{Division, Width, Writer};
 use crate::DType;
 
 impl Writer<'_> {
-    /// Writes the body; returns the number of tasks and the number of partial sums per output element.
+    /// Writes the body; returns the number of tasks (invocations, or workgroups of a tree) and of partial sums per
+    /// output element.
     pub(super) fn kernel(&mut self, division: Division, workgroup: usize) -> (usize, usize) {
         let index = format!("(group.y * groups.x + group.x) * {workgroup}u + lane");
         match division {
@@ -15,14 +16,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Ends invocations that have no task.
+    /// Declares the task of an invocation, and ends invocations that have none.
     fn guard(&mut self, index: &str, tasks: usize) {
         self.line(&format!("let task = {index};"));
         let tasks = self.word(tasks);
         self.line(&format!("if task >= {tasks} {{ return; }}"));
     }
 
-    /// Stores the outputs.
+    /// Writes the stores of all outputs at an index.
     fn results(&mut self, at: &str) {
         for (index, output) in self.program.outputs.iter().enumerate() {
             let r = output.register;
@@ -37,6 +38,7 @@ impl Writer<'_> {
         }
     }
 
+    /// Writes a kernel that stores `run` elements of a row per invocation.
     fn store(&mut self, run: usize, index: &str) -> (usize, usize) {
         let last = self.last();
         let outer: Vec<usize> = (0..last).collect();
@@ -72,8 +74,8 @@ impl Writer<'_> {
         (rows * runs, 1)
     }
 
-    /// Writes the body for each coordinate of the innermost axis from `first` to `end`, four per iteration, because on a
-    /// software rasterizer an iteration takes about as long as reading an element.
+    /// Writes the body for each coordinate of the innermost axis from `first` to `end`, four per iteration, because on
+    /// a software rasterizer an iteration takes about as long as reading an element.
     fn along(&mut self, body: impl Fn(&mut Self)) {
         let c = format!("c{}", self.last());
         self.line("let whole = first + (max(end, first) - first) / 4u * 4u;");
@@ -109,6 +111,7 @@ impl Writer<'_> {
         }
     }
 
+    /// Declares one sum for each output, initially 0.
     fn sums(&mut self, name: &str) {
         for index in 0..self.program.outputs.len() {
             let number = self.number();
@@ -116,13 +119,14 @@ impl Writer<'_> {
         }
     }
 
+    /// Adds each output's register to its sum.
     fn add(&mut self, name: &str) {
         for (index, output) in self.program.outputs.iter().enumerate() {
             self.line(&format!("{name}{index} += x{};", output.register));
         }
     }
 
-    /// The sum of a vector's elements.
+    /// Returns WGSL of an output's sum; a vector's elements are added.
     fn total(&self, index: usize) -> String {
         match self.width != Width::One {
             true => format!("(sum{index}.x + sum{index}.y) + (sum{index}.z + sum{index}.w)"),
@@ -130,6 +134,8 @@ impl Writer<'_> {
         }
     }
 
+    /// Writes a kernel in which an invocation sums `rows_each` rows, or a part of one row of `part` elements, in
+    /// order.
     fn serial(&mut self, rows_each: usize, part: usize, index: &str) -> (usize, usize) {
         let last = self.last();
         let (kept, summed) = (self.loops.outer(false), self.loops.outer(true));
@@ -186,6 +192,8 @@ impl Writer<'_> {
         (outputs * splits, splits)
     }
 
+    /// Writes a kernel in which a workgroup sums `each` elements of one output: each lane its share, then the lanes
+    /// pairwise in workgroup memory.
     fn tree(&mut self, each: usize, workgroup: usize) -> (usize, usize) {
         let last = self.last();
         let (kept, mut summed) = (self.loops.outer(false), self.loops.outer(true));
@@ -238,6 +246,7 @@ impl Writer<'_> {
         (outputs * splits, splits)
     }
 
+    /// Writes a kernel in which an invocation sums `rows_each` elements of a column.
     fn column(&mut self, rows_each: usize, index: &str) -> (usize, usize) {
         let last = self.last();
         let (mut kept, summed) = (self.loops.outer(false), self.loops.outer(true));

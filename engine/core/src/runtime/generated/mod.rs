@@ -22,19 +22,19 @@ use crate::ir::program::{Input, Instr, Loops, Output, Program};
 use crate::ir::shape::{numel, physical, strides};
 use text::{Division, KernelText, Width};
 
-/// Elements, or groups of four, that an invocation of a software rasterizer stores, so that values that are equal for all of
+/// Elements (or groups of four) that an invocation of a software rasterizer stores; operands that do not change among
 /// them are read once.
 const RUN: usize = 16;
-/// Elements, or groups of four, that one invocation sums.
+/// Largest number of elements (or groups of four) that one invocation sums in order.
 const SERIAL: usize = 1024;
 /// Invocations of a workgroup on a GPU.
 const WORKGROUP: usize = 256;
 /// Invocations of a workgroup on a software rasterizer.
 const NARROW: usize = 32;
-/// Workgroups that occupy a large GPU.
+/// Number of workgroups that keeps a large GPU busy.
 const BUSY: usize = 1024;
 
-/// A program that is ready to be launched on contiguous inputs.
+/// A generated kernel with its parameters, ready to be launched on contiguous inputs.
 pub(crate) struct GeneratedKernel {
     source: Arc<str>,
     words: Vec<u32>,
@@ -42,6 +42,7 @@ pub(crate) struct GeneratedKernel {
     groups: usize,
     workgroup: usize,
     outputs: Vec<Output>,
+    /// Number of partial sums per output element.
     splits: usize,
     /// The kernel that sums partial sums.
     second: Option<Box<GeneratedKernel>>,
@@ -91,7 +92,7 @@ impl GeneratedKernel {
         }
     }
 
-    /// Launches the kernels; returns the values of the outputs.
+    /// Launches the kernels and returns the outputs' values.
     pub fn run(
         &self,
         inputs: Vec<Value<Wgpu>>,
@@ -156,12 +157,13 @@ impl GeneratedKernel {
         }
     }
 
-    /// Number of kernels that a run launches.
+    /// Returns the number of kernels that a run launches.
     pub fn launches(&self) -> usize {
         1 + self.second.as_ref().map_or(0, |s| s.launches())
     }
 }
 
+/// Returns the same elements under another shape.
 fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
     let shape = burn_backend::Shape::from(shape.to_vec());
     debug_assert_eq!(t.shape().num_elements(), shape.num_elements());
@@ -231,7 +233,7 @@ fn division(program: &Program, loops: &Loops, software: bool) -> Division {
     }
 }
 
-/// The program that sums partial sums `[splits, count]` of each output.
+/// Returns the program that adds the partial sums `[splits, count]` of each output.
 fn adder(program: &Program, splits: usize, count: usize) -> Program {
     let outputs = program.outputs.len();
     Program {
@@ -264,7 +266,8 @@ impl KernelSource for WgslSource {
         SourceTemplate::new(self.0.to_string())
     }
     fn id(&self) -> KernelId {
-        // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops end.
+        // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops
+        // end.
         KernelId::new::<Self>()
             .mode(ExecutionMode::Unchecked)
             .info(self.0.clone())

@@ -1,4 +1,4 @@
-//! Generated kernels of both classes are valid WGSL and compute what the CPU computes.
+//! Tests that generated kernels of all classes are valid WGSL and compute what the CPU computes.
 
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;

@@ -1,7 +1,7 @@
-//! WGSL text of programs.
+//! WGSL source of programs.
 //!
-//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different sizes
-//! share a pipeline. Sizes, strides and constants are words of the parameter buffer.
+//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different
+//! sizes share a pipeline. Sizes, strides and constants are words of the parameter buffer.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::ir::elementwise::WGSL;
 use crate::ir::program::{Instr, Loops, Program};
 use crate::ir::{Binary, Unary};
 
-/// Two floats lie in 64 bits.
+/// WGSL functions that return the lower and the upper float of each 64-bit word.
 const HALVES: &str = "\
 fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
 fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
@@ -34,11 +34,12 @@ pub(super) enum Division {
 pub(super) enum Width {
     One,
     Four,
-    /// Twice four: the halves of 64-bit words. Only for [`Division::Serial`], because it changes the order of elements.
+    /// Two groups of four: the lower and upper halves of 64-bit words. Only for [`Division::Serial`], because the
+    /// order of the elements changes.
     Eight,
 }
 
-/// A kernel and its parameters.
+/// Source of a kernel and its parameters.
 pub(super) struct KernelText {
     pub source: String,
     pub words: Vec<u32>,
@@ -131,6 +132,7 @@ pub(super) fn write(
     }
 }
 
+/// Writer of a kernel's body and parameters.
 pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) loops: &'a Loops,
@@ -143,7 +145,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// WGSL type of a register that holds a number.
+    /// Returns the WGSL type of a register that holds a number.
     pub(super) fn number(&self) -> &'static str {
         if self.width == Width::One {
             "f32"
@@ -152,7 +154,7 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL type of a register's bits.
+    /// Returns the WGSL type of a register's bits.
     pub(super) fn bits(&self) -> &'static str {
         if self.width == Width::One {
             "u32"
@@ -161,7 +163,7 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL of a size or stride, which is a word of the parameters.
+    /// Adds a size or stride to the parameters and returns its WGSL.
     pub(super) fn word(&mut self, value: usize) -> String {
         self.words.push(value as u32);
         format!("p[{}u]", self.words.len() - 1)
@@ -205,7 +207,7 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL of the offset into an input from the coordinates of some axes.
+    /// Returns WGSL of the offset into an input from the coordinates of some axes.
     pub(super) fn offset(&mut self, input: usize, axes: &[usize]) -> String {
         let mut terms = Vec::new();
         for &axis in axes {
@@ -241,7 +243,7 @@ impl Writer<'_> {
         self.loops.sizes.len() - 1
     }
 
-    /// For each register, true if it changes along the innermost axis.
+    /// Returns for each register whether it changes along the innermost axis.
     pub(super) fn varying(&self) -> Vec<bool> {
         let inner = self.last();
         let mut varying: Vec<bool> = Vec::with_capacity(self.program.code.len());
@@ -255,8 +257,8 @@ impl Writer<'_> {
         varying
     }
 
-    /// Computes the wanted registers. Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis if they
-    /// change along it, or at `flat` if they have the layout of the domain.
+    /// Writes the computation of the wanted registers. Inputs are read at `b<input><suffix>`, plus the coordinate of
+    /// the innermost axis if they change along it, or at `flat` if they have the layout of the domain.
     pub(super) fn registers(&mut self, suffix: &str, wanted: &[bool], flat: Option<&str>) {
         let inner = self.last();
         for (index, instr) in self.program.code.iter().enumerate() {
@@ -316,7 +318,7 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL expression of a unary function of a register.
+    /// Returns WGSL of a unary function of a register.
     fn unary(&mut self, f: Unary, x: usize) -> String {
         let text = f
             .wgsl()
@@ -328,8 +330,8 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL of a constant. Simple fractions are literals; others are words of the parameters, so that a new learning
-    /// rate does not need a new pipeline.
+    /// Returns WGSL of a constant. Simple fractions are literals; others are words of the parameters, so that a new
+    /// learning rate does not need a new pipeline.
     pub(super) fn constant(&mut self, value: f32) -> String {
         let simple = value.abs() <= 16.0 && (value * 8.0).fract() == 0.0;
         if simple {
@@ -338,7 +340,7 @@ impl Writer<'_> {
         self.parameter(value)
     }
 
-    /// WGSL of a number that is a word of the parameters.
+    /// Adds a number to the parameters and returns its WGSL.
     pub(super) fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
         format!(
@@ -348,7 +350,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Returns true if a register is a divisor. WGSL leaves division by a literal zero undefined, so that it becomes a word.
+    /// Returns true if a register is a divisor. WGSL leaves division by a literal zero undefined, so such a constant
+    /// is read from the parameters.
     pub(super) fn divides(&self, register: usize) -> bool {
         let by =
             |instr: &Instr| matches!(instr, Instr::Binary(Binary::Div, _, b) if *b == register);

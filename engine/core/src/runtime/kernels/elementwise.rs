@@ -25,6 +25,7 @@ pub(super) fn binary<B: Backed>(
     }
 }
 
+/// Compares integers, or Bool values for equality.
 pub(super) fn compare<B: Backed>(
     op: Compare,
     a: Arg<B>,
@@ -56,6 +57,7 @@ pub(super) fn select<B: Backed>(cond: Arg<B>, a: Arg<B>, b: Arg<B>) -> Value<B> 
     }
 }
 
+/// Converts a value to the output's type.
 pub(super) fn cast<B: Backed>(x: Arg<B>, out: &Out<B>) -> Value<B> {
     let float = out.dtype.is_float();
     match x.dense() {

@@ -64,7 +64,8 @@ fn range(start: usize, span: usize, step: usize) -> Slice {
 }
 
 impl Padding {
-    /// As few axes as do the same: an axis that stays as it is joins the one before it, if that has no gaps.
+    /// Returns the same padding over as few axes as possible: an axis without padding is merged into the axis before
+    /// it, unless that has gaps between its elements.
     fn joined(axes: &[PadAxis], shape: &[usize], out: &[usize]) -> Vec<Padding> {
         let mut joined: Vec<Padding> = Vec::new();
         for ((axis, &size), &out_size) in axes.iter().zip(shape).zip(out) {
@@ -88,7 +89,7 @@ impl Padding {
     }
 }
 
-/// Uses the engine's own kernel if the backend has one for this type, and Burn's otherwise.
+/// Pads with zeros, by the engine's own kernel if the backend has one for this type, otherwise by Burn's.
 pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B> {
     if out.shape.iter().chain(&x.shape).all(|&n| n > 0) {
         let joined = Padding::joined(axes, &x.shape, &out.shape);
@@ -108,6 +109,7 @@ pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value
     pad_by_burn(x, axes, out)
 }
 
+/// Pads by assigning `x` to a slice of zeros.
 fn pad_by_burn<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B> {
     let slices: Vec<Slice> = axes
         .iter()

@@ -15,7 +15,7 @@ use super::{cpu, wgsl};
 use crate::ir::Op;
 use crate::{DType, Precision};
 
-/// One input: its value and what it stands for. Shapes are physical: a scalar has shape `[1]`.
+/// An input of a kernel: its value, shape, logical type and device. Shapes are physical: a scalar has shape `[1]`.
 pub(super) struct Arg<B: Backed> {
     pub value: Value<B>,
     pub shape: Vec<usize>,
@@ -28,14 +28,14 @@ pub(super) struct Out<B: Backed> {
     pub shape: Vec<usize>,
     pub dtype: DType,
     pub device: B::Device,
-    /// Most iterations of a loop in a shader; longer loops are divided.
+    /// Largest number of iterations of a loop in a shader; longer loops are divided.
     pub loop_limit: Option<usize>,
     /// Numeric precision used inside convolutions and matrix products.
     pub precision: Precision,
 }
 
 impl<B: Backed> Arg<B> {
-    /// The value with a constant expanded to memory.
+    /// Returns the value; a constant is written to memory for all elements.
     pub fn dense(self) -> Value<B> {
         let Value::Fill(value) = self.value else {
             return self.value;

@@ -6,7 +6,7 @@ use super::{Arg, Backed, DType, Out, Value};
 use crate::Element;
 use crate::ir::shape::strides;
 
-/// Sums of integers, axis by axis, the last first. (Sums of floats are programs.)
+/// Sums integers over some axes, the last axis first. (Sums of floats are programs.)
 pub(super) fn sum<B: Backed>(
     x: B::IntTensorPrimitive,
     axes: &[usize],
@@ -18,7 +18,7 @@ pub(super) fn sum<B: Backed>(
         .fold(x, |x, &axis| sum_axis::<B>(x, axis, limit))
 }
 
-/// Sums along one axis in blocks of at most `limit`, then the blocks' sums.
+/// Sums along one axis in blocks of at most `limit` elements, then sums the blocks' sums.
 fn sum_axis<B: Backed>(
     t: B::IntTensorPrimitive,
     axis: usize,
@@ -51,7 +51,8 @@ fn sum_axis<B: Backed>(
     sum_axis::<B>(B::int_cat(sums, axis), axis, limit)
 }
 
-/// The first of the largest along an axis; on the host where the device's loops are too short.
+/// Returns the index of the first largest element along an axis; computed on the host if the axis is longer than the
+/// device's loop limit.
 pub(super) fn argmax<B: Backed>(
     x: Arg<B>,
     axis: usize,
@@ -66,7 +67,8 @@ pub(super) fn argmax<B: Backed>(
     Ok(B::int_slice(order, &first))
 }
 
-/// Sorts on the host: stable, so that ties keep their order, and the same on every device. NaN comes last.
+/// Returns the indices that sort `x` along an axis, computed on the host. The sort is stable (equal elements keep
+/// their order) and the same on every device. NaN comes last.
 pub(super) fn argsort<B: Backed>(
     x: Arg<B>,
     axis: usize,

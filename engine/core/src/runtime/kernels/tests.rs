@@ -1,16 +1,17 @@
-//! Kernels of our own against their definitions, on every device.
+//! Tests of the engine's own kernels against their definitions, on every device.
 
 use crate::ir::{Op, PadAxis};
 use crate::testing::each_device;
 use crate::{DType, Key, PoolOptions, Tensor, vjp};
 
-/// Numbers below `bound`.
+/// Returns random integers below `bound`.
 fn draws(seed: u64, bound: usize, count: usize) -> Vec<usize> {
     let draws = Key::new(seed).uniforms(count);
     draws.iter().map(|u| (u * bound as f32) as usize).collect()
 }
 
-/// The largest values of windows, and the gradient for `dy`: ties go to the first pixel.
+/// Returns the largest value of each window and the gradient of `x` for `dy`; among equal values, the first pixel
+/// counts.
 fn max_pool(
     x: &[f64],
     [planes, h, w]: [usize; 3],
@@ -53,7 +54,7 @@ fn max_pools_and_their_gradients() {
         };
         let shape = [d[6] + 1, 3, 4 + d[7] * 5, 4 + d[8] * 9];
         let [n, c, h, w] = shape;
-        // Few values: many ties. All sums are exact.
+        // Few distinct values, so that there are many ties; all sums are exact.
         let x: Vec<f32> = draws(seed + 100, 5, n * c * h * w)
             .iter()
             .map(|&v| v as f32 - 2.0)
@@ -90,7 +91,7 @@ fn the_least_value_and_nan_have_places() {
     });
 }
 
-/// Zeros with `x` between them.
+/// Returns `x` with zeros around and between its elements.
 fn padded(x: &[f64], shape: &[usize], axes: &[PadAxis], out: &[usize]) -> Vec<f64> {
     let mut padded = vec![0.0; out.iter().product()];
     for (i, &value) in x.iter().enumerate() {
@@ -113,7 +114,7 @@ fn zeros_around_and_between() {
         let axes: Vec<PadAxis> = draws(seed + 50, 3, 4 * rank)
             .chunks(4)
             .map(|d| PadAxis {
-                // Some axes stay as they are, so that they are joined.
+                // Some axes have no padding, so that they are merged.
                 low: d[0] * d[3].min(1),
                 high: d[1] * d[3].min(1),
                 interior: d[2] * (d[3] / 2),

@@ -1,20 +1,21 @@
-//! Top-k masks on all cores of the CPU: two passes of sixteen bits for the threshold of f32 scores, and one that writes.
+//! Top-k masks on all cores of the CPU. Each pass over the scores finds sixteen bits of the threshold (two passes for
+//! f32); one more pass writes the masks.
 
 use burn_backend::{DType, Element, Shape, TensorData, TensorMetadata};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-/// Elements per task.
+/// Number of elements per task.
 const BLOCK: usize = 1 << 16;
-/// Bits of a digit, and number of its values.
+/// Number of bits of a digit, and number of values of a digit.
 const DIGIT: u32 = 16;
 const DIGITS: usize = 1 << DIGIT;
 
-/// A float with a key that orders it.
+/// A float type with unsigned keys in the order of its values.
 trait Score: Element + bytemuck::Pod {
     /// Number of bits of a key.
     const BITS: u32;
-    /// Unsigned key: larger for larger scores, 0 for NaN.
+    /// Returns an unsigned key: larger for larger scores, 0 for NaN.
     fn key(self) -> u64;
 }
 
@@ -40,7 +41,7 @@ impl Score for f64 {
     }
 }
 
-/// Masks of the `k` largest scores, for 0 < `k` < their number.
+/// Returns the masks of the `k` largest scores of all tensors together, for 0 < `k` < their number.
 pub(super) fn masks(scores: &[FlexTensor], k: usize) -> Vec<FlexTensor> {
     let scores: Vec<FlexTensor> = scores.iter().map(FlexTensor::to_contiguous).collect();
     let masks = match scores[0].dtype() {
@@ -54,6 +55,7 @@ pub(super) fn masks(scores: &[FlexTensor], k: usize) -> Vec<FlexTensor> {
     masks.into_iter().zip(&scores).map(tensor).collect()
 }
 
+/// Returns the masks for contiguous scores of type `T`.
 fn masks_of<T: Score>(scores: &[FlexTensor], k: usize) -> Vec<Vec<bool>> {
     let scores: Vec<&[T]> = scores
         .iter()
@@ -74,15 +76,16 @@ fn masks_of<T: Score>(scores: &[FlexTensor], k: usize) -> Vec<Vec<bool>> {
     masks
 }
 
-/// The k-th largest key.
+/// The k-th largest key, and the scores that have it (ties).
 struct Threshold {
     key: u64,
-    /// Number of scores with this key that belong to the k largest.
+    /// Number of ties that belong to the k largest.
     left: usize,
     ties: usize,
 }
 
 impl Threshold {
+    /// Finds the k-th largest key, digit by digit from the highest.
     fn new<T: Score>(blocks: &[&[T]], k: usize) -> Threshold {
         let (mut key, mut left, mut ties) = (0, k, 0);
         for shift in (0..T::BITS).step_by(DIGIT as usize).rev() {
@@ -98,10 +101,10 @@ impl Threshold {
         Threshold { key, left, ties }
     }
 
-    /// Number of ties before each block.
+    /// Returns the number of ties before each block.
     fn befores<T: Score>(&self, blocks: &[&[T]]) -> Vec<usize> {
         if self.left == self.ties {
-            return vec![0; blocks.len()]; // All of them stay.
+            return vec![0; blocks.len()]; // All ties are kept.
         }
         let count = |block: &&[T]| block.iter().filter(|s| s.key() == self.key).count();
         let mut counts: Vec<usize> = blocks.par_iter().map(count).collect();
@@ -112,6 +115,7 @@ impl Threshold {
         counts
     }
 
+    /// Writes the mask of a block that has `before` ties before it.
     fn write<T: Score>(&self, scores: &[T], mut before: usize, out: &mut [bool]) {
         if self.left == self.ties {
             for (out, score) in out.iter_mut().zip(scores) {
@@ -127,7 +131,7 @@ impl Threshold {
     }
 }
 
-/// Histogram of the digit at `shift` of the keys whose higher digits are those of `prefix`.
+/// Returns the histogram of the digit at bit `shift`, over the keys whose higher digits are those of `prefix`.
 fn digits<T: Score>(blocks: &[&[T]], prefix: u64, shift: u32) -> Vec<usize> {
     // All bits above the digit.
     let above = u64::MAX.checked_shl(shift + DIGIT).unwrap_or(0);

@@ -1,4 +1,5 @@
-//! Top-k masks by a radix select on a GPU: four passes of eight bits, a pass that counts ties by blocks, and one that writes.
+//! Top-k masks by a radix select on a GPU: four passes that find eight bits of the threshold each, a pass that counts
+//! ties by blocks, and one that writes the masks.
 
 use burn_backend::TensorMetadata;
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
@@ -7,10 +8,10 @@ use prospr_shaders::{FixedKernel, TopKDigit, TopKHistogram, TopKMask, TopKScan, 
 use crate::runtime::Backed;
 use crate::runtime::wgsl::{launch, output};
 
-/// Scores in a block of ties.
+/// Number of scores in a block whose ties are counted together.
 const BLOCK: usize = TopKTies::SHADER.items as usize;
 
-/// Masks of the `k` largest scores, for 0 < `k` < their number.
+/// Returns the masks of the `k` largest scores of all tensors together, for 0 < `k` < their number.
 pub(super) fn masks(scores: Vec<CubeTensor>, k: usize) -> Vec<CubeTensor> {
     let scores: Vec<CubeTensor> = scores.into_iter().map(into_contiguous).collect();
     let (client, device) = (scores[0].client.clone(), scores[0].device.clone());

@@ -1,8 +1,8 @@
 //! Exact top-k masks by a radix select, on the device of the scores.
 //!
-//! Scores are mapped to unsigned keys of the same order. Digit by digit from the highest, a histogram of the keys gives the
-//! next digit of the k-th largest key. The mask is true for scores above it, and for the first ones equal to it. On a GPU,
-//! nothing is copied to the host.
+//! Scores are mapped to unsigned keys of the same order. Digit by digit from the highest, a histogram of the keys
+//! gives the next digit of the k-th largest key. The mask is true for scores above it, and for the first ones equal to
+//! it. On a GPU, nothing is copied to the host.
 
 mod cpu;
 mod gpu;
@@ -13,8 +13,8 @@ use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args};
 
-/// For each buffer of float scores a Bool buffer that is true at the `k` largest of all elements together, where
-/// `0 < k <` the number of elements. Everything stays on the device.
+/// Returns for each buffer of float scores a Bool buffer that is true at the `k` largest of all elements together,
+/// where `0 < k <` the number of elements. Everything stays on the device.
 pub(crate) fn top_k(
     metas: &[&Meta],
     scores: Vec<Buffer>,
@@ -33,6 +33,7 @@ pub(crate) fn top_k(
     }
 }
 
+/// Moves float buffers to a backend's device.
 fn floats<B: Backed>(
     metas: &[&Meta],
     scores: Vec<Buffer>,

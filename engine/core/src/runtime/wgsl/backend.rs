@@ -1,4 +1,4 @@
-//! The GPU backend: Burn's on wgpu, with WGSL kernels of our own.
+//! The GPU backend: Burn's on wgpu, with the engine's own WGSL kernels.
 
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{IntDType, TensorData};
@@ -66,7 +66,7 @@ impl Backed for Wgpu {
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> CubeTensor {
         match draw.law {
             Law::Uniform => super::uniform(draw.key, shape, device),
-            // Logarithms and cosines differ between drivers; the host's do not.
+            // Computed on the host, because logarithms and cosines differ between drivers.
             Law::Normal => Wgpu::float_from_data(
                 TensorData::new(values(draw, numel(shape)), shape.to_vec()),
                 device,

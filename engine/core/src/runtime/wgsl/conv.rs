@@ -1,4 +1,4 @@
-//! Convolutions by kernels of our own: the choice of the kernel, and the kernels for groups of few channels.
+//! Convolutions by the engine's own kernels: the choice of the kernel, and the kernels for groups of few channels.
 
 use burn_backend::DType;
 use burn_wgpu::{CubeTensor, Wgpu, into_contiguous};
@@ -84,7 +84,7 @@ fn direct(launch: &Launch) {
     }
 }
 
-/// Launches `shaders/wgsl/weight_grad_direct.wgsl`, and the sum of its parts.
+/// Launches `shaders/wgsl/weight_grad_direct.wgsl`, and the kernel that adds its parts.
 fn weight_grad_direct(launch: &Launch) {
     let (g, client) = (&launch.geometry, &launch.out.client);
     let pass = &g.passes[0];

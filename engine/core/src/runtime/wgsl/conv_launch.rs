@@ -1,4 +1,4 @@
-//! Arguments of the functions that launch convolutions, and what these functions share.
+//! Arguments and helpers of the functions that launch convolutions.
 
 use burn_wgpu::CubeTensor;
 use cubecl::server::Handle;
@@ -14,13 +14,13 @@ pub(super) struct Launch<'a> {
     /// Numeric type of the tiled product of GPUs; the other kernels multiply in f32.
     pub arithmetic: Arithmetic,
     pub out: &'a CubeTensor,
-    /// The images that are gathered from: the input, or for the input gradient the output's gradient.
+    /// The images that pixels are gathered from: the input, or for the input gradient the output's gradient.
     pub images: &'a Handle,
     /// The weight, or for the weight gradient the output's gradient.
     pub factor: &'a Handle,
 }
 
-/// Layout of the result of a forward pass or input gradient.
+/// Returns the layout of the result of a forward pass or input gradient.
 pub(super) fn out_layout(g: &Geometry, pass: &Pass) -> OutLayout {
     let plane = g.out_size[0] * g.out_size[1];
     OutLayout {
@@ -33,19 +33,20 @@ pub(super) fn out_layout(g: &Geometry, pass: &Pass) -> OutLayout {
     }
 }
 
-/// Taps as parameters of kernels that check bounds.
+/// Returns the taps as parameters of kernels that check bounds.
 pub(super) fn taps(pass: &Pass) -> Vec<[i32; 4]> {
     let tap = |tap: &Tap| [tap.row as i32, tap.column as i32, tap.index as i32, 0];
     pass.taps.iter().map(tap).collect()
 }
 
-/// Divides `length` into about `parts` parts of `least` to `most`. Returns the length of a part and the number of parts.
+/// Divides `length` into about `parts` parts of `least` to `most` elements. Returns the length of a part and the
+/// number of parts.
 pub(super) fn divide(length: usize, parts: usize, least: usize, most: usize) -> (usize, usize) {
     let part = length.div_ceil(parts.max(1)).max(least).min(most);
     (part, length.div_ceil(part))
 }
 
-/// Computes a weight gradient in parts, which `run` writes, and adds these in order.
+/// Computes a weight gradient in parts, which `run` writes, and adds the parts in order.
 pub(super) fn in_parts(launch: &Launch, weights: usize, parts: usize, run: impl FnOnce(&Handle)) {
     if parts == 1 {
         return run(&launch.out.handle);

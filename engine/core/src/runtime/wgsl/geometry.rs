@@ -5,7 +5,8 @@
 
 use crate::ir::{Conv, ConvKind};
 
-/// A tap of a window: the pixel it looks at, relative to `stride` times the output pixel, and its index in the weight.
+/// A tap of a window: the pixel that it reads, relative to `stride` times the output pixel, and its index in the
+/// weight.
 #[derive(Clone, Copy)]
 pub(super) struct Tap {
     pub row: i64,
@@ -15,10 +16,12 @@ pub(super) struct Tap {
 
 /// A grid of output pixels that see the same taps.
 pub(super) struct Pass {
+    /// Height and width of the grid.
     pub grid: [usize; 2],
     pub stride: [usize; 2],
     pub taps: Vec<Tap>,
-    /// Offset of the grid's first pixel in an output image, and distances of its lines and columns there.
+    /// Offset of the grid's first pixel in an output image, and the distances of its lines and columns there, in
+    /// elements.
     pub base: usize,
     pub line: usize,
     pub column: usize,
@@ -28,13 +31,13 @@ pub(super) struct Pass {
 pub(super) struct Geometry {
     pub images: usize,
     pub groups: usize,
-    /// Per group: channels of the result, and channels that are summed over.
+    /// Channels of the result, and channels that are summed over, of one group.
     pub rows: usize,
     pub channels: usize,
-    /// Height and width of the images that are gathered from, and of the result.
+    /// Height and width of the images that pixels are gathered from, and of the result.
     pub size: [usize; 2],
     pub out_size: [usize; 2],
-    /// Taps and strides of the weight.
+    /// Number of taps, and strides of the weight in elements.
     pub taps: usize,
     pub w_group: usize,
     pub w_row: usize,
@@ -54,7 +57,8 @@ impl Pass {
 }
 
 impl Geometry {
-    /// Geometry of a convolution. That of a weight gradient is the forward pass's: its rows are the output's channels.
+    /// Returns the geometry of a convolution. A weight gradient has the geometry of its forward pass; its rows are the
+    /// output's channels.
     pub fn of(conv: &Conv) -> Geometry {
         let o = conv.options;
         let (outs, ins) = (conv.w[0] / o.groups, conv.w[1]);
@@ -92,7 +96,7 @@ impl Geometry {
     }
 }
 
-/// The only pass of a forward convolution.
+/// Returns the only pass of a forward convolution.
 fn forward(conv: &Conv) -> Pass {
     let o = conv.options;
     let place = |k: usize, i: usize| (k * o.dilation[i]) as i64 - o.padding[i] as i64;
@@ -113,10 +117,11 @@ fn forward(conv: &Conv) -> Pass {
     }
 }
 
-/// The phases of an input gradient.
+/// Returns one pass for each phase of an input gradient.
 fn phases(conv: &Conv) -> Vec<Pass> {
     let (o, width) = (conv.options, conv.x[3]);
-    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an integer.
+    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an
+    // integer.
     let place = |phase: usize, k: usize, i: usize| {
         let distance = (phase + o.padding[i]) as i64 - (k * o.dilation[i]) as i64;
         let step = o.stride[i] as i64;

@@ -8,13 +8,14 @@ use super::conv_launch::{Launch, divide, in_parts, out_layout, taps};
 use super::rasterizer::pack_weights;
 use super::{WgslKernel, axis, dispatch, pack, words};
 
-/// Invocations that occupy a large GPU.
+/// Number of invocations that keeps a large GPU busy.
 const INVOCATIONS_WANTED: usize = 1 << 15;
 /// Smallest and largest number of slices of k in a part of a weight gradient.
 const SLICES: [usize; 2] = [16, 16_384];
 
-/// Chooses the tile for a product of these rows, depth and columns: the one with the least multiplications, padding
-/// included, weighted by loads per multiplication and, if the depth is not `divisible` into parts, by idle invocations.
+/// Chooses the tile for a product of these rows, depth and columns: the one with the fewest multiplications, padding
+/// included, weighted by loads per multiplication and, unless the depth is `divisible` into parts, by idle
+/// invocations.
 pub(super) fn choose(
     arithmetic: Arithmetic,
     [rows, depth, columns]: [usize; 3],

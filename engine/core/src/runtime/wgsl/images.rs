@@ -1,4 +1,4 @@
-//! Launch functions of the kernels of pools, padding and images.
+//! Launch functions of the kernels for pooling, padding and images.
 
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_backend::{DType, TensorMetadata};
@@ -10,7 +10,7 @@ use crate::ir::Window;
 use crate::ir::images::Batch;
 use crate::runtime::backend::Padding;
 
-/// Indices of the largest values of pooling windows, by `shaders/wgsl/max_pool_index.wgsl`.
+/// Returns the indices of the largest values of pooling windows, by `shaders/wgsl/max_pool_index.wgsl`.
 pub(in crate::runtime) fn max_pool_index(x: CubeTensor, window: &Window) -> CubeTensor {
     let x = into_contiguous(x);
     let [n, c, h, w]: [usize; 4] = x.shape().dims();
@@ -37,7 +37,7 @@ pub(in crate::runtime) fn max_pool_index(x: CubeTensor, window: &Window) -> Cube
     out
 }
 
-/// Values of the pixels at indices, by `shaders/wgsl/pool_gather.wgsl`.
+/// Returns the pixels at the indices, by `shaders/wgsl/pool_gather.wgsl`.
 pub(in crate::runtime) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> CubeTensor {
     let (x, indices) = (into_contiguous(x), into_contiguous(indices));
     let [_, _, h, w]: [usize; 4] = x.shape().dims();
@@ -54,7 +54,7 @@ pub(in crate::runtime) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> Cub
     out
 }
 
-/// Transpose of [`pool_gather`], by `shaders/wgsl/pool_scatter.wgsl`.
+/// Computes the transpose of [`pool_gather`], by `shaders/wgsl/pool_scatter.wgsl`.
 pub(in crate::runtime) fn pool_scatter(
     dy: CubeTensor,
     indices: CubeTensor,
@@ -85,7 +85,8 @@ pub(in crate::runtime) fn pool_scatter(
     out
 }
 
-/// Padding by `shaders/wgsl/pad.wgsl`; `None` for elements that do not have four bytes, and for more than six axes.
+/// Pads with zeros, by `shaders/wgsl/pad.wgsl`. Returns `None` for elements that do not have four bytes, and for more
+/// than six axes.
 pub(in crate::runtime) fn pad(
     x: CubeTensor,
     padding: &[Padding],
@@ -122,7 +123,7 @@ pub(in crate::runtime) fn pad(
     Some(out)
 }
 
-/// Images from bytes, by `shaders/wgsl/place_images.wgsl`.
+/// Makes F32 images from bytes, by `shaders/wgsl/place_images.wgsl`.
 pub(in crate::runtime) fn place_images(batch: &Batch<'_>, device: &CubeDevice) -> CubeTensor {
     let client = device.client();
     let [c, h, w] = batch.shape;

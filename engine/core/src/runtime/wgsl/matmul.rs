@@ -1,4 +1,4 @@
-//! Batched matrix products by kernels of our own.
+//! Batched matrix products by the engine's own kernels.
 
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{DType, Shape, TensorMetadata};
@@ -13,7 +13,8 @@ use super::rasterizer::{LARGEST_PACKED, Product};
 use super::{Class, arithmetic, axis, class, output, pack};
 use crate::Precision;
 
-/// Matrices of one operand. Strides are those from matrix to matrix (0 if there is one for all), of rows and of columns.
+/// Matrices of one operand, with strides in elements: from matrix to matrix (0 if one matrix serves all), of rows and
+/// of columns.
 struct Matrices {
     tensor: CubeTensor,
     strides: [usize; 3],
@@ -28,8 +29,8 @@ pub(in crate::runtime) fn matmul(a: CubeTensor, b: CubeTensor, precision: Precis
     let batch: usize = lead.iter().product();
     let (class, arithmetic) = (class(&a), arithmetic(&a, precision));
     let packed = batch * (k + 8) * (m.max(n) + 8);
-    // Burn's kernel runs for more matrices than a dispatch has workgroups along z, for empty sums, and for operands that
-    // are too large to pack.
+    // Burn's kernel runs for more matrices than a dispatch has workgroups along z, for empty sums, and for operands
+    // that are too large to pack.
     if batch > 65_535 || k == 0 || class != Class::Gpu && packed > LARGEST_PACKED {
         return Wgpu::float_matmul(a, b);
     }
@@ -66,7 +67,7 @@ fn spread(t: CubeTensor, lead: &[usize]) -> Matrices {
     }
 }
 
-/// Strides of the matrices, rows and columns; `None` if the matrices do not have one stride.
+/// Returns the strides of matrices, rows and columns; `None` if no single stride leads from matrix to matrix.
 fn strides(t: &CubeTensor, one: bool) -> Option<[usize; 3]> {
     let (shape, strides) = (t.shape().to_vec(), t.meta.strides().to_vec());
     let rank = shape.len();
@@ -87,6 +88,7 @@ fn strides(t: &CubeTensor, one: bool) -> Option<[usize; 3]> {
     (strides[last] > 0).then_some([strides[last], row, column])
 }
 
+/// Launches `shaders/wgsl/rasterizer_gemm.wgsl`, after packing the operands.
 fn rasterizer(
     a: &Matrices,
     b: &Matrices,
@@ -132,7 +134,7 @@ fn rasterizer(
     .run(&out.client);
 }
 
-/// Returns contiguous matrices, padded to a size, and the floats from one to the next.
+/// Returns contiguous matrices, padded to a size, and the number of floats from one to the next.
 fn dense(t: &Matrices, [batch, rows, columns]: [usize; 3], padded: [usize; 2]) -> (Handle, usize) {
     let [group, row, column] = t.strides;
     let matrix = padded[0] * padded[1];
@@ -152,6 +154,7 @@ fn dense(t: &Matrices, [batch, rows, columns]: [usize; 3], padded: [usize; 2]) -
     (pack(&t.tensor.client, &t.tensor.handle, axes), step)
 }
 
+/// Launches `shaders/wgsl/gemm.wgsl`.
 fn gpu(
     a: &Matrices,
     b: &Matrices,

@@ -1,4 +1,4 @@
-//! Launch functions of our own WGSL kernels, on Burn's tensors.
+//! Launch functions of the engine's own WGSL kernels, on Burn's tensors.
 
 use burn_backend::cubecl::Device as CubeDevice;
 use burn_backend::ops::FloatTensorOps;
@@ -30,7 +30,7 @@ pub(super) use matmul::matmul;
 use super::device::Class;
 use crate::Precision;
 
-/// A kernel of ours: one of fixed source, or a specialisation of a template.
+/// One of the engine's kernels: one of fixed source, or a specialisation of a template.
 #[derive(Clone, Copy)]
 enum WgslKernel {
     Fixed(Shader),
@@ -70,7 +70,7 @@ impl KernelSource for WgslKernel {
     }
 }
 
-/// Class of a tensor's device. It and the shapes decide which kernel runs.
+/// Returns the class of a tensor's device. The class and the shapes decide which kernel runs.
 fn class(tensor: &CubeTensor) -> Class {
     #[cfg(test)]
     if let Some((class, _)) = tests::forced() {
@@ -79,7 +79,7 @@ fn class(tensor: &CubeTensor) -> Class {
     super::device::class_of(&tensor.device)
 }
 
-/// Numeric type in which matrix products multiply on a tensor's device.
+/// Returns the numeric type in which matrix products multiply on a tensor's device.
 fn arithmetic(tensor: &CubeTensor, precision: Precision) -> Arithmetic {
     #[cfg(test)]
     if let Some((_, arithmetic)) = tests::forced() {
@@ -98,7 +98,7 @@ pub(super) fn launch<K: FixedKernel>(
     launch_with_array(client, params, &[], items, buffers);
 }
 
-/// [`launch`], with the runtime-sized array that ends the parameters.
+/// Runs a kernel as [`launch`] does, with a runtime-sized array at the end of the parameters.
 fn launch_with_array<K: FixedKernel>(
     client: &Client,
     params: &K,
@@ -111,7 +111,7 @@ fn launch_with_array<K: FixedKernel>(
     dispatch(client, kernel, (x, y, 1), buffers, &params.bytes(array));
 }
 
-/// Runs so many workgroups of a kernel; `params` is bound after the buffers.
+/// Runs the given number of workgroups of a kernel; `params` is bound after the buffers.
 fn dispatch(
     client: &Client,
     kernel: WgslKernel,
@@ -153,17 +153,17 @@ fn submit<'a>(
     );
 }
 
-/// Sizes as parameters of kernels.
+/// Returns sizes as parameters of kernels.
 fn words<const N: usize>(sizes: [usize; N]) -> [u32; N] {
     sizes.map(|n| n as u32)
 }
 
-/// A size to divide by, as a parameter of kernels.
+/// Returns a size to divide by as a parameter of kernels.
 fn divisor(by: usize) -> Divisor {
     Divisor::new(by as u32)
 }
 
-/// Uninitialised memory for `count` floats.
+/// Allocates uninitialised memory for `count` floats.
 fn floats(client: &Client, count: usize) -> Handle {
     client.empty(count * size_of::<f32>())
 }
@@ -177,7 +177,7 @@ struct Axis {
     stride: usize,
 }
 
-/// An axis with zeros at its end only.
+/// Returns an axis with zeros at its end only.
 fn axis(size: usize, limit: usize, stride: usize) -> Axis {
     Axis {
         size,
@@ -217,7 +217,7 @@ fn sum_parts(client: &Client, memory: &Handle, count: usize, parts: usize, out: 
     launch(client, &params, count, &[memory, out]);
 }
 
-/// A contiguous tensor of uninitialised memory.
+/// Allocates a contiguous tensor, uninitialised.
 pub(super) fn output(
     client: &Client,
     device: &CubeDevice,
@@ -243,7 +243,8 @@ pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> Cu
     out
 }
 
-/// Scatter-add with `shaders/wgsl/scatter_add.wgsl`, in passes over at most `loop_limit` values each.
+/// Adds values at indices along `axis` to zeros of length `size` with `shaders/wgsl/scatter_add.wgsl`, in passes over
+/// at most `loop_limit` values each.
 pub(super) fn scatter_add(
     axis: usize,
     values: CubeTensor,

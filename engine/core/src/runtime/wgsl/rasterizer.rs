@@ -1,5 +1,5 @@
-//! Launch functions of the kernels for software rasterizers. Operands are packed first, so that the kernels need no bounds
-//! checks.
+//! Launch functions of the kernels for software rasterizers. Operands are packed first, so that the kernels need no
+//! bounds checks.
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
@@ -13,14 +13,15 @@ use super::geometry::{Geometry, Pass, Tap};
 use super::{Axis, Class, WgslKernel, axis, dispatch, pack, words};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 
-/// Floats of the largest packed operand: 128 MiB, the portable size of a binding. Larger products are left to Burn.
+/// Largest number of floats of a packed operand: 128 MiB, the binding size that every GPU supports. Burn computes
+/// larger products.
 pub(super) const LARGEST_PACKED: usize = 1 << 25;
 
-/// Tiles, over all parts, into which a weight gradient is divided.
+/// Desired number of tiles, over all parts, of a weight gradient.
 const TILES_WANTED: usize = 512;
 
-/// Floats of the operands of a part of a weight gradient: half a megabyte, which stays in a core's cache while all tiles
-/// read it.
+/// Number of floats of the operands of a part of a weight gradient: half a megabyte, which stays in a core's cache
+/// while all tiles read it.
 const CACHED_FLOATS: usize = 1 << 17;
 
 /// Images packed as `[image, line, column, group, channel]`, with zeros around them.
@@ -30,13 +31,14 @@ struct Packed {
     low: [usize; 2],
     /// Height and width, zeros included.
     size: [usize; 2],
-    /// Floats from pixel to pixel.
+    /// Number of floats from pixel to pixel.
     pixel: usize,
     /// Channels of a group, zeros included.
     channels: usize,
 }
 
-/// Rows of zeros before the image that taps look at, and number of rows from there to the last one; columns if `i` = 1.
+/// Returns the number of zero rows that taps read before the image, and the number of rows from the first to the last
+/// row that is read; the same for columns if `i` = 1.
 fn extent(g: &Geometry, i: usize) -> (usize, usize) {
     let taps = || {
         g.passes
@@ -50,7 +52,7 @@ fn extent(g: &Geometry, i: usize) -> (usize, usize) {
     (low as usize, (low + high) as usize)
 }
 
-/// Upper bound of the floats of the larger packed operand.
+/// Returns an upper bound of the number of floats of the larger packed operand.
 pub(super) fn packed_floats(g: &Geometry) -> usize {
     let pixels = extent(g, 0).1 * extent(g, 1).1;
     let images = g.images * g.groups * g.channels.next_multiple_of(TILE) * pixels;
@@ -94,7 +96,8 @@ fn pack_images(launch: &Launch, channels: usize) -> Packed {
 }
 
 impl Packed {
-    /// Taps as parameters: vectors from a pixel to the one that the tap looks at, and the tap's index in the weight.
+    /// Returns the taps as parameters: the number of vectors from a pixel to the one that the tap reads, and the tap's
+    /// index in the weight.
     fn taps(&self, taps: &[Tap], width: usize) -> Vec<[u32; 2]> {
         let tap = |tap: &Tap| {
             let row = (tap.row + self.low[0] as i64) as usize;
@@ -105,7 +108,7 @@ impl Packed {
         taps.iter().map(tap).collect()
     }
 
-    /// Strides in vectors of `width`: group, image, and line and column times the convolution's stride.
+    /// Returns strides in vectors of `width`: group, image, and line and column times the convolution's stride.
     fn strides(&self, stride: [usize; 2], width: usize) -> [usize; 4] {
         let line = self.size[1] * self.pixel / width;
         [
@@ -117,7 +120,7 @@ impl Packed {
     }
 }
 
-/// A product by `shaders/wgsl/rasterizer_gemm.wgsl`.
+/// A matrix product or convolution by `shaders/wgsl/rasterizer_gemm.wgsl`.
 pub(super) struct Product<'a> {
     pub w: &'a Handle,
     pub x: &'a Handle,
@@ -131,7 +134,7 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Launches the product, divided along the channels where llvmpipe limits the number of iterations.
+    /// Launches the product, in parts along the channels if needed: llvmpipe limits the iterations of a loop.
     pub fn run(&self, client: &Client) {
         let pixel_tiles = self.params.pixels.div_ceil(TILE as u32);
         let row_tiles = self.params.rows.div_ceil(TILE as u32);
@@ -229,7 +232,7 @@ pub(super) fn convolve(launch: &Launch) {
     }
 }
 
-/// Launches `shaders/wgsl/rasterizer_weight_grad.wgsl`, and the sum of its parts.
+/// Launches `shaders/wgsl/rasterizer_weight_grad.wgsl`, and the kernel that adds its parts.
 pub(super) fn weight_grad(launch: &Launch) {
     let (g, client) = (&launch.geometry, &launch.out.client);
     let wide = wide(launch.class);
@@ -240,7 +243,7 @@ pub(super) fn weight_grad(launch: &Launch) {
     let x = pack_images(launch, channels);
     let grid = pass.pixels();
     let pixels = g.images * grid;
-    // Images of zeros at the end, so that the pixels are a multiple of four.
+    // Images of zeros at the end make the number of pixels a multiple of four.
     let images = pixels.next_multiple_of(4).div_ceil(grid);
     let dy = pack(
         client,

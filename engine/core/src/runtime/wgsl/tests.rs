@@ -1,4 +1,4 @@
-//! Compares our kernels of both classes with the CPU.
+//! Compares the engine's kernels of every class with the CPU.
 
 use std::cell::{Cell, RefCell};
 
@@ -45,7 +45,7 @@ fn in_arithmetic(
     values.unwrap()
 }
 
-/// Arithmetics in f16 of the GPU. Newer versions of lavapipe have matrix units.
+/// Returns the GPU's arithmetics in f16. Newer versions of lavapipe have matrix units.
 fn halves() -> Vec<Arithmetic> {
     let device = gpu();
     let adapter = adapters::adapters()
@@ -63,7 +63,7 @@ fn halves() -> Vec<Arithmetic> {
     halves
 }
 
-/// Sets the last bit, because drivers differ in how they round numbers halfway between two f16.
+/// Sets the last bit of each value, so that none lies halfway between two f16: drivers round those differently.
 fn untied(tensor: &Tensor) -> Tensor {
     mapped(tensor, |x| f32::from_bits(x.to_bits() | 1))
 }
@@ -132,7 +132,7 @@ fn apply(conv: &Conv, seed: u64, device: &Device) -> Tensor {
     apply_to(conv, seed, device, Tensor::clone)
 }
 
-/// A convolution of random values, to which `first` is applied.
+/// Computes a convolution of random operands, after applying `first` to each.
 fn apply_to(conv: &Conv, seed: u64, device: &Device, first: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let [a, b, out] = shapes(conv);
     let draw = |shape: [usize; 4], i: u64| {
@@ -145,7 +145,7 @@ fn apply_to(conv: &Conv, seed: u64, device: &Device, first: impl Fn(&Tensor) -> 
     Tensor::apply(Op::Conv(conv.clone()), &[&a, &b], out, DType::F32)
 }
 
-/// Random and typical geometries, small enough for a software rasterizer.
+/// Returns random and typical geometries, small enough for a software rasterizer.
 fn geometries() -> Vec<([usize; 4], [usize; 4], ConvOptions)> {
     let mut all = Vec::new();
     for seed in 0..60 {
@@ -273,7 +273,7 @@ fn results_are_the_same_to_the_bit() {
     }
 }
 
-/// With f16 operands and f32 sums, results are those of rounded operands.
+/// With f16 operands and f32 sums, results equal those of operands rounded beforehand.
 #[test]
 fn mixed_precision_rounds_operands_and_nothing_else() {
     let halves = halves();
@@ -320,7 +320,7 @@ fn mixed_precision_rounds_operands_and_nothing_else() {
     }
 }
 
-/// The losses of some steps of gradient descent: a convolution, a linear layer, cross-entropy on one batch.
+/// Returns the losses of some steps of gradient descent: a convolution, a linear layer, cross-entropy on one batch.
 fn losses(count: usize, precision: Precision, device: &Device) -> Vec<f64> {
     let draw = |n, shape: &[usize]| {
         let values = Key::new(n).normal(shape, DType::F32, &Device::cpu());

@@ -3,9 +3,9 @@
 //! `out[n][m][i][j] = Σ_{c,u,v} weight[m][c][u][v] · source[n][c][i·step + rows.taps[u]][j·step + cols.taps[v]]`.
 //!
 //! With `k` for `(c, u, v)` and `p` for `(i, j)` it is a matrix product `out[m][p] = Σ_k weight[m][k] · b[k][p]`,
-//! whose rows `b[k]` are views of the padded source, each shifted by `k`'s offset: where the step is one, the
-//! kernel reads them in place, with the gaps between rows as pixels that are dropped. Where those would be too
-//! many, or the step is larger, a tile of `b` is gathered first, which all rows `m` then share.
+//! whose rows `b[k]` are views of the padded source, each shifted by `k`'s offset. If the step is one, the kernel
+//! reads them in place; the gaps between rows count as pixels whose results are dropped. If the gaps would be too
+//! large, or the step is larger, a tile of `b` is gathered first, which all rows `m` then share.
 
 use std::mem::MaybeUninit;
 
@@ -17,7 +17,7 @@ use super::SMALL;
 use super::plan::{Correlation, CorrelationPlan, DEPTH, StridePhase, Weight};
 use super::tile::PhaseTask;
 
-/// The output.
+/// Computes the output `[n][m][i][j]` of a correlation.
 pub(super) fn correlate<T: Float>(
     isa: &'static Isa<T>,
     correlation: &Correlation,
@@ -54,12 +54,12 @@ pub(super) fn correlate<T: Float>(
 }
 
 impl<'a, T: Float> CorrelationPlan<'a, T> {
-    /// One part of some images. All elements of `out` are written.
+    /// Computes one part of the channels of some images. All elements of `out` are written.
     fn task(&self, source: &[T], images: usize, part: usize, out: &mut [MaybeUninit<T>]) {
         let c = self.correlation;
         let phases = c.rows.len() * c.cols.len();
         if self.phases.len() < phases {
-            // Some pixels are seen by no tap.
+            // Pixels that no tap reaches are zero.
             out.fill(MaybeUninit::new(T::default()));
         }
         let (groups, panels) = if c.groups > 1 {
@@ -71,7 +71,7 @@ impl<'a, T: Float> CorrelationPlan<'a, T> {
         };
         let width = self.isa.vectors * self.isa.lanes;
         let sizes = [
-            // Vectors are read whole.
+            // Whole vectors are read, also beyond the last pixel.
             images * c.source[0] * self.padded.len + 2 * width,
             DEPTH * width + self.isa.lanes,
             c.out[0] * width,
@@ -106,7 +106,7 @@ impl<'a, T: Float> CorrelationPlan<'a, T> {
         });
     }
 
-    /// Copies a group's channels between the zeros.
+    /// Copies a group's channels between the zeros of the padded source.
     fn pad(&self, source: &[T], images: usize, group: usize, padded: &mut [T]) {
         let (c, p) = (self.correlation, &self.padded);
         let plane = p.height * p.width;

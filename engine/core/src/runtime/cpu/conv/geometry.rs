@@ -2,14 +2,14 @@
 
 use crate::ir::Conv;
 
-/// One axis of a correlation `out[i] = Σ_t weight[t] · source[i · step + taps[t]]`, with zeros outside of the
-/// source.
+/// One axis of a correlation `out[i] = Σ_t weight[t] · source[i · step + taps[t]]`; the source is zero outside its
+/// bounds.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
-    /// Positions of the output.
+    /// Number of output positions.
     pub grid: usize,
     pub step: usize,
-    /// Offset at which the source is read, relative to `i · step`.
+    /// Offset at which each tap reads the source, relative to `i · step`.
     pub taps: Vec<isize>,
     /// Indices of these taps in the kernel.
     pub kernel: Vec<usize>,
@@ -19,7 +19,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The output of a convolution, from its input.
+    /// Returns the axis of a forward pass: the output as a correlation of the input.
     pub fn forward(conv: &Conv, axis: usize) -> Axis {
         let o = &conv.options;
         let kernel: Vec<usize> = (0..conv.w[2 + axis]).collect();
@@ -36,8 +36,9 @@ impl Axis {
         }
     }
 
-    /// The input's gradient, from the output's: one correlation for each phase of the stride, as
-    /// `y[(h + padding − k·dilation) / stride]` is seen from `x[h]` where the division leaves no remainder.
+    /// Returns the axes of an input gradient: one correlation of the output's gradient for each phase of the stride,
+    /// because `x[h]` contributes to `y[(h + padding − k·dilation) / stride]` only if the division leaves no
+    /// remainder.
     pub fn backward(conv: &Conv, axis: usize) -> Vec<Axis> {
         let o = &conv.options;
         let (size, stride) = (conv.x[2 + axis], o.stride[axis]);
@@ -60,7 +61,7 @@ impl Axis {
             .collect()
     }
 
-    /// Number of zeros that are read before and after a source of this size.
+    /// Returns the number of zeros that are read before and after a source of this size.
     pub fn margins(&self, size: usize) -> [usize; 2] {
         let before = self.taps.iter().map(|&t| -t).max().unwrap_or(0);
         let last = ((self.grid.max(1) - 1) * self.step) as isize;
@@ -78,12 +79,12 @@ pub(super) struct Padded {
     pub pitch: usize,
     /// Offset of the first pixel.
     pub origin: usize,
-    /// Elements in all.
+    /// Number of elements, zeros included.
     pub len: usize,
 }
 
 impl Padded {
-    /// With margins around, and rows of at least `grid`.
+    /// Creates the layout of a plane with margins (before, after) of rows and columns; rows are at least `grid` apart.
     pub fn new(
         height: usize,
         width: usize,
@@ -101,7 +102,7 @@ impl Padded {
         }
     }
 
-    /// Offset of the pixel that is `row` and `col` from the first; it may be one of the zeros.
+    /// Returns the offset of the pixel at `row` and `col` relative to the first; it may be one of the zeros.
     pub fn at(&self, row: isize, col: isize) -> usize {
         let at = self.origin as isize + row * self.pitch as isize + col;
         debug_assert!(at >= 0 && (at as usize) < self.len);

@@ -18,7 +18,7 @@ use weight::{WeightGrad, weight_grad};
 /// Smallest number of multiplications for which work is divided among threads.
 const SMALL: usize = 1 << 20;
 
-/// Consecutive rows of a matrix that one register tile takes.
+/// Consecutive rows of a matrix that one register tile computes.
 #[derive(Clone, Copy, Debug)]
 struct Panel {
     index: usize,
@@ -26,7 +26,7 @@ struct Panel {
     len: usize,
 }
 
-/// Divides rows into as few panels as can be, of about the same length.
+/// Divides rows into as few panels as possible, of about the same length.
 fn panels(rows: usize, longest: usize) -> Vec<Panel> {
     let count = rows.div_ceil(longest);
     (0..count)
@@ -41,7 +41,7 @@ fn panels(rows: usize, longest: usize) -> Vec<Panel> {
         .collect()
 }
 
-/// A convolution or one of its gradients, of row-major operands.
+/// Computes a convolution or one of its gradients, of row-major operands.
 pub(super) fn convolve<T: Float>(isa: &'static Isa<T>, conv: &Conv, a: &[T], b: &[T]) -> Vec<T> {
     let groups = conv.options.groups;
     let per_group = |[_, c, h, w]: [usize; 4]| [c / groups, h, w];

@@ -6,7 +6,7 @@ use super::super::isa::{Float, Isa};
 use super::geometry::{Axis, Padded};
 use super::{Panel, SMALL, panels};
 
-/// Number of `k` in a gathered tile: it should stay in the nearest cache.
+/// Largest number of `k` in a gathered tile, which should stay in the first-level cache.
 pub(super) const DEPTH: usize = 192;
 
 /// A correlation of `images` images in `groups` groups, in one or more phases that divide the output's pixels.
@@ -21,13 +21,13 @@ pub(super) struct Correlation {
     pub cols: Vec<Axis>,
 }
 
-/// One phase, ready for the kernels.
+/// One phase, prepared for the kernels.
 pub(super) struct StridePhase<'a, T> {
     pub rows: &'a Axis,
     pub cols: &'a Axis,
     /// Offset of each `k` in a padded image.
     pub offsets: Vec<usize>,
-    /// By group: panels `[k][m]`, with room for the most rows each.
+    /// Weights of each group in panels `[k][m]`, each with room for the largest number of rows.
     pub weights: Vec<T>,
     /// True if views of the padded source are read in place.
     pub in_place: bool,
@@ -40,15 +40,15 @@ pub(super) struct CorrelationPlan<'a, T: 'static> {
     pub padded: Padded,
     pub panels: Vec<Panel>,
     pub phases: Vec<StridePhase<'a, T>>,
-    /// Offsets of the rows of a gathered tile.
+    /// Offset of each row of a gathered tile.
     pub dense: Vec<usize>,
-    /// Images of a task.
+    /// Number of images of a task.
     pub images: usize,
     /// Number of parts into which an image's channels (or groups) are divided.
     pub parts: usize,
 }
 
-/// A weight, and the distances between its groups, rows `m`, channels `c`, kernel rows and kernel columns.
+/// A weight, and the strides of its groups, rows `m`, channels `c`, kernel rows and kernel columns.
 pub(super) struct Weight<'a, T> {
     pub elements: &'a [T],
     pub strides: [usize; 5],
@@ -59,13 +59,14 @@ impl<T> StridePhase<'_, T> {
         self.rows.grid * self.cols.grid
     }
 
-    /// Multiplications for one output channel.
+    /// Returns the number of multiplications for one output channel.
     pub fn products(&self) -> usize {
         self.pixels() * self.offsets.len()
     }
 }
 
 impl<'a, T: Float> CorrelationPlan<'a, T> {
+    /// Prepares a correlation: packs the weights, and chooses the division into tasks.
     pub fn new(
         isa: &'static Isa<T>,
         c: &'a Correlation,
@@ -116,7 +117,7 @@ impl<'a, T: Float> CorrelationPlan<'a, T> {
         let per_image = if c.groups > 1 {
             c.groups
         } else {
-            // Whole panels of the most rows, two at least.
+            // Each part has at least two panels of the largest number of rows.
             let two = 2 * isa.rows();
             if c.out[0].is_multiple_of(two) {
                 c.out[0] / two
@@ -145,7 +146,7 @@ impl<'a, T: Float> CorrelationPlan<'a, T> {
     }
 }
 
-/// The weights in panels, as the kernel reads them.
+/// Returns the weights in panels, in the order in which the kernel reads them.
 fn pack<T: Float>(
     c: &Correlation,
     rows: &Axis,
@@ -184,13 +185,13 @@ fn pack<T: Float>(
     weights
 }
 
-/// Returns true if reading in place, with the gaps, is less work than gathering for all rows `m`.
+/// Returns true if reading in place, gaps included, is less work than gathering for all rows `m`.
 fn in_place(lanes: usize, m: usize, rows: &Axis, cols: &Axis, pitch: usize, images: usize) -> bool {
     if rows.step != 1 || cols.step != 1 || rows.grid == 0 {
         return false;
     }
     let with_gaps = ((rows.grid - 1) * pitch + cols.grid).div_ceil(lanes) * images;
     let gathered = (images * rows.grid * cols.grid).div_ceil(lanes);
-    // In units of a multiplication: gathering a vector takes about four.
+    // Costs in multiplications: gathering a vector takes about four.
     with_gaps * m <= gathered * (m + 4)
 }

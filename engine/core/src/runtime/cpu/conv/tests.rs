@@ -1,14 +1,14 @@
-//! Random geometries against a direct sum in f64.
+//! Tests of convolutions of random geometries against a direct sum in f64.
 
 use super::super::isa::Float;
 use super::convolve;
 use crate::ir::{Conv, ConvKind, ConvOptions};
 
-/// A small generator of whole numbers (the constants are Knuth's).
+/// A small generator of integers (with Knuth's constants).
 struct Numbers(u64);
 
 impl Numbers {
-    /// From `low` to `high`, both included.
+    /// Returns an integer from `low` to `high`, both included.
     fn next(&mut self, low: usize, high: usize) -> usize {
         self.0 = self
             .0
@@ -69,7 +69,7 @@ fn count(shape: [usize; 4]) -> usize {
     shape.iter().product()
 }
 
-/// The result and the sums of magnitudes, term by term.
+/// Returns the result and the sums of the terms' magnitudes.
 fn direct(conv: &Conv, a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let out = match conv.kind {
         ConvKind::Forward => conv.y,
@@ -163,7 +163,7 @@ fn conv_kernels_agree_with_a_direct_sum() {
     }
 }
 
-/// Large enough for tasks, bands and chunks of all kinds.
+/// Returns convolutions large enough for several tasks, bands and chunks.
 fn large() -> Vec<Conv> {
     let conv = |x: [usize; 4], c_out: usize, kernel: usize, stride: usize, groups: usize| {
         let out = |size: usize| (size + 2 * (kernel / 2) - kernel) / stride + 1;

@@ -1,4 +1,4 @@
-//! Tiles of a correlation: the operands that kernels multiply, their sources and the places of their sums.
+//! Tiles of a correlation: the operands that the kernels multiply, their sources and the places of the results.
 
 use std::mem::MaybeUninit;
 
@@ -12,7 +12,7 @@ pub(super) struct PhaseTask<'w, T: 'static> {
     pub plan: &'w CorrelationPlan<'w, T>,
     pub phase: &'w StridePhase<'w, T>,
     pub panels: &'w [Panel],
-    /// Size of all the group's panels.
+    /// Weights from the group's first panel on.
     pub weights: &'w [T],
     pub padded: &'w [T],
     pub tile: &'w mut [T],
@@ -25,7 +25,7 @@ pub(super) struct PhaseTask<'w, T: 'static> {
 }
 
 impl<T: Float> PhaseTask<'_, T> {
-    /// One image, by views of the padded source.
+    /// Computes one image from views of the padded source.
     pub fn in_place(&mut self, image: usize) {
         let (isa, padded) = (self.plan.isa, &self.plan.padded);
         let base = image * self.plan.correlation.source[0] * padded.len;
@@ -46,7 +46,7 @@ impl<T: Float> PhaseTask<'_, T> {
         }
     }
 
-    /// The task's images together, by gathered tiles.
+    /// Computes the task's images together, from gathered tiles.
     pub fn gathered(&mut self, images: usize) {
         let (isa, phase) = (self.plan.isa, self.phase);
         let pitch = isa.vectors * isa.lanes;
@@ -119,7 +119,7 @@ impl<T: Float> PhaseTask<'_, T> {
             let start = panel.index * isa.rows() * depth + first * panel.len;
             let a = &self.weights[start..][..offsets.len() * panel.len];
             let c = &mut self.sums[(panel.first - skipped) * pitch..][..panel.len * pitch];
-            // SAFETY: the lengths of `a` and `c` are checked, and callers vouch for `b`.
+            // SAFETY: the lengths of `a` and `c` are checked, and callers guarantee `b`.
             unsafe {
                 let gemm = isa.gemm[vectors - 1][panel.len - 1];
                 gemm(a.as_ptr(), b, offsets, c.as_mut_ptr(), pitch, first > 0);
@@ -127,14 +127,14 @@ impl<T: Float> PhaseTask<'_, T> {
         }
     }
 
-    /// Writes the sums to their places.
+    /// Writes the sums to the output.
     fn scatter(&mut self) {
         let plan = self.plan;
         let [_, height, width] = plan.correlation.out;
         let channels: usize = self.panels.iter().map(|p| p.len).sum();
         let (plane, step) = (height * width, self.phase.cols.every);
         if step == 1 {
-            // Rows without gaps are one segment.
+            // Rows without gaps between them become one segment.
             self.segments.dedup_by(|s, before| {
                 let joins = before.tile + before.len == s.tile && before.out + before.len == s.out;
                 before.len += if joins { s.len } else { 0 };

@@ -2,10 +2,10 @@
 //!
 //! `dw[m][c][u][v] = Σ_{n,i,j} dy[n][m][i][j] · x[n][c][i·step + rows.taps[u]][j·step + cols.taps[v]]`.
 //!
-//! Both operands are turned to channels-last, `x` with zeros around it. Then one pixel's taps of a kernel row
-//! are a run of neighbours `(v, c)` in `x`, which vectors read, and its `dy` are neighbours too: each pixel adds
-//! an outer product to a tile of `dw` that stays in registers. The pixels come in bands that fit into a cache,
-//! and the bands in a fixed number of chunks, whose sums are added in order, whatever the number of threads.
+//! Both operands are transposed to channels-last, `x` with zeros around it. Then one pixel's taps of a kernel row are
+//! neighbours `(v, c)` in `x`, which vectors read, and its `dy` are neighbours too: each pixel adds an outer product
+//! to a tile of `dw` that stays in registers. The pixels are divided into bands that fit into a cache, and the bands
+//! into a fixed number of chunks, whose sums are added in order, whatever the number of threads.
 
 use std::ops::Range;
 
@@ -17,12 +17,14 @@ use super::super::scratch;
 use super::geometry::{Axis, Padded};
 use super::{Panel, SMALL, panels};
 
-/// Elements of a band's operands: half of a second-level cache in f32.
+/// Number of elements of a band's operands: half of a second-level cache in f32.
 const BAND: usize = 1 << 17;
-/// Elements of all chunks' sums.
+/// Largest number of elements of all chunks' sums.
 const SUMS: usize = 1 << 22;
+/// Largest number of chunks.
 const CHUNKS: usize = 16;
-/// Products that a task computes for each pixel of `x` that it transposes: channels of `dy` times taps.
+/// Desired number of products that a task computes for each pixel of `x` that it transposes: channels of `dy` times
+/// taps.
 const PRODUCTS: usize = 64 * 9;
 
 /// The weight gradient of a convolution.
@@ -37,37 +39,38 @@ pub(super) struct WeightGrad {
     pub cols: Axis,
 }
 
-/// A vector of a tile: some elements of a kernel row's run.
+/// A vector of a tile: some neighbours `(v, c)` of a kernel row, called its run.
 struct Slot {
     /// Row of the kernel.
     u: usize,
     /// Column of the kernel where the run begins.
     v: usize,
-    /// Index in the run.
+    /// Index of the first element in the run.
     first: usize,
     len: usize,
 }
 
-/// Rows of some images that are worked on together.
+/// Rows of some images that are processed together.
 struct Band {
     images: Range<usize>,
     rows: Range<usize>,
 }
 
+/// Data that all tasks share.
 struct WeightGradPlan<'a, T: 'static> {
     isa: &'static Isa<T>,
     grad: &'a WeightGrad,
-    /// A band of `x`.
+    /// Layout of a band of `x`, in pixels.
     padded: Padded,
     slots: Vec<Slot>,
     /// Offset of each slot's vector from a pixel.
     offsets: Vec<usize>,
     bands: Vec<Band>,
-    /// Channels of `dy` that a task takes.
+    /// Number of channels of `dy` that a task computes.
     block: usize,
 }
 
-/// `dw`, `[m][c][u][v]` for all groups' `m`.
+/// Computes `dw` as `[m][c][u][v]`, with the `m` of all groups.
 pub(super) fn weight_grad<T: Float>(
     isa: &'static Isa<T>,
     grad: &WeightGrad,
@@ -132,12 +135,13 @@ pub(super) fn weight_grad<T: Float>(
 }
 
 impl<'a, T: Float> WeightGradPlan<'a, T> {
+    /// Chooses the bands, the tile's vectors and the blocks of channels.
     fn new(isa: &'static Isa<T>, g: &'a WeightGrad) -> WeightGradPlan<'a, T> {
         let [channels, _, width] = g.x;
         let [m, grid_height, grid_width] = g.y;
         let taps = g.rows.taps.len() * g.cols.taps.len();
         let block = m.min((PRODUCTS / taps).clamp(64, 256));
-        // A band is as many rows as fit, or as many images.
+        // A band has as many rows of an image as fit, or as many whole images.
         let row = g.cols.margins(width).iter().sum::<usize>() + width;
         let per_row = row * g.rows.step * channels + grid_width * block;
         let rows = (BAND / per_row).clamp(1, grid_height);
@@ -159,7 +163,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         let height = (rows - 1) * g.rows.step + (bottom - top) as usize + 1;
         let padded = Padded::new(height, width, [0, 0], g.cols.margins(width), 0);
         let columns = g.cols.taps.len();
-        // Columns that lie side by side are one run.
+        // Adjacent columns are one run.
         let joined = columns == 1 || g.cols.taps[1] == g.cols.taps[0] + 1;
         let (runs, run) = if joined {
             (1, columns * channels)
@@ -192,7 +196,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         }
     }
 
-    /// A group's sums over some bands for a block of `dy`'s channels, `[m][slot][lane]`.
+    /// Returns a group's sums over some bands for a block of `dy`'s channels, `[m][slot][lane]`.
     fn task(&self, x: &[T], dy: &[T], group: usize, block: Range<usize>, bands: &[Band]) -> Vec<T> {
         let g = self.grad;
         let isa = self.isa;
@@ -201,7 +205,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         let panels = panels(block.len(), isa.rows());
         let band = &self.bands[0];
         let sizes = [
-            // Vectors are read whole.
+            // Whole vectors are read, also beyond the last pixel.
             band.images.len() * self.padded.len * g.x[0] + isa.lanes,
             band.images.len() * band.rows.len() * g.y[2] * block.len(),
         ];
@@ -225,6 +229,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         sums
     }
 
+    /// Adds the outer products of a band's pixels to the sums.
     fn add_band(
         &self,
         band: &Band,
@@ -269,7 +274,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         }
     }
 
-    /// A band's rows of `x`, channels last. The zeros between rows are there already.
+    /// Transposes a band's rows of `x` to channels-last. The zeros between rows are there already.
     fn turn_x(&self, x: &[T], planes: usize, band: &Band, i: usize, to: &mut [T]) {
         let (g, p) = (self.grad, &self.padded);
         let [channels, height, width] = g.x;
@@ -298,7 +303,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         }
     }
 
-    /// A band's rows of a block of `dy`'s channels, channels last.
+    /// Transposes a band's rows of a block of `dy`'s channels to channels-last.
     fn turn_y(
         &self,
         dy: &[T],
@@ -326,7 +331,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         }
     }
 
-    /// Puts one row, `[slot][lane]`, into the weight's order.
+    /// Writes one row of sums, `[slot][lane]`, in the weight's order.
     fn place(&self, sums: &[T], out: &mut [T]) {
         let channels = self.grad.x[0];
         let [rows, cols] = [&self.grad.rows, &self.grad.cols].map(|axis| axis.taps.len());

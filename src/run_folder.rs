@@ -248,7 +248,7 @@ impl RunFolder {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(error) if *path == last && previous.exists() => match read(&previous) {
                 Ok(good) => Err(error.context(format!(
-                    "the last checkpoint is damaged; the one before it is whole, after {} epochs and {} steps: delete {} and run again with `--resume`",
+                    "the last checkpoint is damaged; the previous one is complete, after {} epochs and {} steps: delete {} and run again with `--resume`",
                     good.train.epoch,
                     good.train.step,
                     last.display()

@@ -65,15 +65,15 @@ impl Force {
 pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "force",
-        summary: "SNIP in many iterations, after which weights may come back (de Jorge et al., 2021)",
-        score: "`|w ⊙ ḡ(c ⊙ w)|`; removed weights may come back",
+        summary: "SNIP in many iterations; removed weights may return (de Jorge et al., 2021)",
+        score: "`|w ⊙ ḡ(c ⊙ w)|` of all weights",
         allocation: None,
         pruner: |settings| Ok(Box::new(Force::configured(settings)?)),
     },
     Method {
         name: "iter-snip",
-        summary: "SNIP in many iterations, after which none comes back (de Jorge et al., 2021)",
-        score: "`|c ⊙ w ⊙ ḡ(c ⊙ w)|`; removed weights stay removed",
+        summary: "SNIP in many iterations; removed weights stay removed (de Jorge et al., 2021)",
+        score: "`|c ⊙ w ⊙ ḡ(c ⊙ w)|`",
         allocation: None,
         pruner: |settings| Ok(Box::new(Force::configured(settings)?.iter_snip())),
     },

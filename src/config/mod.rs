@@ -287,7 +287,7 @@ fn positive(settings: &[(&str, usize)]) -> anyhow::Result<()> {
 }
 
 /// # Errors
-/// If one of these settings is no number that is 0 or more.
+/// If one of these settings is not a number of at least 0.
 fn not_negative(settings: &[(&str, f64)]) -> anyhow::Result<()> {
     for (name, value) in settings {
         anyhow::ensure!(

@@ -255,7 +255,7 @@ impl Experiment {
         let mut at = match folder.checkpoint(params, state, &self.device)? {
             Some(at) => {
                 watch.note(&format!(
-                    "going on after {} epochs and {} steps",
+                    "continuing after {} epochs and {} steps",
                     at.train.epoch, at.train.step
                 ));
                 at

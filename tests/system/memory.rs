@@ -170,7 +170,7 @@ fn a_run_prints_its_predicted_peak_and_resumes_after_lack_of_memory() {
             " MB of tensors on cpu (",
             "training step, batch 32",
             "test, batch 100",
-            "going on after",
+            "continuing after",
         ],
     );
     assert!(!err.contains("meta-gradient"), "{err}");

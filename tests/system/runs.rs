@@ -67,7 +67,7 @@ fn a_resumed_run_is_bit_identical() {
             .exists()
     );
     let (_, err) = sandbox.good(&format!("{run} --resume --out stopped"));
-    has(&err, &["going on after"]);
+    has(&err, &["continuing after"]);
 
     for folder in ["killed", "stopped"] {
         for file in [
@@ -303,7 +303,7 @@ fn after_a_truncated_checkpoint_the_previous_one_is_used() {
         &[
             "last.safetensors",
             "cut short",
-            "the one before it is whole, after 1 epochs",
+            "the previous one is complete, after 1 epochs",
             "--resume",
         ],
     );

@@ -101,7 +101,7 @@ pub fn download(
         most = most.max(task.length());
         if fruitless >= patience.tries {
             return Err(task.wrong(format!(
-                "{cut}, {fruitless} times in a row; try again later, what has come is kept"
+                "{cut}, {fruitless} times in a row; try again later, the received bytes are kept"
             )));
         }
         (task.progress)(Progress::Retrying {

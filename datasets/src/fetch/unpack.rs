@@ -69,7 +69,7 @@ pub fn unpack(
         return Err(Error::Archive {
             path: archive.into(),
             entry: name.into(),
-            reason: "it is not there".into(),
+            reason: "the archive does not contain it".into(),
         });
     }
     fs::rename(from, &to).map_err(|source| Error::io(&to, source))?;

@@ -177,7 +177,7 @@ fn a_later_call_resumes() {
     fetcher.fails(
         &server.url,
         &cifar(),
-        &["503", "2 times", "what has come is kept"],
+        &["503", "2 times", "the received bytes are kept"],
     );
     assert_eq!(fetcher.names(), ["c.tar.gz.part", "c.tar.gz.part.json"]);
     fetcher.fetch_cifar(&server);

@@ -160,7 +160,7 @@ pub fn by_name(name: &str, image: [usize; 3], classes: usize) -> Result<Net> {
     let (_, arguments) = name.split_once(':').unwrap_or((name, ""));
     let net = match image.contains(&0) || classes == 0 {
         true => Err(format!(
-            "images of {} and {classes} classes are none",
+            "found images of {} and {classes} classes, but all sizes must be at least 1",
             text(image)
         )),
         false => (model.build)(arguments, image, classes),
@@ -211,7 +211,7 @@ fn sized<N>(net: N, large: fn(N) -> N, [_, h, w]: [usize; 3]) -> N {
 fn sizes(text: &str) -> Result<Vec<usize>, String> {
     let size = |part: &str| match part.parse() {
         Ok(size) if size > 0 => Ok(size),
-        _ => Err(format!("`{part}` is no size; write numbers with commas")),
+        _ => Err(format!("`{part}` is not a size; write numbers with commas")),
     };
     text.split(',').map(size).collect()
 }

@@ -37,7 +37,7 @@ impl FromStr for VggLayer {
                 Ok(VggLayer::Conv { channels, kernel })
             }
             _ => Err(format!(
-                "`{text}` is no layer; write 64 for a 3×3 convolution with 64 outputs, 64k5 for a 5×5 one, M for a pool"
+                "`{text}` is not a layer; write 64 for a 3×3 convolution with 64 outputs, 64k5 for a 5×5 one, M for a pool"
             )),
         }
     }
@@ -67,7 +67,11 @@ mod tests {
         let back: Vec<String> = layers.iter().map(VggLayer::to_string).collect();
         assert_eq!(back.join(","), text);
         for bad in ["", "m", "0", "8k4", "k3"] {
-            assert!(bad.parse::<VggLayer>().unwrap_err().contains("is no layer"));
+            assert!(
+                bad.parse::<VggLayer>()
+                    .unwrap_err()
+                    .contains("is not a layer")
+            );
         }
     }
 }

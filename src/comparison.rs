@@ -13,7 +13,7 @@ pub struct Comparison {
     pub version: String,
     /// One result for each pruner, sparsity, check and seed.
     pub runs: Vec<Results>,
-    /// The runs without a result.
+    /// The runs that stopped because a layer collapsed.
     #[serde(default)]
     pub collapsed: Vec<Collapse>,
 }
@@ -23,7 +23,7 @@ pub struct Comparison {
 pub struct Collapse {
     /// Name of the pruning method.
     pub pruner: String,
-    /// The sanity check that the run was, if it was one.
+    /// Sanity check of the run, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
     /// Requested fraction of prunable weights to remove.
@@ -37,7 +37,7 @@ pub struct Collapse {
 }
 
 impl Collapse {
-    /// The collapse of a run, if that is what the error is about.
+    /// Makes the record of a collapsed run from the error that stopped it. Returns none for any other error.
     pub fn of(error: &anyhow::Error, run: &RunConfig) -> Option<Collapse> {
         match error.downcast_ref()? {
             pruners::Error::EmptyLayer { layer, weights, .. } => Some(Collapse {
@@ -63,7 +63,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Mean and deviation of at least one value.
+    /// Computes mean and standard deviation of at least one value.
     pub fn of(values: &[f64]) -> Mean {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -98,7 +98,7 @@ pub struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// One number of each run; runs without it are left out.
+    /// Collects one number from each run, and leaves out the runs for which `value` returns none.
     pub fn values(&self, value: impl Fn(&Results) -> Option<f64>) -> Vec<f64> {
         self.runs.iter().filter_map(|run| value(run)).collect()
     }
@@ -154,6 +154,7 @@ impl Comparison {
         rows.into_iter().map(summary).collect()
     }
 
+    /// Iterates over the results of a pruner at a sparsity, with a sanity check or none.
     fn of(
         &self,
         pruner: &str,
@@ -165,6 +166,7 @@ impl Comparison {
         })
     }
 
+    /// Collects the outcomes of a pruner at a sparsity, with a sanity check or none.
     fn tally(&self, pruner: &str, sparsity: f64, check: Option<Check>) -> Tally {
         let collapsed = self.collapsed.iter().filter(|run| {
             (&run.pruner[..], run.sparsity_requested, run.check) == (pruner, sparsity, check)

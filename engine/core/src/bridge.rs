@@ -1,4 +1,5 @@
-//! Burn's primitive tensors in and out without a copy, and engine functions as operations of Burn programs.
+//! Bridge to Burn: conversion of tensors in both directions without a copy, and engine functions as operations of Burn
+//! programs.
 //!
 //! `burn-autodiff` has first derivatives only. [`apply`] makes any engine function, for example one that uses
 //! [`hvp`](crate::hvp), [`unroll`](crate::unroll) or nested [`grad`](crate::grad)s, a single operation of
@@ -22,13 +23,13 @@ use crate::{DType, Device, Result, Tensor, vjp};
 
 /// A Burn backend that shares its tensors with the engine: `Flex` and `Wgpu`.
 pub trait Shared: Backend {
-    /// A Burn tensor as an engine tensor, sharing its memory.
+    /// Converts a Burn tensor to an engine tensor that shares its memory.
     ///
     /// # Panics
     /// If it is neither F32 nor F64.
     fn import(tensor: FloatTensor<Self>) -> Tensor;
 
-    /// An engine tensor as a Burn tensor, sharing its memory. A scalar gets the shape `[1]`.
+    /// Converts an engine tensor to a Burn tensor that shares its memory. A scalar gets the shape `[1]`.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if computing it fails.
@@ -135,10 +136,11 @@ pub fn apply<B: Shared, const N: usize>(
     })
 }
 
+/// Operation of `burn-autodiff` whose backward pass is an engine function's pullback.
 #[derive(Debug)]
 struct EngineOp;
 
-/// The pullback of one application.
+/// Pullback of one call of [`apply`].
 #[derive(Clone)]
 struct Pull(Arc<PullFn>);
 

@@ -11,13 +11,13 @@ use loaders::Loader;
 use crate::structs::OutLayout;
 use crate::template::fill;
 
-/// Operands of the product.
+/// Layout of the operands of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operands {
     /// Packed weights `[group, tap, channel, row]` times gathered images; columns are output pixels.
     Convolution {
-        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap after
-        /// the other.
+        /// True if k runs over (channel, tap) pairs, for few channels; false if it runs over the channels of one tap
+        /// after the other.
         flat: bool,
     },
     /// Gradients `[image, group, row, pixel]` times gathered images; columns are (channel, tap) pairs, and k runs over
@@ -32,8 +32,8 @@ pub enum Operands {
     },
 }
 
-/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units, of a
-/// subgroup.
+/// Tile sizes: rows, columns and slice of k of a workgroup; rows and columns of an invocation or, with matrix units, of
+/// a subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Rows of a workgroup.
@@ -65,15 +65,15 @@ wgsl_struct! {
     taps: [[i32; 4]]
 }
 
-/// A specialisation of `wgsl/gemm.wgsl`.
+/// A variant of the tiled matrix product `wgsl/gemm.wgsl`: the choices from which its source is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gemm {
-    /// Operands.
+    /// Layout of the operands.
     pub operands: Operands,
     /// Tile sizes.
     pub tile: Tile,
-    /// True if the columns of a store ([`Arithmetic::run`]) are contiguous and aligned in the output and, with matrix units,
-    /// the rows are a multiple of a matrix's.
+    /// True if one store can write all its columns ([`Arithmetic::run`]): they are contiguous and aligned in the output
+    /// and, with matrix units, the number of rows is a multiple of a matrix's side.
     pub runs: bool,
     /// Numeric type of the multiplication.
     pub arithmetic: Arithmetic,
@@ -92,7 +92,7 @@ impl Gemm {
         self.tile.threads() as u32
     }
 
-    /// WGSL, with the sizes, loaders and stores of this specialisation.
+    /// Generates the WGSL source of this variant.
     pub fn source(&self) -> String {
         let t = self.tile;
         let (left, right) = self.loaders();
@@ -151,7 +151,7 @@ impl Gemm {
         matches!(self.operands, Operands::Convolution { .. })
     }
 
-    /// WGSL that declares the number of slices; for a weight gradient, those of this part.
+    /// Generates WGSL that declares the number of slices along k. A weight gradient counts those of one part.
     fn slices(&self) -> String {
         let bk = self.tile.bk;
         match self.operands {
@@ -171,7 +171,7 @@ let slices = (end - begin + {}u) / {bk}u;\n",
         }
     }
 
-    /// WGSL of the coordinates of a slice that both loaders use.
+    /// Generates WGSL that computes the position of a slice, which both loaders use.
     fn at_slice(&self) -> String {
         let bk = self.tile.bk;
         match self.operands {
@@ -189,7 +189,7 @@ let q = at_k % params.grid;\n"
         }
     }
 
-    /// Loaders of the left and of the right operand.
+    /// Generates the loaders of the left and of the right operand.
     fn loaders(&self) -> (Loader, Loader) {
         let t = self.tile;
         match self.operands {
@@ -231,7 +231,7 @@ let q = at_k % params.grid;\n"
         }
     }
 
-    /// WGSL of the offset of the output in column `c` and row 0.
+    /// Generates the WGSL expression of the output's offset at row 0 of column `c`.
     fn offset(&self, c: &str) -> String {
         match self.operands {
             Operands::Convolution { .. } => format!(

@@ -6,7 +6,8 @@ use crate::ir::{Binary, Op, Unary};
 use crate::{DType, Tensor};
 
 impl Unary {
-    /// `t · f'(x)`, given `y = f(x)`: both the forward and the reverse rule, because the Jacobian is diagonal.
+    /// Computes `t · f'(x)`, given `y = f(x)`. This is the forward and the reverse rule, because the Jacobian is
+    /// diagonal. Returns none for functions whose derivative is zero.
     pub(crate) fn scale_by_derivative(self, x: &Tensor, y: &Tensor, t: &Tensor) -> Option<Tensor> {
         Some(match self {
             Unary::Neg => -t,
@@ -30,6 +31,7 @@ impl Unary {
 }
 
 impl Binary {
+    /// Computes the cotangents of both operands from the cotangent `ct` of the result.
     pub(crate) fn vjp(self, out: &Tensor, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self {
@@ -45,6 +47,7 @@ impl Binary {
         vec![Some(da.sum_to(a.shape())), Some(db.sum_to(b.shape()))]
     }
 
+    /// Computes the tangent of the result from those of the operands. Returns none if neither operand has a tangent.
     pub(crate) fn jvp(
         self,
         out: &Tensor,
@@ -63,7 +66,10 @@ impl Binary {
     }
 }
 
-/// Both operands with the same rank, and the shape of the result.
+/// Reshapes both operands to the same rank for broadcasting. Also returns the shape of the result.
+///
+/// # Panics
+/// If the shapes do not broadcast, or the types differ.
 #[track_caller]
 pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
     let Some(shape) = broadcast(a.shape(), b.shape()) else {

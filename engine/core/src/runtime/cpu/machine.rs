@@ -90,6 +90,7 @@ impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
         }
     }
 
+    /// Returns the first `len` elements of a register, as the last [`BlockMachine::block`] left them.
     pub(super) fn register(&self, register: usize, len: usize) -> &[T] {
         // SAFETY: `block` left `len` elements there.
         unsafe { std::slice::from_raw_parts(self.registers[register], len) }

@@ -1,8 +1,8 @@
 //! Exact top-k masks by a radix select, on the device of the scores.
 //!
-//! Scores are mapped to unsigned keys of the same order. Digit by digit from the highest, a histogram of the keys gives the
-//! next digit of the k-th largest key. The mask is true for scores above it, and for the first ones equal to it. On a GPU,
-//! nothing is copied to the host.
+//! Scores are mapped to unsigned keys of the same order. Digit by digit from the highest, a histogram of the keys gives
+//! the next digit of the k-th largest key. The mask is true for scores above it, and for the first ones equal to it. On
+//! a GPU, nothing is copied to the host.
 
 mod cpu;
 mod gpu;
@@ -13,8 +13,8 @@ use burn_wgpu::{CubeTensor, Wgpu};
 
 use super::{Backed, Buffer, Device, DeviceKind, Meta, Value, args};
 
-/// For each buffer of float scores a Bool buffer that is true at the `k` largest of all elements together, where
-/// `0 < k <` the number of elements. Everything stays on the device.
+/// Computes the mask of the `k` largest scores of all buffers together: for each buffer of float scores a Bool buffer
+/// that is true at these. `k` is above 0 and below the number of scores. Everything stays on the device.
 pub(crate) fn top_k(
     metas: &[&Meta],
     scores: Vec<Buffer>,
@@ -33,6 +33,7 @@ pub(crate) fn top_k(
     }
 }
 
+/// Converts buffers to dense float tensors of a backend.
 fn floats<B: Backed>(
     metas: &[&Meta],
     scores: Vec<Buffer>,
@@ -46,6 +47,7 @@ fn floats<B: Backed>(
     args.map(|arg| float(arg.dense())).collect()
 }
 
+/// Converts Bool tensors of a backend to buffers, whose memory the device counts.
 fn track<B: Backed>(masks: Vec<B::BoolTensorPrimitive>, device: &Device) -> Vec<Buffer> {
     let track = |mask: B::BoolTensorPrimitive| {
         debug_assert!(matches!(mask.dtype(), burn_backend::DType::Bool(_)));

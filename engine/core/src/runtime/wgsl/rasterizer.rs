@@ -1,5 +1,5 @@
-//! Launch functions of the kernels for software rasterizers. Operands are packed first, so that the kernels need no bounds
-//! checks.
+//! Launch functions of the kernels for software rasterizers. Operands are packed first, so that the kernels need no
+//! bounds checks.
 
 use cubecl::client::Client;
 use cubecl::server::Handle;
@@ -13,14 +13,15 @@ use super::geometry::{Geometry, Pass, Tap};
 use super::{Axis, Class, WgslKernel, axis, dispatch, pack, words};
 use crate::runtime::device::SOFTWARE_LOOP_LIMIT;
 
-/// Floats of the largest packed operand: 128 MiB, the portable size of a binding. Larger products are left to Burn.
+/// Maximum number of floats of a packed operand: 128 MiB, the portable size of a binding. Burn computes larger
+/// products.
 pub(super) const LARGEST_PACKED: usize = 1 << 25;
 
-/// Tiles, over all parts, into which a weight gradient is divided.
+/// Number of tiles, over all parts, into which a weight gradient should be divided.
 const TILES_WANTED: usize = 512;
 
-/// Floats of the operands of a part of a weight gradient: half a megabyte, which stays in a core's cache while all tiles
-/// read it.
+/// Maximum number of floats of both operands in one part of a weight gradient. Half a megabyte stays in a core's cache
+/// while all tiles read it.
 const CACHED_FLOATS: usize = 1 << 17;
 
 /// Images packed as `[image, line, column, group, channel]`, with zeros around them.
@@ -30,13 +31,14 @@ struct Packed {
     low: [usize; 2],
     /// Height and width, zeros included.
     size: [usize; 2],
-    /// Floats from pixel to pixel.
+    /// Distance from pixel to pixel, in floats.
     pixel: usize,
     /// Channels of a group, zeros included.
     channels: usize,
 }
 
-/// Rows of zeros before the image that taps look at, and number of rows from there to the last one; columns if `i` = 1.
+/// Computes the padded size of an image along axis `i` (0 rows, 1 columns): the number of zeros before the image, and
+/// the total length with the image and the zeros on both sides.
 fn extent(g: &Geometry, i: usize) -> (usize, usize) {
     let taps = || {
         g.passes
@@ -50,7 +52,8 @@ fn extent(g: &Geometry, i: usize) -> (usize, usize) {
     (low as usize, (low + high) as usize)
 }
 
-/// Upper bound of the floats of the larger packed operand.
+/// Upper bound of the number of floats that a convolution's packed images or packed output gradient have, whichever is
+/// larger.
 pub(super) fn packed_floats(g: &Geometry) -> usize {
     let pixels = extent(g, 0).1 * extent(g, 1).1;
     let images = g.images * g.groups * g.channels.next_multiple_of(TILE) * pixels;
@@ -94,7 +97,8 @@ fn pack_images(launch: &Launch, channels: usize) -> Packed {
 }
 
 impl Packed {
-    /// Taps as parameters: vectors from a pixel to the one that the tap looks at, and the tap's index in the weight.
+    /// Converts taps to parameters of the kernel: the distance from a pixel to the one that the tap reads, in vectors
+    /// of `width` floats, and the index of the tap in the weight.
     fn taps(&self, taps: &[Tap], width: usize) -> Vec<[u32; 2]> {
         let tap = |tap: &Tap| {
             let row = (tap.row + self.low[0] as i64) as usize;
@@ -105,7 +109,8 @@ impl Packed {
         taps.iter().map(tap).collect()
     }
 
-    /// Strides in vectors of `width`: group, image, and line and column times the convolution's stride.
+    /// Strides of group, image, line and column, in vectors of `width` floats. Those of line and column include the
+    /// stride of the convolution.
     fn strides(&self, stride: [usize; 2], width: usize) -> [usize; 4] {
         let line = self.size[1] * self.pixel / width;
         [
@@ -117,7 +122,7 @@ impl Packed {
     }
 }
 
-/// A product by `shaders/wgsl/rasterizer_gemm.wgsl`.
+/// Launch of `shaders/wgsl/rasterizer_gemm.wgsl`.
 pub(super) struct Product<'a> {
     pub w: &'a Handle,
     pub x: &'a Handle,
@@ -131,7 +136,8 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Launches the product, divided along the channels where llvmpipe limits the number of iterations.
+    /// Launches the product. The sum over channels is divided into several launches where it would exceed
+    /// llvmpipe's limit on the iterations of a loop.
     pub fn run(&self, client: &Client) {
         let pixel_tiles = self.params.pixels.div_ceil(TILE as u32);
         let row_tiles = self.params.rows.div_ceil(TILE as u32);
@@ -164,7 +170,7 @@ impl Product<'_> {
     }
 }
 
-/// Returns true if a device reads 8 floats at once.
+/// Returns true if one load of the device reads 8 floats; otherwise it reads 4.
 fn wide(class: Class) -> bool {
     matches!(class, Class::SoftwareRasterizer { wide: true })
 }
@@ -229,7 +235,7 @@ pub(super) fn convolve(launch: &Launch) {
     }
 }
 
-/// Launches `shaders/wgsl/rasterizer_weight_grad.wgsl`, and the sum of its parts.
+/// Launches a weight gradient, `shaders/wgsl/rasterizer_weight_grad.wgsl`, and the kernel that adds its parts.
 pub(super) fn weight_grad(launch: &Launch) {
     let (g, client) = (&launch.geometry, &launch.out.client);
     let wide = wide(launch.class);

@@ -10,8 +10,8 @@ use crate::pruners::{LayerOverlap, Mask, Statistics, overlap, prunable};
 use crate::report::{LayerValues, write_shares};
 use crate::{DType, Device, Key, TensorFile};
 
-/// The network that masks belong to. Fields without a value are read from the mask's file, or else take the
-/// network's defaults.
+/// The network that masks belong to. A field that is none is read from the mask's file; if the file does not state it
+/// either, the default of the network counts.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
     /// Name of the network.
@@ -122,6 +122,7 @@ pub fn inspect(files: &[PathBuf], subject: &Subject) -> anyhow::Result<Inspectio
     })
 }
 
+/// Reads a mask file and computes its statistics.
 fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)> {
     let origin: Option<Origin> = toml::from_str(TensorFile::read(file)?.text()).ok();
     let told = origin.as_ref();
@@ -168,8 +169,8 @@ fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)>
 }
 
 impl Inspection {
-    /// Draws the fraction of weights that is left of each layer into an SVG or a PNG file: for one mask the kept weights
-    /// and those on a path, for several masks the kept weights of each.
+    /// Draws the density of each layer into an SVG or a PNG file. One mask gets two series, all kept weights and the
+    /// kept weights on a path from input to output; of several masks, each gets a series of its kept weights.
     ///
     /// # Errors
     /// If the file has another extension, or it cannot be written.

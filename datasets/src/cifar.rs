@@ -14,7 +14,7 @@ use crate::{Augment, Error, ImageSet, InMemory, Normalization, Result, Split};
 const SIDE: usize = 32;
 const PIXELS: usize = 3 * SIDE * SIDE;
 
-/// One of the two data sets.
+/// The CIFAR data sets: CIFAR-10 and CIFAR-100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cifar {
     /// CIFAR-10.
@@ -23,7 +23,7 @@ pub enum Cifar {
     Hundred,
 }
 
-/// Contents of one file.
+/// Images and labels of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Name in messages.
@@ -42,7 +42,7 @@ impl Cifar {
         }
     }
 
-    /// Layout of the binary archive: folder, training files, test file, and the file with the class names.
+    /// Names in the binary archive: folder, training files, test file, and file of class names.
     fn binary(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
@@ -60,7 +60,7 @@ impl Cifar {
         }
     }
 
-    /// Layout of the archive for Python: folder, training files, test file, and the key of the labels.
+    /// Names in the archive for Python: folder, training files, test file, and key of the labels.
     fn python(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
@@ -78,7 +78,8 @@ impl Cifar {
         }
     }
 
-    /// Opens a folder with the files of the Python archive, otherwise the binary ones.
+    /// Reads the data set from a folder with the files of the Python archive or, if there are none, the binary files.
+    /// `findings` collects the problems; if there are any, none is returned.
     pub(crate) fn open(self, folder: &Path, findings: &mut Findings) -> Option<ImageSet> {
         let (inner, train, test, key) = self.python();
         let python = unpacked(folder, inner);
@@ -110,7 +111,8 @@ impl Cifar {
         self.gather(&train, test, read, findings)
     }
 
-    /// Reads all files, so that the problems of all of them are found.
+    /// Reads all files with `read` and makes the data set. A damaged file does not stop the reading, so that the
+    /// problems of all files are found.
     fn gather(
         self,
         train: &[String],
@@ -152,8 +154,9 @@ impl Cifar {
         Ok(part)
     }
 
-    /// Makes the data set of files in memory, from the binary or the Python archive. Training: crops of 32 × 32 after a
-    /// padding of 4, and flips (appendix A.2). Mean and standard deviation are those of the training images.
+    /// Makes the data set from the contents of its files, of either archive. Training images are augmented by random
+    /// crops of 32 × 32 after a padding of 4, and by flips (appendix A.2). Mean and standard deviation are those of the
+    /// training images.
     ///
     /// # Errors
     /// [`Error::Format`] if counts differ or a label is out of range, with the file's name.
@@ -188,6 +191,7 @@ impl Cifar {
         })
     }
 
+    /// Checks the files of a split and joins their images, with the color channels of a pixel side by side.
     fn split(self, parts: &[Part], name: &str) -> Result<Split> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for part in parts {

@@ -27,7 +27,7 @@ pub struct Chart {
 const MARGIN: f64 = 16.0;
 
 impl Chart {
-    /// A chart without ticks and columns.
+    /// Makes a chart whose axes have the range 0 to 1 and no ticks, and which has no columns.
     pub fn new(title: &'static str, alt: String, height: f64, series: Vec<Series>) -> Chart {
         Chart {
             title,
@@ -40,7 +40,7 @@ impl Chart {
         }
     }
 
-    /// A chart with a row for each name, the first on top; row `i` has its middle at `y = i + 0.5`.
+    /// Makes a chart with a row for each name, the first on top. The middle of row `i` is at `y = i + 0.5`.
     pub fn of_rows<'a>(
         title: &'static str,
         alt: String,
@@ -56,8 +56,8 @@ impl Chart {
         }
     }
 
-    /// The labelled series with the positions of their keys, in as many rows as needed. Plotters' own legend is a box
-    /// inside the plot, which would hide data.
+    /// Lays out the legend: the series with labels, and the position of each one's key, in as many rows as needed.
+    /// Plotters' own legend is a box inside the plot, which would hide data.
     fn legend<'a>(&'a self) -> Vec<(&'a Series, (f64, f64))> {
         let (mut x, mut y) = (MARGIN, 46.0);
         let labelled = self.series.iter().filter(|s| !s.label.is_empty());

@@ -20,7 +20,7 @@ pub(super) struct Launch<'a> {
     pub factor: &'a Handle,
 }
 
-/// Layout of the result of a forward pass or input gradient.
+/// Layout of the pixels of a pass in the result of a forward convolution or an input gradient.
 pub(super) fn out_layout(g: &Geometry, pass: &Pass) -> OutLayout {
     let plane = g.out_size[0] * g.out_size[1];
     OutLayout {
@@ -33,19 +33,21 @@ pub(super) fn out_layout(g: &Geometry, pass: &Pass) -> OutLayout {
     }
 }
 
-/// Taps as parameters of kernels that check bounds.
+/// Converts taps to parameters of the kernels that check bounds: row, column and index.
 pub(super) fn taps(pass: &Pass) -> Vec<[i32; 4]> {
     let tap = |tap: &Tap| [tap.row as i32, tap.column as i32, tap.index as i32, 0];
     pass.taps.iter().map(tap).collect()
 }
 
-/// Divides `length` into about `parts` parts of `least` to `most`. Returns the length of a part and the number of parts.
+/// Divides `length` into about `parts` equal parts, each between `least` and `most` long. Returns the length of a part
+/// and the number of parts.
 pub(super) fn divide(length: usize, parts: usize, least: usize, most: usize) -> (usize, usize) {
     let part = length.div_ceil(parts.max(1)).max(least).min(most);
     (part, length.div_ceil(part))
 }
 
-/// Computes a weight gradient in parts, which `run` writes, and adds these in order.
+/// Computes a weight gradient in parts: calls `run` to write the parts one after another into a buffer, and then adds
+/// them in a fixed order. A single part goes directly to the output.
 pub(super) fn in_parts(launch: &Launch, weights: usize, parts: usize, run: impl FnOnce(&Handle)) {
     if parts == 1 {
         return run(&launch.out.handle);

@@ -1,11 +1,13 @@
 //! Geometry of a convolution as products of weights with gathered pixels.
 //!
 //! The input gradient of a strided convolution is computed in phases: the input pixels `(s·t + a, s·u + b)` of one
-//! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these taps.
+//! phase `(a, b)` use the same taps, so that they are a convolution of the output's gradient, of stride 1, with these
+//! taps.
 
 use crate::ir::{Conv, ConvKind};
 
-/// A tap of a window: the pixel it looks at, relative to `stride` times the output pixel, and its index in the weight.
+/// A tap of a window: the position of the pixel that it reads, relative to `stride` times that of the output pixel, and
+/// the index of its weight.
 #[derive(Clone, Copy)]
 pub(super) struct Tap {
     pub row: i64,
@@ -13,7 +15,7 @@ pub(super) struct Tap {
     pub index: usize,
 }
 
-/// A grid of output pixels that see the same taps.
+/// One pass of a convolution: a grid of output pixels that use the same taps.
 pub(super) struct Pass {
     pub grid: [usize; 2],
     pub stride: [usize; 2],
@@ -28,7 +30,7 @@ pub(super) struct Pass {
 pub(super) struct Geometry {
     pub images: usize,
     pub groups: usize,
-    /// Per group: channels of the result, and channels that are summed over.
+    /// Channels of a group of the result, and channels of a group that are summed over.
     pub rows: usize,
     pub channels: usize,
     /// Height and width of the images that are gathered from, and of the result.
@@ -47,14 +49,15 @@ impl Pass {
         self.grid[0] * self.grid[1]
     }
 
-    /// Returns true if the grid covers an output image contiguously.
+    /// Returns true if the pixels of the grid follow each other without gaps in an output image.
     pub fn in_one_piece(&self) -> bool {
         self.column == 1 && self.line == self.grid[1]
     }
 }
 
 impl Geometry {
-    /// Geometry of a convolution. That of a weight gradient is the forward pass's: its rows are the output's channels.
+    /// Geometry of a convolution, or of one of its gradients. A weight gradient has the geometry of the forward
+    /// convolution, where rows are channels of the output.
     pub fn of(conv: &Conv) -> Geometry {
         let o = conv.options;
         let (outs, ins) = (conv.w[0] / o.groups, conv.w[1]);
@@ -113,10 +116,11 @@ fn forward(conv: &Conv) -> Pass {
     }
 }
 
-/// The phases of an input gradient.
+/// The passes of an input gradient, one for each phase of the stride.
 fn phases(conv: &Conv) -> Vec<Pass> {
     let (o, width) = (conv.options, conv.x[3]);
-    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an integer.
+    // Output row t + (a + padding − k·dilation) / s sees input row s·t + a through tap k, if the quotient is an
+    // integer.
     let place = |phase: usize, k: usize, i: usize| {
         let distance = (phase + o.padding[i]) as i64 - (k * o.dilation[i]) as i64;
         let step = o.stride[i] as i64;

@@ -6,16 +6,16 @@ use super::super::isa::{Float, Isa};
 use super::geometry::{Axis, Padded};
 use super::{Panel, SMALL, panels};
 
-/// Number of `k` in a gathered tile: it should stay in the nearest cache.
+/// Largest number of `k` in a gathered tile, which should stay in the nearest cache.
 pub(super) const DEPTH: usize = 192;
 
 /// A correlation of `images` images in `groups` groups, in one or more phases that divide the output's pixels.
 pub(super) struct Correlation {
     pub images: usize,
     pub groups: usize,
-    /// Channels of a group, height, width.
+    /// Shape of the source: channels of a group, height, width.
     pub source: [usize; 3],
-    /// Channels of a group, height, width.
+    /// Shape of the output: channels of a group, height, width.
     pub out: [usize; 3],
     pub rows: Vec<Axis>,
     pub cols: Vec<Axis>,
@@ -27,28 +27,28 @@ pub(super) struct StridePhase<'a, T> {
     pub cols: &'a Axis,
     /// Offset of each `k` in a padded image.
     pub offsets: Vec<usize>,
-    /// By group: panels `[k][m]`, with room for the most rows each.
+    /// Packed weights: for each group its panels `[k][m]`. Each panel has room for the largest number of rows.
     pub weights: Vec<T>,
-    /// True if views of the padded source are read in place.
+    /// True if the kernel reads the padded source in place, without gathering tiles.
     pub in_place: bool,
 }
 
-/// Data that all tasks share.
+/// Plan of a correlation: the data that all its tasks share.
 pub(super) struct CorrelationPlan<'a, T: 'static> {
     pub isa: &'static Isa<T>,
     pub correlation: &'a Correlation,
     pub padded: Padded,
     pub panels: Vec<Panel>,
     pub phases: Vec<StridePhase<'a, T>>,
-    /// Offsets of the rows of a gathered tile.
+    /// Offset of each `k` in a gathered tile.
     pub dense: Vec<usize>,
-    /// Images of a task.
+    /// Number of images of a task.
     pub images: usize,
     /// Number of parts into which an image's channels (or groups) are divided.
     pub parts: usize,
 }
 
-/// A weight, and the distances between its groups, rows `m`, channels `c`, kernel rows and kernel columns.
+/// A weight with its strides: distances between groups, rows `m`, channels `c`, kernel rows and kernel columns.
 pub(super) struct Weight<'a, T> {
     pub elements: &'a [T],
     pub strides: [usize; 5],
@@ -59,7 +59,7 @@ impl<T> StridePhase<'_, T> {
         self.rows.grid * self.cols.grid
     }
 
-    /// Multiplications for one output channel.
+    /// Number of multiplications for one output channel of one image.
     pub fn products(&self) -> usize {
         self.pixels() * self.offsets.len()
     }
@@ -145,7 +145,7 @@ impl<'a, T: Float> CorrelationPlan<'a, T> {
     }
 }
 
-/// The weights in panels, as the kernel reads them.
+/// Packs the weights of one phase into panels, in the order in which the kernel reads them.
 fn pack<T: Float>(
     c: &Correlation,
     rows: &Axis,
@@ -184,7 +184,9 @@ fn pack<T: Float>(
     weights
 }
 
-/// Returns true if reading in place, with the gaps, is less work than gathering for all rows `m`.
+/// Returns true if a phase should read its source in place, without gathering tiles. The kernel then also computes the
+/// gaps between rows, whose results are dropped; this is worth it while it costs less than gathering, which all `m`
+/// output channels share.
 fn in_place(lanes: usize, m: usize, rows: &Axis, cols: &Axis, pitch: usize, images: usize) -> bool {
     if rows.step != 1 || cols.step != 1 || rows.grid == 0 {
         return false;

@@ -15,7 +15,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The whole image.
+    /// The rectangle of a whole image.
     pub fn whole(image: &Image) -> Window {
         Window {
             top: 0,
@@ -26,8 +26,8 @@ impl Window {
     }
 }
 
-/// Resampling weights along one axis from `from` to `to` pixels. For each output pixel in `some`: the first input pixel
-/// that contributes, and the weights from there on.
+/// Resampling weights along one axis, from `from` to `to` pixels, for the output pixels in `some`. Each entry has the
+/// first input pixel that contributes, and the weights of the pixels from there on.
 fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
@@ -43,7 +43,7 @@ fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)>
     some.map(line).collect()
 }
 
-/// Resizes a part of an image, bilinear.
+/// Resizes a part of an image by bilinear interpolation.
 pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2]) -> Image<'static> {
     let all = Window {
         top: 0,
@@ -54,7 +54,7 @@ pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2])
     bilinear_part(image, part, [height, width], all)
 }
 
-/// The `wanted` rectangle of the result of [`bilinear`].
+/// Computes only the rectangle `wanted` of the result of [`bilinear`].
 pub(crate) fn bilinear_part(
     image: &Image,
     part: Window,

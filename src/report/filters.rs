@@ -26,18 +26,18 @@ pub struct Filters {
 
 /// Largest number of filters in the picture of one run.
 const MOST: usize = 64;
-/// Colour of removed weights where white is zero.
+/// Colour of removed weights in pictures where white means zero.
 const REMOVED: RGBColor = RGBColor(0xB0, 0xB6, 0xBD);
 const MARGIN: f64 = 16.0;
 const GAP: f64 = 6.0;
 /// Height of the space above the first panel, and of each panel's title.
 const HEAD: (f64, f64) = (40.0, 34.0);
-/// Approximate width in CSS pixels to which small filters are enlarged.
+/// Side, in CSS pixels, to which small filters are enlarged at least, approximately.
 const SIDE: usize = 48;
 
 impl Filters {
-    /// Shape in which a first layer's weight is shown: the own shape of a convolution; for a linear layer, rows in
-    /// the shape of the images (channels, height, width), or none if the number of features is another.
+    /// Shape in which the weight of a first layer is drawn. A convolution keeps its shape. Each row of a linear layer
+    /// gets the shape of the images (channels, height, width); if the number of features is another, there is none.
     pub fn shape_of(weight: &[usize], image: [usize; 3]) -> Option<[usize; 4]> {
         match *weight {
             [filters, channels, height, width] => Some([filters, channels, height, width]),
@@ -48,7 +48,7 @@ impl Filters {
         }
     }
 
-    /// Fails if one of the lists does not have the length that the shape needs.
+    /// Checks that all lists have the length that the shape needs.
     fn check(&self) -> anyhow::Result<()> {
         let numel: usize = self.shape.iter().product();
         let lengths = [self.initial.len(), self.kept.len(), self.trained.len()];
@@ -79,7 +79,7 @@ impl Filters {
         }
     }
 
-    /// The initial, pruned and trained filters of one run.
+    /// Makes the picture of one run: panels of the initial, the pruned and the trained filters.
     pub(super) fn picture(&self) -> anyhow::Result<Panels<'_>> {
         let mut panels = vec![Panel::initial(self)];
         if !self.kept.iter().all(|&kept| kept) {
@@ -91,7 +91,7 @@ impl Filters {
     }
 }
 
-/// Filters under one title.
+/// A panel: the filters of a layer under one title, with initial or trained weights.
 pub struct Panel<'a> {
     title: String,
     filters: &'a Filters,
@@ -111,17 +111,17 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// All weights at initialization.
+    /// Makes the panel of all weights at initialization.
     pub fn initial(filters: &'a Filters) -> Panel<'a> {
         Panel::new("initial weights", filters, &filters.initial, false)
     }
 
-    /// Weights after training, without the removed ones.
+    /// Makes the panel of the weights after training, with removed weights marked.
     pub fn trained(title: &str, filters: &'a Filters) -> Panel<'a> {
         Panel::new(title, filters, &filters.trained, true)
     }
 
-    /// Arrangement of at most `most` filters.
+    /// Arranges the first `most` filters in rows.
     fn grid(&self, most: usize) -> Grid {
         let [filters, _, height, width] = self.filters.shape;
         let shown = filters.min(most);
@@ -148,7 +148,7 @@ impl<'a> Panel<'a> {
         sizes.filter(|v| v.is_finite()).fold(0.0, f32::max)
     }
 
-    /// Colour of a filter's weights at one place, of all channels together.
+    /// Computes the colour of one square: the weights of all channels of a filter at position `at`, row by row.
     fn color(&self, filter: usize, at: usize, scale: f32) -> RGBColor {
         let [_, channels, height, width] = self.filters.shape;
         let index = |c: usize| (filter * channels + c) * height * width + at;
@@ -177,7 +177,7 @@ impl<'a> Panel<'a> {
 struct Grid {
     /// Number of filters drawn.
     shown: usize,
-    /// Side of a weight.
+    /// Side of the square that draws a weight.
     zoom: f64,
     columns: usize,
     height: f64,
@@ -200,7 +200,7 @@ pub struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// Panels with at most `most` filters each.
+    /// Lays out the panels of a layer. Each panel draws its first `most` filters, or all if it has fewer.
     ///
     /// # Errors
     /// If the number of values does not fit the shape.

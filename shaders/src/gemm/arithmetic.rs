@@ -30,8 +30,8 @@ const TILES: [Tile; 7] = [
     tile(16, 64, 16, 4, 4),
 ];
 
-/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of rows,
-/// then of size.
+/// Tiles for matrix units: rows, columns and k of a workgroup, rows and columns of a subgroup. In descending order of
+/// rows, then of size.
 const MATRIX_TILES: [[usize; 5]; 17] = [
     [128, 128, 16, 64, 64],
     [128, 128, 32, 32, 64],
@@ -64,7 +64,7 @@ const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
 }
 
 impl Arithmetic {
-    /// Tiles that can be used, from the largest number of rows to the smallest.
+    /// Lists the tiles that this arithmetic can use, in descending order of rows.
     pub fn tiles(self) -> Vec<Tile> {
         let Arithmetic::Matrices { size, lanes } = self else {
             return TILES.to_vec();
@@ -107,7 +107,8 @@ impl Arithmetic {
         }
     }
 
-    /// Elements in workgroup memory per line of `size` numbers. The last ones stay unused, which avoids bank conflicts.
+    /// Distance between lines of `size` numbers in workgroup memory, in elements of its type. A few elements at the end
+    /// of a line stay unused, which avoids bank conflicts.
     pub(super) fn pitch(self, size: usize) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => size / 4 + 1,
@@ -115,8 +116,9 @@ impl Arithmetic {
         }
     }
 
-    /// Head of a block that runs if a condition holds, which is the same for all invocations of a subgroup. For matrix units
-    /// it is a loop, because naga assumes that an `if` makes the invocations of a subgroup diverge.
+    /// Generates the head of a conditional block, such as `if holds`. The condition must have the same value for all
+    /// invocations of a subgroup. With matrix units the head is a loop that runs once, because naga assumes that after
+    /// an `if` the invocations of a subgroup diverge, and refuses matrix instructions there.
     pub(super) fn condition(self, holds: &str) -> String {
         match self {
             Arithmetic::Full | Arithmetic::Half => format!("if {holds}"),
@@ -126,7 +128,7 @@ impl Arithmetic {
         }
     }
 
-    /// Columns that one store writes.
+    /// Number of columns that one store writes.
     pub fn run(self) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => 4,
@@ -134,7 +136,7 @@ impl Arithmetic {
         }
     }
 
-    /// Rows that one store writes, and the step of the product's loop along k.
+    /// Number of rows that one store writes. It is also the step of the product's loop along k.
     pub fn step(self) -> usize {
         match self {
             Arithmetic::Full | Arithmetic::Half => 1,
@@ -142,7 +144,7 @@ impl Arithmetic {
         }
     }
 
-    /// WGSL that stores a number at position `at` of a line of workgroup memory.
+    /// Generates WGSL that stores a number at position `at` of a line of workgroup memory.
     pub(super) fn stash(
         self,
         memory: &str,
@@ -164,7 +166,7 @@ impl Arithmetic {
         }
     }
 
-    /// WGSL that stores four numbers at position `4 · four` of a line of workgroup memory.
+    /// Generates WGSL that stores four numbers from position `4 · four` on of a line of workgroup memory.
     pub(super) fn stash_four(
         self,
         memory: &str,

@@ -12,23 +12,23 @@ pub(super) struct Loader {
     pub stash: String,
 }
 
-/// Declares the registers of a loader as variables of the function.
+/// Generates WGSL that declares the registers of a loader, as variables of the function.
 fn registers(name: &str, count: usize, kind: &str) -> String {
     each(count, |j| format!("var {name}{j} = {kind}(0.0);"))
 }
 
 impl Gemm {
-    /// Elements in workgroup memory per line of the left operand.
+    /// Distance between lines of the left operand in workgroup memory.
     pub(super) fn left_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bm)
     }
 
-    /// Elements in workgroup memory per line of the right operand.
+    /// Distance between lines of the right operand in workgroup memory.
     pub(super) fn right_pitch(&self) -> usize {
         self.arithmetic.pitch(self.tile.bn)
     }
 
-    /// Left operand of a convolution: packed weights, in vectors of four rows.
+    /// Generates the loader of a convolution's left operand: packed weights, in vectors of four rows.
     pub(super) fn packed_weights(&self, flat: bool) -> Loader {
         let (quads, threads) = (self.tile.bm / 4, self.tile.threads());
         let total = self.tile.bk * quads;
@@ -71,7 +71,8 @@ impl Gemm {
         }
     }
 
-    /// Right operand of a convolution: for each output pixel the input pixels that the taps look at.
+    /// Generates the loader of a convolution's right operand: for each output pixel the input pixels that the taps
+    /// read.
     pub(super) fn gathered_pixels(&self, flat: bool) -> Loader {
         let t = self.tile;
         let lines = t.threads() / t.bn;
@@ -127,7 +128,9 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         Loader { once, fetch, stash }
     }
 
-    /// Operand of which neighbouring invocations load neighbouring k of one row or column.
+    /// Generates the loader of an operand that is contiguous along k: neighbouring invocations load neighbouring k of
+    /// the same row or column. `inside` and `place` give the bounds check and the element, for the WGSL expression of a
+    /// position in the tile.
     pub(super) fn along_k(
         &self,
         memory: &str,
@@ -157,7 +160,8 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
         }
     }
 
-    /// Right operand of a weight gradient: for each (channel, tap) pair the input pixels of all output pixels.
+    /// Generates the loader of a weight gradient's right operand: for each (channel, tap) pair the input pixels of all
+    /// output pixels.
     pub(super) fn gathered_columns(&self) -> Loader {
         let inside = |at: &str| {
             format!(
@@ -195,8 +199,9 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
         loader
     }
 
-    /// Operand of a matrix product, by strides. If `across`, neighbouring invocations load neighbouring rows or columns of
-    /// one k. `element` gives the bounds check and the element for WGSL expressions of k and of the position in the tile.
+    /// Generates the loader of an operand of a matrix product, by strides. With `across`, neighbouring invocations load
+    /// neighbouring rows or columns of the same k, else neighbouring k. `element` gives the bounds check and the
+    /// element, for WGSL expressions of k and of the position in the tile.
     pub(super) fn matrix(
         &self,
         memory: &str,

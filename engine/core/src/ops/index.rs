@@ -37,7 +37,7 @@ impl Tensor {
         Tensor::apply(Op::ScatterAdd(a), &[self, indices], shape, self.dtype())
     }
 
-    /// Whole slices along one axis: `out[.., j, ..] = x[.., indices[j], ..]` for a list of indices (I32).
+    /// Selects slices along one axis by a list of indices (I32): `out[.., j, ..] = x[.., indices[j], ..]`.
     #[track_caller]
     pub fn take(&self, along: isize, indices: &Tensor) -> Tensor {
         let a = axis("take", along, self.shape());
@@ -53,7 +53,11 @@ impl Tensor {
         self.gather(along, &indices.reshape(&line).broadcast_to(&shape))
     }
 
-    /// Integer labels as rows of zeros with a one: shape `[..]` becomes `[.., classes]` of type `dtype`.
+    /// One-hot encoding of I32 labels: shape `[..]` becomes `[.., classes]` of type `dtype`. A label outside of
+    /// `0..classes` gives a row of zeros.
+    ///
+    /// # Panics
+    /// If the labels are not I32.
     pub fn one_hot(&self, classes: usize, dtype: DType) -> Tensor {
         assert!(
             self.dtype() == DType::I32,

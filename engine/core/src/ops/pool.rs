@@ -1,8 +1,9 @@
 //! Pooling and resampling of images `[n, c, h, w]`.
 //!
 //! Max pooling is a gather by the index of the largest tap. That is linear, and its transpose adds each window's value
-//! to the pixel that it picked: its derivatives of every order are these two. Average pooling and interpolation are linear and separable: a small matrix from
-//! the left and one from the right, so theirs are those of the matrix product.
+//! to the pixel that it picked: its derivatives of every order are these two. Average pooling and interpolation are
+//! linear and separable: a small matrix from the left and one from the right, so theirs are those of the matrix
+//! product.
 
 use crate::ir::{Interpolation, Op, PoolOptions, Window};
 use crate::{DType, Tensor};
@@ -78,7 +79,7 @@ impl Tensor {
         self.separable(&matrix(oh, h), oh, &matrix(ow, w), ow)
     }
 
-    /// The image at another size.
+    /// Resizes images to `oh` × `ow` pixels.
     #[track_caller]
     pub fn resize2d(&self, oh: usize, ow: usize, how: Interpolation) -> Tensor {
         assert!(
@@ -103,7 +104,7 @@ impl Tensor {
         self.separable(&matrix(oh, h), oh, &matrix(ow, w), ow)
     }
 
-    /// `A X Bᵀ` for every image, with `A: [oh, h]` and `B: [ow, w]` given row by row.
+    /// Computes `A X Bᵀ` for every image `X`, with the matrices `A: [oh, h]` and `B: [ow, w]` row by row.
     fn separable(&self, a: &[f64], oh: usize, b: &[f64], ow: usize) -> Tensor {
         let constant = |values: &[f64], shape: &[usize]| {
             let narrow: Vec<f32> = values.iter().map(|&v| v as f32).collect();
@@ -119,19 +120,21 @@ impl Tensor {
     }
 }
 
-/// `out[n, c, i, j] = x[n, c, index[n, c, i, j]]`, with flat indices of pixels that the windows cover.
+/// Gathers pixels by flat indices, one of each window: `out[n, c, i, j] = x[n, c, index[n, c, i, j]]`.
 pub(super) fn gather(window: &Window, x: &Tensor, index: &Tensor) -> Tensor {
     let op = Op::PoolGather(window.clone());
     Tensor::apply(op, &[x, index], index.shape(), x.dtype())
 }
 
-/// The transpose of [`gather`], from windows to images of a shape.
+/// Scatters the values of windows into zero images of a shape, the transpose of [`gather`]. Values at one pixel are
+/// added.
 pub(super) fn scatter(window: &Window, values: &Tensor, index: &Tensor, shape: &[usize]) -> Tensor {
     let op = Op::PoolScatter(window.clone());
     Tensor::apply(op, &[values, index], shape, values.dtype())
 }
 
-/// A dense `[out, size]` matrix; `fill(o, put)` adds weights to row `o`.
+/// Makes a dense `[out, size]` matrix. `fill(o, put)` is called for each row `o`; `put(i, weight)` adds a weight to
+/// element `i` of the row.
 fn rows(out: usize, size: usize, fill: impl Fn(usize, &mut dyn FnMut(usize, f64))) -> Vec<f64> {
     let mut matrix = vec![0.0; out * size];
     for o in 0..out {

@@ -1,4 +1,4 @@
-//! Requests for memory, and those that a GPU's driver refused.
+//! Record of requests for memory, and of requests that a GPU's driver refused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,9 +12,9 @@ pub(crate) struct MemoryRequest<'a> {
     pub more: u64,
     /// Bytes of the largest value.
     pub largest: u64,
-    /// Names the computation.
+    /// Name of the computation.
     pub during: &'a dyn Fn() -> String,
-    /// Lists the values that are alive at the peak, with their bytes.
+    /// Values that are alive at the peak, with their bytes.
     pub alive: &'a dyn Fn() -> Vec<(String, u64)>,
 }
 

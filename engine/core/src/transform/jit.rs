@@ -11,10 +11,10 @@ use crate::{Precision, Result, Tensor, Tree};
 /// ([`Tree::hash_structure`]), compiled to a plan — common subexpressions computed once, elementwise chains and sums
 /// fused — and replayed after that. The last few plans are kept.
 ///
-/// `f` must do the same each time: while it is traced its inputs have no values, captured tensors become part of the
-/// plan, and side effects happen only then. Functions that draw random numbers are traced again at every call, so that
-/// a captured key may change. Inside a running transform, `f` is only called, and so differentiated like any other
-/// function.
+/// `f` must do the same at each call. While it is traced, its inputs have no values, and captured tensors become part
+/// of the plan. Side effects happen only then. Functions that draw random numbers are traced again at every call, so
+/// that a captured key may change. Inside a running transform, `f` is not compiled but simply called, and so
+/// differentiated like any other function.
 ///
 /// ```
 /// use prospr_engine::{Device, Tensor, grad, jit};
@@ -34,8 +34,8 @@ pub fn jit<X: Tree, Y: Tree>(
     jit_with(Precision::F32, f)
 }
 
-/// [`jit`] with the given precision. Inside a running transform, `f` is only called, and the precision of the enclosing
-/// function counts.
+/// Compiles a function as [`jit`] does, with the given precision. Inside a running transform, `f` is simply called, and
+/// the precision of the enclosing function counts.
 ///
 /// # Errors
 /// As [`jit`].
@@ -47,7 +47,8 @@ pub fn jit_with<X: Tree, Y: Tree>(
     move |x| cache.call(precision, &f, x)
 }
 
-/// Cache of the last few plans of one function, for callers that create their closure at each call. [`jit`] has one.
+/// Cache of the last few plans of one function. [`jit`] has one; callers that create their closure anew at each call
+/// need their own.
 pub struct JitCache<Y> {
     /// In the order of their last use, the latest at the end.
     entries: Mutex<Vec<(PlanKey, Arc<Compiled<Y>>)>>,
@@ -66,7 +67,8 @@ impl<Y: Tree> JitCache<Y> {
     /// memory.
     const CAPACITY: usize = 8;
 
-    /// The value of `f` at `x`, as [`jit_with`] computes it. All functions that one cache gets must do the same.
+    /// Computes `f(x)` with the plan for inputs like `x`, as [`jit_with`] does. The cache cannot tell functions apart,
+    /// so every call must pass the same function.
     ///
     /// # Errors
     /// As [`jit`].
@@ -83,7 +85,7 @@ impl<Y: Tree> JitCache<Y> {
         }
     }
 
-    /// The plan of `f` for inputs like `x`, made by [`Compiled::record`] if it is missing.
+    /// Finds the plan of `f` for inputs like `x`, or makes it with [`Compiled::record`].
     pub(super) fn record<X: Tree>(
         &self,
         f: impl FnOnce(&X) -> Result<Y>,
@@ -92,7 +94,8 @@ impl<Y: Tree> JitCache<Y> {
         self.get_or(PlanKey::new(Precision::F32, x), || Compiled::record(f, x))
     }
 
-    /// The plan of this key. A new one is kept unless it draws random numbers, whose keys are part of it.
+    /// Finds the plan of a key, or makes it with `compile`. A new plan is kept unless it draws random numbers, because
+    /// their keys are part of the plan.
     fn get_or(
         &self,
         key: PlanKey,
@@ -122,8 +125,8 @@ impl<Y: Tree> JitCache<Y> {
     }
 }
 
-/// Key of a plan: the bytes that the precision and the inputs hash, which is everything but the tensors' values that the
-/// plan depends on. The bytes themselves are kept, so that two keys are equal only if their inputs are.
+/// Key of a plan: everything that the plan depends on, which is the precision and [`Tree::hash_structure`] of the
+/// inputs. It keeps the bytes themselves and not their hash, so that two keys are equal only if their inputs are alike.
 #[derive(PartialEq)]
 struct PlanKey(Vec<u8>);
 
@@ -152,8 +155,8 @@ pub(super) struct Compiled<Y> {
 }
 
 impl<Y: Tree> Compiled<Y> {
-    /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures a tensor that a running transform
-    /// differentiates through.
+    /// Traces `f` on stand-ins for the leaves of `x`. There is no plan if `f` captures a tensor that a running
+    /// transform differentiates through.
     fn new<X: Tree>(f: impl FnOnce(&X) -> Y, x: &X, precision: Precision) -> Result<Option<Self>> {
         let arguments: Vec<Tensor> = x.leaves().iter().map(Tensor::stand_in).collect();
         let y = f(&unflatten(x, arguments.clone()));
@@ -167,9 +170,9 @@ impl<Y: Tree> Compiled<Y> {
         }))
     }
 
-    /// Runs `f` on aliases of the leaves of `x` and makes a plan of the recorded graph, without computing it. There is no
-    /// plan if `f` asked for values, draws random numbers, or captured a tensor that a running transform differentiates
-    /// through.
+    /// Runs `f` on aliases of the leaves of `x` and makes a plan of the recorded graph, without computing it. There is
+    /// no plan if `f` asked for values, draws random numbers, or captured a tensor that a running transform
+    /// differentiates through.
     fn record<X: Tree>(f: impl FnOnce(&X) -> Result<Y>, x: &X) -> Result<Option<Self>> {
         let before = evaluations();
         let aliased = x.map_leaves(|leaf| leaf.alias(None));

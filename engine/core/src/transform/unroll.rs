@@ -83,9 +83,9 @@ impl From<Policy> for UnrollOptions {
 /// (JAX's `scan`, with a checkpointing policy).
 ///
 /// Each step is computed before the next begins. `step` must do the same each time: steps that nothing is
-/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless they
-/// draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not finite, the
-/// unroll stops.
+/// differentiated through are traced once for each value of the static fields of `state` and `x` and replayed, unless
+/// they draw random numbers or ask for values. If a float that `step` returns beside the state — the loss — is not
+/// finite, the unroll stops.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Policy, Tensor, try_value_and_grad, unroll};
@@ -140,8 +140,8 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
     }
 }
 
-/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state is
-/// kept. The memory needed is that of one step, whatever their number.
+/// Runs `state ← step(state, x)` as [`unroll`] does, without derivatives: the `xs` are taken one by one, and no state
+/// is kept. The memory needed is that of one step, whatever their number.
 ///
 /// ```
 /// use prospr_engine::{Device, Error, Tensor, stream};
@@ -185,6 +185,7 @@ fn at_hand<X: Tree>(xs: &[X]) -> impl Iterator<Item = Result<X>> {
     xs.iter().cloned().map(Ok)
 }
 
+/// A step function with its compiled form.
 struct Steps<S, X, Y> {
     step: Step<S, X, Y>,
     host_offload: bool,
@@ -196,7 +197,8 @@ struct Steps<S, X, Y> {
 type CompiledStep<S, Y> = Arc<Compiled<(S, Y)>>;
 
 impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
-    /// The compiled step. There is none if it is differentiated through or cannot be replayed.
+    /// Compiles the step for inputs like these, or finds it in the cache. Returns none if a running transform
+    /// differentiates through the step, or if it cannot be replayed.
     fn compiled(&self, input: &(S, X)) -> Result<Option<CompiledStep<S, Y>>> {
         if !self.replayable.load(Relaxed) || input.leaves().iter().any(Tensor::is_traced) {
             return Ok(None);
@@ -206,7 +208,8 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         Ok(compiled)
     }
 
-    /// Runs the steps one by one, as calls if `replay` is given; `first` is the number of the first step.
+    /// Runs the steps one by one; `first` is the number of the first step. A step that cannot be compiled is recorded
+    /// as one node that the reverse sweep computes again if `replay` is given, else it is simply called.
     fn run<E: From<Error>>(
         &self,
         init: &S,
@@ -241,6 +244,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
         Ok((state, ys))
     }
 
+    /// Runs the steps in segments of `interval`, of which the reverse sweep computes each again.
     fn run_in_segments(&self, init: &S, xs: &[X], interval: usize) -> Result<(S, Vec<Y>)> {
         let mut state = init.clone();
         let mut ys = Vec::with_capacity(xs.len());
@@ -271,6 +275,7 @@ impl<S: Tree, X: Tree, Y: Tree> Steps<S, X, Y> {
     }
 }
 
+/// Checks that the outputs of a step are finite.
 fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
     for (index, leaf) in y.leaves().into_iter().enumerate() {
         if !leaf.dtype().is_float() {
@@ -293,7 +298,7 @@ fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
     Ok(())
 }
 
-/// The fastest policy that keeps at most `budget` bytes.
+/// Chooses the fastest policy that keeps at most `budget` bytes.
 fn choose<S: Tree, X: Tree, Y: Tree>(
     step: &Step<S, X, Y>,
     init: &S,

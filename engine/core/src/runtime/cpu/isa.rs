@@ -3,8 +3,8 @@
 use super::kernels::{self, Pixels, Segment};
 use super::simd::{Portable, Simd};
 
-/// `c[i][p] (+)= Σ_k a[k][i] · b[offsets[k] + p]` for `M` rows and `N` vectors of `p`; `c`'s rows are `pitch`
-/// apart, and what is there is added if `add`.
+/// Matrix product of a register tile: `c[i][p] (+)= Σ_k a[k][i] · b[offsets[k] + p]` for `M` rows `i` and `N` vectors
+/// of `p`. The rows of `c` are `pitch` apart. With `add`, the product is added to `c`, else it replaces `c`.
 ///
 /// # Safety
 /// The processor must have the instruction set; `a` must be readable for `offsets.len() · M` elements, `b`
@@ -12,8 +12,8 @@ use super::simd::{Portable, Simd};
 pub(super) type Gemm<T> =
     unsafe fn(a: *const T, b: *const T, offsets: &[usize], c: *mut T, pitch: usize, add: bool);
 
-/// `c[i][j] += Σ_p y[p][i] · x[p + offsets[j] ..]` for `M` rows and `N` vectors `j`; `c`'s rows are `pitch`
-/// apart.
+/// Sum of outer products of a register tile: `c[i][j] += Σ_p y[p][i] · x[p + offsets[j] ..]` for `M` rows `i` and `N`
+/// vectors `j`. The rows of `c` are `pitch` apart.
 ///
 /// # Safety
 /// The processor must have the instruction set; `offsets` must have `N` elements; `x` must be readable for a

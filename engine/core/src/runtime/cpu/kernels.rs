@@ -1,9 +1,9 @@
-//! The innermost loops, for any vector type. `Isa` says what each does, and what its caller
-//! must hold to; they are always part of a function with the target features of their vectors.
+//! The innermost loops, for any vector type. The fields of [`Isa`](super::isa::Isa) give their formulas and their
+//! safety conditions in full. They are always inlined into a function that has the target features of their vectors.
 
 use super::simd::Simd;
 
-/// A run of pixels: where its sources lie, where it lies in a tile and where its results go.
+/// A run of pixels that follow each other, with its offsets in the source, in a tile and in the output.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub source: usize,
@@ -25,6 +25,10 @@ pub(super) struct Pixels {
     pub y_pixel: usize,
 }
 
+/// Multiplies `M` rows of weights by `N` vectors of pixels. See [`Gemm`](super::isa::Gemm).
+///
+/// # Safety
+/// As for [`Gemm`](super::isa::Gemm).
 #[inline(always)]
 pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     mut a: *const V::Elem,
@@ -65,6 +69,10 @@ pub(super) unsafe fn gemm<V: Simd, const M: usize, const N: usize>(
     }
 }
 
+/// Sums outer products of `M` rows of `y` and `N` vectors of `x` over pixels. See [`Outer`](super::isa::Outer).
+///
+/// # Safety
+/// As for [`Outer`](super::isa::Outer).
 #[inline(always)]
 pub(super) unsafe fn outer<V: Simd, const M: usize, const N: usize>(
     x: *const V::Elem,
@@ -127,6 +135,10 @@ pub(super) unsafe fn copy<V: Simd>(from: *const V::Elem, len: usize, to: *mut V:
     }
 }
 
+/// Copies rows to rows that are `pitch` apart. See `copy_rows` of [`Isa`](super::isa::Isa).
+///
+/// # Safety
+/// As there.
 #[inline(always)]
 pub(super) unsafe fn copy_rows<V: Simd>(
     from: *const V::Elem,
@@ -141,6 +153,10 @@ pub(super) unsafe fn copy_rows<V: Simd>(
     }
 }
 
+/// Copies the segments of a source into a tile, once for each offset. See `gather` of [`Isa`](super::isa::Isa).
+///
+/// # Safety
+/// As there.
 #[inline(always)]
 pub(super) unsafe fn gather<V: Simd>(
     source: *const V::Elem,
@@ -181,6 +197,10 @@ pub(super) unsafe fn gather<V: Simd>(
     }
 }
 
+/// Copies the rows of a tile to the places of its segments. See `scatter` of [`Isa`](super::isa::Isa).
+///
+/// # Safety
+/// As there.
 #[inline(always)]
 pub(super) unsafe fn scatter<V: Simd>(
     tile: *const V::Elem,
@@ -216,6 +236,10 @@ pub(super) unsafe fn scatter<V: Simd>(
     }
 }
 
+/// Transposes planes of `channels` to pixels of `channels`. See `transpose` of [`Isa`](super::isa::Isa).
+///
+/// # Safety
+/// As there.
 #[inline(always)]
 pub(super) unsafe fn transpose<V: Simd>(
     from: *const V::Elem,

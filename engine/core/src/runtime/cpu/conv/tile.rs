@@ -12,7 +12,7 @@ pub(super) struct PhaseTask<'w, T: 'static> {
     pub plan: &'w CorrelationPlan<'w, T>,
     pub phase: &'w StridePhase<'w, T>,
     pub panels: &'w [Panel],
-    /// Size of all the group's panels.
+    /// Packed weights of all panels of the group.
     pub weights: &'w [T],
     pub padded: &'w [T],
     pub tile: &'w mut [T],
@@ -25,7 +25,7 @@ pub(super) struct PhaseTask<'w, T: 'static> {
 }
 
 impl<T: Float> PhaseTask<'_, T> {
-    /// One image, by views of the padded source.
+    /// Computes one image, reading the padded source in place.
     pub fn in_place(&mut self, image: usize) {
         let (isa, padded) = (self.plan.isa, &self.plan.padded);
         let base = image * self.plan.correlation.source[0] * padded.len;
@@ -46,7 +46,7 @@ impl<T: Float> PhaseTask<'_, T> {
         }
     }
 
-    /// The task's images together, by gathered tiles.
+    /// Computes the task's images together, with tiles gathered from the padded source.
     pub fn gathered(&mut self, images: usize) {
         let (isa, phase) = (self.plan.isa, self.phase);
         let pitch = isa.vectors * isa.lanes;

@@ -22,7 +22,7 @@ const DARK: [(RGBColor, &str); 6] = [
     (FAINT, "#1F3D50"),
 ];
 
-/// A page under construction. Its methods escape all texts.
+/// An HTML page under construction. Its methods escape all texts.
 pub struct Page {
     title: String,
     body: String,
@@ -159,7 +159,7 @@ impl Page {
         );
     }
 
-    /// The complete HTML document.
+    /// Returns the complete HTML document. Its footer names the version of prospr.
     pub fn html(&self, version: &str) -> String {
         let mut dark = String::new();
         for (RGBColor(r, g, b), on_dark) in DARK {

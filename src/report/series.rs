@@ -30,7 +30,7 @@ pub enum Mark {
 }
 
 impl Series {
-    /// A series of points with its label in the legend; an empty label keeps it out of the legend.
+    /// Makes a series of points. The legend shows its label; a series with an empty label is not in the legend.
     pub fn new(
         label: impl Into<String>,
         color: RGBColor,
@@ -45,14 +45,15 @@ impl Series {
         }
     }
 
-    /// A remark in the legend.
+    /// Makes a remark in the legend, a series without points.
     pub fn remark(label: impl Into<String>) -> Series {
         Series::new(label, INK, Mark::Remark, [])
     }
 }
 
 impl Mark {
-    /// The shapes of a series in the data's coordinates, or of a legend's key in backend pixels.
+    /// Makes the shapes that draw points with this mark. The points of a series are in the coordinates of the data,
+    /// those of a legend's key in pixels.
     pub fn shapes<B: DrawingBackend, C: Clone + 'static>(
         self,
         color: RGBColor,
@@ -87,7 +88,8 @@ impl Mark {
         }
     }
 
-    /// A legend's key at the left of a position: its points, and its width.
+    /// Places the key of a legend's entry, the mark before its label. `(x, y)` is the middle of the key's left side.
+    /// Returns the points of the key, and the distance from `x` to the label.
     pub fn key(self, (x, y): (f64, f64)) -> (Vec<(f64, f64)>, f64) {
         match self {
             Mark::Line(_) | Mark::Dashes => (vec![(x, y), (x + 20.0, y)], 26.0),

@@ -117,8 +117,8 @@ impl Arithmetic {
     }
 
     /// Generates the head of a conditional block, such as `if holds`. The condition must have the same value for all
-    /// invocations of a subgroup. With matrix units the head is a loop that runs once, because naga assumes that after
-    /// an `if` the invocations of a subgroup diverge, and refuses matrix instructions there.
+    /// invocations of a subgroup. With matrix units the head is a loop that runs once, because naga assumes that an
+    /// `if` makes the invocations of a subgroup diverge, and refuses matrix instructions inside.
     pub(super) fn condition(self, holds: &str) -> String {
         match self {
             Arithmetic::Full | Arithmetic::Half => format!("if {holds}"),

@@ -1,6 +1,6 @@
 //! Geometry of two-dimensional convolutions.
 
-/// Geometry of a convolution; PyTorch's meaning and defaults.
+/// Options of a convolution, with PyTorch's meaning and defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvOptions {
     /// Step of the window, (vertical, horizontal).
@@ -25,33 +25,34 @@ impl Default for ConvOptions {
 }
 
 impl ConvOptions {
-    /// The same stride both ways.
+    /// Sets the same stride for both axes.
     pub fn stride(self, stride: usize) -> Self {
         ConvOptions {
             stride: [stride; 2],
             ..self
         }
     }
-    /// The same padding both ways.
+    /// Sets the same padding for both axes.
     pub fn padding(self, padding: usize) -> Self {
         ConvOptions {
             padding: [padding; 2],
             ..self
         }
     }
-    /// The same dilation both ways.
+    /// Sets the same dilation for both axes.
     pub fn dilation(self, dilation: usize) -> Self {
         ConvOptions {
             dilation: [dilation; 2],
             ..self
         }
     }
-    /// The number of groups.
+    /// Sets the number of groups.
     pub fn groups(self, groups: usize) -> Self {
         ConvOptions { groups, ..self }
     }
 
-    /// The output's size along an axis (0 vertical, 1 horizontal); None if the window does not fit.
+    /// Computes the size of the output along an axis (0 vertical, 1 horizontal). Returns none if the window does not
+    /// fit.
     pub(crate) fn output_size(&self, input: usize, kernel: usize, axis: usize) -> Option<usize> {
         let span = self.dilation[axis] * (kernel - 1) + 1;
         (input + 2 * self.padding[axis])

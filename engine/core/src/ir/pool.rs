@@ -12,7 +12,7 @@ pub struct PoolOptions {
 }
 
 impl PoolOptions {
-    /// A square window that does not overlap.
+    /// Makes a square window whose stride is its size, so that windows do not overlap.
     pub fn new(kernel: usize) -> Self {
         PoolOptions {
             kernel: [kernel; 2],
@@ -20,14 +20,14 @@ impl PoolOptions {
             padding: [0, 0],
         }
     }
-    /// The same stride both ways.
+    /// Sets the same stride for both axes.
     pub fn stride(self, stride: usize) -> Self {
         PoolOptions {
             stride: [stride; 2],
             ..self
         }
     }
-    /// The same border both ways.
+    /// Sets the same border for both axes.
     pub fn padding(self, padding: usize) -> Self {
         PoolOptions {
             padding: [padding; 2],
@@ -35,7 +35,7 @@ impl PoolOptions {
         }
     }
 
-    /// The output's height and width for an input of this shape.
+    /// Computes the height and width of the output for an input of this shape.
     ///
     /// # Panics
     /// If the window does not fit; the message names the operation.
@@ -65,7 +65,7 @@ pub enum Interpolation {
     Bilinear,
 }
 
-/// The window of a max pooling, with the sizes it was resolved for.
+/// Window of a max pooling, with the size of its output.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Kernel, stride and padding.

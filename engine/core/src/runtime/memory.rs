@@ -28,7 +28,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The limit that [`limit_memory`] set.
+    /// Returns the limit that [`limit_memory`] set.
     pub fn budget() -> Limit {
         Limit {
             bytes: BUDGET.load(Ordering::Relaxed),
@@ -36,7 +36,7 @@ impl Limit {
         }
     }
 
-    /// The lower of two limits.
+    /// Returns the lower of two limits.
     pub fn or(self, other: Option<Limit>) -> Limit {
         match other {
             Some(other) if other.bytes < self.bytes => other,
@@ -60,11 +60,13 @@ pub(crate) fn available() -> Option<u64> {
 pub(crate) struct Meter {
     live: AtomicU64,
     peak: AtomicU64,
-    /// The most ever in use. It fits, because allocators keep memory that they got once.
+    /// The most bytes that were ever in use. A computation that needs no more than this fits, because allocators keep
+    /// memory that they got once.
     highest: AtomicU64,
 }
 
 impl Meter {
+    /// Returns the memory in use and its peak.
     pub fn read(&self) -> MemoryUse {
         MemoryUse {
             live: self.live.load(Ordering::Relaxed),
@@ -72,10 +74,12 @@ impl Meter {
         }
     }
 
+    /// Returns the most bytes that were ever in use, whether or not the peak was reset.
     pub fn highest(&self) -> u64 {
         self.highest.load(Ordering::Relaxed)
     }
 
+    /// Sets the peak to the memory in use now.
     pub fn reset_peak(&self) {
         self.peak
             .store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -94,10 +98,12 @@ struct ChargedBytes {
 }
 
 impl Charge {
+    /// Makes a charge of no memory, for values that take none.
     pub fn none() -> Charge {
         Charge { charged: None }
     }
 
+    /// Adds bytes to a meter, until the last clone of the charge is dropped.
     pub fn new(meter: &Arc<Meter>, bytes: u64) -> Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
@@ -111,7 +117,7 @@ impl Charge {
         }
     }
 
-    /// Bytes that dropping this frees: none while there are clones.
+    /// Number of bytes that dropping this charge would free; 0 while there are clones.
     pub fn own_bytes(&self) -> u64 {
         match &self.charged {
             Some(charged) if Arc::strong_count(charged) == 1 => charged.bytes,

@@ -38,7 +38,7 @@ use crate::ir::shape::numel;
 use crate::{DType, Precision};
 use kernels::Arg;
 
-/// A computed value and its entry in the device's memory account. Clones share both.
+/// A computed value, and the charge of its memory to the device. Clones share both.
 #[derive(Clone)]
 pub(crate) struct Buffer {
     pub storage: Storage,
@@ -50,9 +50,9 @@ pub(crate) enum Storage {
     // Boxed: Burn's tensors are large, and every node has room for one.
     Cpu(Box<Value<Flex>>),
     Gpu(Box<Value<Wgpu>>),
-    /// One value for all elements, not spread out.
+    /// One value that stands for all elements.
     Fill(f64),
-    /// Bytes in host memory, waiting to be used again.
+    /// Elements that were moved to host memory until they are used again.
     Host(std::sync::Arc<Vec<u8>>),
 }
 
@@ -64,7 +64,7 @@ impl Buffer {
         }
     }
 
-    /// The value of all elements, if they are not spread out.
+    /// Returns the value of all elements, if the buffer stores only this one.
     pub fn constant(&self) -> Option<f64> {
         match self.storage {
             Storage::Fill(value) => Some(value),
@@ -72,12 +72,13 @@ impl Buffer {
         }
     }
 
-    /// Bytes of memory that go with this handle: none if others hold them too.
+    /// Number of bytes that dropping this buffer would free; 0 if other buffers hold them too.
     pub fn own_bytes(&self) -> u64 {
         self.charge.own_bytes()
     }
 
-    /// Puts a backend's primitive tensor on the account; views of inputs cost nothing more.
+    /// Makes a buffer of a backend's tensor and charges its memory to the device. A tensor that shares the memory of
+    /// one of `views` is not charged again.
     pub fn track<B: Backed>(value: Value<B>, device: &Device, views: &[Buffer]) -> Buffer {
         let charge = views
             .iter()
@@ -140,6 +141,7 @@ pub(crate) fn execute(
     }
 }
 
+/// Computes one operation on a backend.
 fn execute_on<B: Backed>(
     op: &Op,
     metas: &[&Meta],
@@ -147,7 +149,7 @@ fn execute_on<B: Backed>(
     wanted: &kernels::Out<B>,
     device: &Device,
 ) -> Result<Buffer, String> {
-    // The inputs stay on the account until the output is on it too: that is the honest peak.
+    // Inputs stay charged until the output is charged too, because all are in memory at the peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
     let sources = if op.is_view() {
         buffers.clone()
@@ -161,6 +163,7 @@ fn execute_on<B: Backed>(
     Ok(buffer)
 }
 
+/// Converts the inputs of an operation to tensors of a backend.
 fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> Vec<Arg<B>> {
     let arg = |(buffer, meta): (Buffer, &&Meta)| Arg {
         value: match buffer.storage {
@@ -175,14 +178,14 @@ fn args<B: Backed>(metas: &[&Meta], buffers: Vec<Buffer>, place: &B::Device) -> 
     buffers.into_iter().zip(metas).map(arg).collect()
 }
 
-/// A program that is ready for a device.
+/// A program that is ready to run on a device.
 pub(crate) struct CompiledProgram {
     program: Program,
     gpu: Option<generated::GeneratedKernel>,
 }
 
 impl CompiledProgram {
-    /// For inputs of these shapes.
+    /// Prepares a program for a device and inputs of these shapes. A GPU gets a generated kernel.
     pub fn new(program: Program, metas: &[&Meta], device: &Device) -> CompiledProgram {
         let shapes: Vec<&[usize]> = metas.iter().map(|m| m.shape.as_slice()).collect();
         let gpu = match device.kind() {
@@ -195,19 +198,19 @@ impl CompiledProgram {
         CompiledProgram { program, gpu }
     }
 
-    /// The program that it runs.
+    /// Returns the program from which this was made.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// Kernels that a run launches.
+    /// Number of kernels that a run launches.
     pub fn launches(&self) -> usize {
         self.gpu
             .as_ref()
             .map_or(1, generated::GeneratedKernel::launches)
     }
 
-    /// The outputs' values. The message of an error is the backend's.
+    /// Runs the program and returns its outputs. The message of an error is the backend's.
     pub fn run(
         &self,
         metas: &[&Meta],
@@ -227,6 +230,7 @@ impl CompiledProgram {
     }
 }
 
+/// Runs a program on a backend: converts its inputs, and makes buffers of its outputs.
 fn on<B: Backed>(
     metas: &[&Meta],
     buffers: Vec<Buffer>,
@@ -245,7 +249,7 @@ fn on<B: Backed>(
     Ok(outputs)
 }
 
-/// Images from bytes as F32, on a GPU; elsewhere none.
+/// Converts a batch of image bytes to an F32 tensor on a GPU. Returns none for the CPU.
 pub(crate) fn place_images(
     batch: &crate::ir::images::Batch<'_>,
     device: &Device,

@@ -68,7 +68,7 @@ impl<Y: Tree> JitCache<Y> {
     const CAPACITY: usize = 8;
 
     /// Computes `f(x)` with the plan for inputs like `x`, as [`jit_with`] does. The cache cannot tell functions apart,
-    /// so every call must pass the same function.
+    /// so all functions that are passed to it must compute the same.
     ///
     /// # Errors
     /// As [`jit`].

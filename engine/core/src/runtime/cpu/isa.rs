@@ -32,11 +32,11 @@ pub(super) type Outer<T> = unsafe fn(
 pub(super) struct Isa<T: 'static> {
     /// Elements in a vector.
     pub lanes: usize,
-    /// The most vectors in a register tile.
+    /// Largest number of vectors in a register tile.
     pub vectors: usize,
-    /// Kernels for `N` vectors and `M` rows, both counted from one.
+    /// Matrix products: `gemm[N − 1][M − 1]` is the kernel for `N` vectors and `M` rows.
     pub gemm: &'static [&'static [Gemm<T>]],
-    /// Kernels for `N` vectors and `M` rows, both counted from one.
+    /// Outer products: `outer[N − 1][M − 1]` is the kernel for `N` vectors and `M` rows.
     pub outer: &'static [&'static [Outer<T>]],
     /// `to[r·pitch ..][..width] = from[r·width ..][..width]`; each row may be followed by zeros up to the
     /// next multiple of a vector.
@@ -80,12 +80,13 @@ pub(super) struct Isa<T: 'static> {
 }
 
 impl<T> Isa<T> {
-    /// The most rows in a register tile.
+    /// Largest number of rows in a register tile.
     pub fn rows(&self) -> usize {
         self.gemm[0].len()
     }
 
-    /// Number of the `left` vectors that the next register tile takes: not the most if one would be left over.
+    /// Number of vectors that the next register tile takes, of `left` remaining ones. It is the largest possible
+    /// number, unless a single vector would remain: then two tiles share the vectors about equally.
     pub fn next_vectors(&self, left: usize) -> usize {
         if left == self.vectors + 1 {
             left.div_ceil(2)
@@ -209,7 +210,7 @@ isa!(portable, [], [1 2 3 4], [1 2]);
 pub(super) trait Float:
     Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
 {
-    /// The instruction sets of this processor, the best first.
+    /// Lists the kernels for the instruction sets of this processor, the best first.
     fn isas() -> Vec<&'static Isa<Self>>;
 
     fn isa() -> &'static Isa<Self> {

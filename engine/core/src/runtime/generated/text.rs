@@ -1,7 +1,7 @@
 //! WGSL text of programs.
 //!
-//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different sizes
-//! share a pipeline. Sizes, strides and constants are words of the parameter buffer.
+//! The text depends on the instructions and on the pattern of the strides, not on sizes, so that layers of different
+//! sizes share a pipeline. Sizes, strides and constants are words of the parameter buffer.
 
 use std::fmt::Write;
 
@@ -10,13 +10,13 @@ use crate::ir::elementwise::WGSL;
 use crate::ir::program::{Instr, Loops, Program};
 use crate::ir::{Binary, Unary};
 
-/// Two floats lie in 64 bits.
+/// WGSL functions that take the floats at even and at odd places from 64-bit words, which hold two floats each.
 const HALVES: &str = "\
 fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
 fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
 ";
 
-/// Division of elements among invocations.
+/// Rule that divides the elements of the domain among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
@@ -34,7 +34,8 @@ pub(super) enum Division {
 pub(super) enum Width {
     One,
     Four,
-    /// Twice four: the halves of 64-bit words. Only for [`Division::Serial`], because it changes the order of elements.
+    /// Eight neighbours in two halves, the floats at even and at odd places of 64-bit words. Only for
+    /// [`Division::Serial`], because it changes the order of elements.
     Eight,
 }
 
@@ -131,6 +132,7 @@ pub(super) fn write(
     }
 }
 
+/// State of the writer of a kernel: its inputs, and the text and parameters written so far.
 pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) loops: &'a Loops,
@@ -161,12 +163,13 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL of a size or stride, which is a word of the parameters.
+    /// Adds a size or stride to the words of the parameters, and returns the WGSL expression that reads it.
     pub(super) fn word(&mut self, value: usize) -> String {
         self.words.push(value as u32);
         format!("p[{}u]", self.words.len() - 1)
     }
 
+    /// Writes one indented line.
     pub(super) fn line(&mut self, text: &str) {
         for _ in 0..self.depth {
             self.body.push_str("    ");
@@ -175,21 +178,24 @@ impl Writer<'_> {
         self.body.push('\n');
     }
 
+    /// Writes the head of a block and indents what follows.
     pub(super) fn open(&mut self, text: &str) {
         self.line(text);
         self.depth += 1;
     }
 
+    /// Closes a block.
     pub(super) fn close(&mut self) {
         self.depth -= 1;
         self.line("}");
     }
 
+    /// Number of elements along some axes.
     pub(super) fn size(&self, axes: &[usize]) -> usize {
         axes.iter().map(|&a| self.loops.sizes[a]).product()
     }
 
-    /// Declares the coordinates `c<axis>` of a row-major index along some axes.
+    /// Writes WGSL that splits a row-major index into the coordinates `c<axis>` of some axes.
     pub(super) fn decode(&mut self, index: &str, axes: &[usize]) {
         let mut rest = index.to_string();
         for (at, &axis) in axes.iter().enumerate().rev() {
@@ -225,7 +231,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Declares `b<input><suffix> = before + offset` for every input.
+    /// Writes WGSL that declares for every input its offset from the coordinates of `axes`:
+    /// `b<input><suffix> = b<input><before> + offset`.
     pub(super) fn bases(&mut self, suffix: &str, before: Option<&str>, axes: &[usize]) {
         for input in 0..self.program.inputs.len() {
             let own = self.offset(input, axes);
@@ -237,11 +244,12 @@ impl Writer<'_> {
         }
     }
 
+    /// Index of the innermost axis.
     pub(super) fn last(&self) -> usize {
         self.loops.sizes.len() - 1
     }
 
-    /// For each register, true if it changes along the innermost axis.
+    /// Determines for each register whether its value changes along the innermost axis.
     pub(super) fn varying(&self) -> Vec<bool> {
         let inner = self.last();
         let mut varying: Vec<bool> = Vec::with_capacity(self.program.code.len());
@@ -255,8 +263,9 @@ impl Writer<'_> {
         varying
     }
 
-    /// Computes the wanted registers. Inputs are read at `b<input><suffix>`, plus the coordinate of the innermost axis if they
-    /// change along it, or at `flat` if they have the layout of the domain.
+    /// Writes WGSL that computes the wanted registers. An input is read at `b<input><suffix>`, plus the coordinate of
+    /// the innermost axis if it changes along that axis. An input with the layout of the domain is read at `flat`, if
+    /// given.
     pub(super) fn registers(&mut self, suffix: &str, wanted: &[bool], flat: Option<&str>) {
         let inner = self.last();
         for (index, instr) in self.program.code.iter().enumerate() {
@@ -328,8 +337,8 @@ impl Writer<'_> {
         }
     }
 
-    /// WGSL of a constant. Simple fractions are literals; others are words of the parameters, so that a new learning
-    /// rate does not need a new pipeline.
+    /// Returns the WGSL expression of a constant. Simple fractions are literals. Others are words of the parameters, so
+    /// that a new learning rate does not need a new pipeline.
     pub(super) fn constant(&mut self, value: f32) -> String {
         let simple = value.abs() <= 16.0 && (value * 8.0).fract() == 0.0;
         if simple {
@@ -338,7 +347,7 @@ impl Writer<'_> {
         self.parameter(value)
     }
 
-    /// WGSL of a number that is a word of the parameters.
+    /// Adds a number to the words of the parameters, and returns the WGSL expression that reads it.
     pub(super) fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
         format!(
@@ -348,7 +357,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Returns true if a register is a divisor. WGSL leaves division by a literal zero undefined, so that it becomes a word.
+    /// Returns true if a register is a divisor. Such a constant becomes a word of the parameters, because WGSL leaves
+    /// division by a literal zero undefined.
     pub(super) fn divides(&self, register: usize) -> bool {
         let by =
             |instr: &Instr| matches!(instr, Instr::Binary(Binary::Div, _, b) if *b == register);

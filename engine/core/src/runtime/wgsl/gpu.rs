@@ -8,13 +8,15 @@ use super::conv_launch::{Launch, divide, in_parts, out_layout, taps};
 use super::rasterizer::pack_weights;
 use super::{WgslKernel, axis, dispatch, pack, words};
 
-/// Invocations that occupy a large GPU.
+/// Number of invocations that occupy a large GPU.
 const INVOCATIONS_WANTED: usize = 1 << 15;
 /// Smallest and largest number of slices of k in a part of a weight gradient.
 const SLICES: [usize; 2] = [16, 16_384];
 
-/// Chooses the tile for a product of these rows, depth and columns: the one with the least multiplications, padding
-/// included, weighted by loads per multiplication and, if the depth is not `divisible` into parts, by idle invocations.
+/// Chooses the tile of lowest estimated cost for `products` matrix products of these rows, depth and columns. The cost
+/// is the number of multiplications, padding included, times a factor for the loads per multiplication. If the tiles
+/// give fewer invocations than [`INVOCATIONS_WANTED`], the cost is also multiplied by the ratio of both. `divisible`
+/// omits that factor, for products that are divided into parts along the depth.
 pub(super) fn choose(
     arithmetic: Arithmetic,
     [rows, depth, columns]: [usize; 3],
@@ -33,7 +35,8 @@ pub(super) fn choose(
     tiles.min_by(better).expect("there are tiles")
 }
 
-/// Launches `shaders/wgsl/gemm.wgsl`, divided into `parts` along k. Sets the numbers of tiles in `params`.
+/// Launches the tiled product, `shaders/wgsl/gemm.wgsl`, divided into `parts` along k. Fills in the numbers of tiles in
+/// `params`.
 pub(super) fn run(
     client: &Client,
     kernel: Gemm,

@@ -1,4 +1,4 @@
-//! `prospr bench kernels`: operations one by one, beside Burn's own kernels.
+//! `prospr bench kernels`: times of single operations, compared with Burn's own kernels.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const CONVOLUTIONS: [[usize; 4]; 4] = [
     [64, 128, 32, 2],
 ];
 
-/// A kernel to measure: what bounds it, our implementation, and Burn's.
+/// A kernel to measure: the resource that limits it, our implementation, and Burn's.
 struct Case<'a> {
     name: String,
     direction: Option<&'static str>,
@@ -37,6 +37,7 @@ struct Case<'a> {
     burn_inputs: Vec<Tensor>,
 }
 
+/// Measurements of all kernels, with the limits and rows measured so far.
 struct Suite<'a> {
     options: &'a Options,
     watch: &'a mut dyn FnMut(&Row),
@@ -111,11 +112,13 @@ impl Suite<'_> {
         Ok(values)
     }
 
+    /// Adds a row and shows it.
     fn add(&mut self, row: Row) {
         (self.watch)(&row);
         self.rows.push(row);
     }
 
+    /// Measures a kernel and Burn's, and adds the row.
     fn run(&mut self, case: Case<'_>) -> anyhow::Result<()> {
         let ours = measure(self.options, ALLOWED, &*case.ours)?;
         let baseline = |burn: &Baseline| {

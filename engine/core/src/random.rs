@@ -74,7 +74,7 @@ impl Key {
         uniform.lt(&uniform.full_like(p))
     }
 
-    /// The numbers `0..n` in random order (Fisher and Yates' shuffle, on the host).
+    /// Draws a random permutation of `0..n`, by Fisher and Yates' shuffle on the host.
     pub fn permutation(self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {

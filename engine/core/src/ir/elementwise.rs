@@ -1,7 +1,7 @@
 //! Elementwise functions: one table row for each function of one or two numbers.
 //!
 //! A row gives the name, the cost, the function in Rust (which the compiler vectorises) and the expression in WGSL.
-//! The derivatives stand in `ops/elementwise.rs`, for they are made of tensors.
+//! The derivatives are in `ops/elementwise.rs`, because they are tensor expressions.
 
 use libm::Libm;
 
@@ -18,15 +18,16 @@ pub(crate) trait Real:
 {
     const ZERO: Self;
     const ONE: Self;
-    /// The nearest value of this type.
+    /// Converts an f64 to the nearest value of this type.
     fn of(value: f64) -> Self;
-    /// The same value as f64.
+    /// Converts a value to f64, exactly.
     fn wide(self) -> f64;
-    /// `out[i] = f(x[i])`
+    /// Applies a unary function to elements: `out[i] = f(x[i])`.
     fn unary(f: Unary, out: &mut [Self], x: &[Self]);
 }
 
-/// `out[i] = f(x[i])`. Inlined, so that the loop is compiled for the instruction set of the caller.
+/// Applies a function to elements: `out[i] = f(x[i])`. It is inlined, so that the loop is compiled for the instruction
+/// set of the caller.
 #[inline(always)]
 pub(crate) fn map<T: Copy>(out: &mut [T], x: &[T], f: impl Fn(T) -> T) {
     for (out, &x) in out.iter_mut().zip(x) {
@@ -42,12 +43,13 @@ pub(crate) fn map2<T: Copy>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) ->
     }
 }
 
-/// Truth values in registers of numbers: 1 or 0.
+/// Converts a Bool to the number 1 or 0, because registers hold numbers only.
 #[inline(always)]
 pub(crate) fn truth<T: Real>(yes: bool) -> T {
     if yes { T::ONE } else { T::ZERO }
 }
 
+/// Compares pairs of elements: `out[i]` is 1 if `holds(a[i], b[i])`, else 0.
 #[inline(always)]
 fn compare2<T: Real>(out: &mut [T], a: &[T], b: &[T], holds: impl Fn(T, T) -> bool) {
     map2(out, a, b, |a, b| truth(holds(a, b)));

@@ -4,6 +4,7 @@ use crate::Tensor;
 use crate::ir::shape::{axis, broadcast, lift, numel};
 use crate::ir::{Op, PadAxis, SliceAxis};
 
+/// Inverse of a permutation of axes.
 pub(super) fn inverse(axes: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; axes.len()];
     for (to, &from) in axes.iter().enumerate() {
@@ -12,17 +13,20 @@ pub(super) fn inverse(axes: &[usize]) -> Vec<usize> {
     inverse
 }
 
+/// Applies slices along all axes.
 pub(super) fn slice(axes: &[SliceAxis], x: &Tensor) -> Tensor {
     let shape: Vec<usize> = axes.iter().map(|a| a.len).collect();
     Tensor::apply(Op::Slice(axes.to_vec()), &[x], shape, x.dtype())
 }
 
+/// Applies padding with zeros along all axes.
 pub(super) fn pad(axes: &[PadAxis], x: &Tensor) -> Tensor {
     let grow = |(a, &n): (&PadAxis, &usize)| a.low + n + n.saturating_sub(1) * a.interior + a.high;
     let shape: Vec<usize> = axes.iter().zip(x.shape()).map(grow).collect();
     Tensor::apply(Op::Pad(axes.to_vec()), &[x], shape, x.dtype())
 }
 
+/// Transpose of [`slice`], to an input of this shape: padding with zeros.
 pub(super) fn slice_transpose(axes: &[SliceAxis], shape: &[usize], ct: &Tensor) -> Tensor {
     let place = |(a, &n): (&SliceAxis, &usize)| {
         let end = a.start + (a.len - 1) * a.step + 1;
@@ -35,6 +39,7 @@ pub(super) fn slice_transpose(axes: &[SliceAxis], shape: &[usize], ct: &Tensor) 
     pad(&axes.iter().zip(shape).map(place).collect::<Vec<_>>(), ct)
 }
 
+/// Transpose of [`pad`], to an input of this shape: a slice.
 pub(super) fn pad_transpose(axes: &[PadAxis], shape: &[usize], ct: &Tensor) -> Tensor {
     let cut = |(a, &n): (&PadAxis, &usize)| SliceAxis {
         start: a.low,
@@ -44,6 +49,7 @@ pub(super) fn pad_transpose(axes: &[PadAxis], shape: &[usize], ct: &Tensor) -> T
     slice(&axes.iter().zip(shape).map(cut).collect::<Vec<_>>(), ct)
 }
 
+/// Cuts the cotangent of a concatenation into those of its inputs.
 pub(super) fn concat_vjp(axis: usize, inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let mut start = 0;
     let mut part = |input: &Tensor| {
@@ -54,6 +60,7 @@ pub(super) fn concat_vjp(axis: usize, inputs: &[Tensor], ct: &Tensor) -> Vec<Opt
     inputs.iter().map(&mut part).collect()
 }
 
+/// Concatenates the tangents of the inputs.
 pub(super) fn concat_jvp(
     axis: usize,
     inputs: &[Tensor],
@@ -68,7 +75,7 @@ pub(super) fn concat_jvp(
 }
 
 impl Tensor {
-    /// The same elements in row-major order under another shape.
+    /// Changes the shape. The elements stay in row-major order.
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Tensor {
         if self.shape() == shape {
@@ -84,7 +91,7 @@ impl Tensor {
         Tensor::apply(Op::Reshape, &[self], shape, self.dtype())
     }
 
-    /// All axes from `from` on joined into one: `[n, c, h, w].flatten_from(1)` is `[n, c·h·w]`.
+    /// Joins all axes from `from` on into one: shape `[n, c, h, w]` becomes `[n, c·h·w]` with `flatten_from(1)`.
     #[track_caller]
     pub fn flatten_from(&self, from: usize) -> Tensor {
         let mut shape = self.shape()[..from].to_vec();
@@ -139,7 +146,7 @@ impl Tensor {
         self.permute(&order)
     }
 
-    /// Elements `start, start + step, …` below `end` of one axis.
+    /// Selects the indices `start, start + step, …` below `end` along an axis.
     #[track_caller]
     pub fn slice(&self, along: isize, start: usize, end: usize, step: usize) -> Tensor {
         let a = axis("slice", along, self.shape());
@@ -168,13 +175,13 @@ impl Tensor {
         slice(&axes, self)
     }
 
-    /// `len` neighbouring elements of one axis, from `start`.
+    /// Selects the indices `start..start + len` along an axis.
     #[track_caller]
     pub fn narrow(&self, along: isize, start: usize, len: usize) -> Tensor {
         self.slice(along, start, start + len, 1)
     }
 
-    /// One element of an axis; the axis goes.
+    /// Selects index `at` along an axis, and removes that axis.
     #[track_caller]
     pub fn index(&self, along: isize, at: usize) -> Tensor {
         let a = axis("index", along, self.shape());
@@ -183,7 +190,7 @@ impl Tensor {
         self.narrow(along, at, 1).reshape(&shape)
     }
 
-    /// Puts a constant around the tensor: for each axis, how many before and after.
+    /// Pads the tensor with a constant. `around` has for each axis the numbers of elements before and after.
     #[track_caller]
     pub fn pad(&self, around: &[(usize, usize)], value: f64) -> Tensor {
         assert!(
@@ -244,7 +251,7 @@ impl Tensor {
         )
     }
 
-    /// Joins tensors of one shape along a new axis in front of `at`.
+    /// Joins tensors of the same shape along a new axis, which is axis `at` of the result.
     #[track_caller]
     pub fn stack(parts: &[Tensor], at: usize) -> Tensor {
         let widened: Vec<Tensor> = parts

@@ -16,9 +16,9 @@ use super::memory::{MemoryUse, Meter};
 use super::refusals::Refusals;
 use crate::{DType, Error, Precision, Result};
 
-/// A device that holds tensors and computes them: the CPU, or a GPU that wgpu reaches.
+/// A device that holds tensors and computes them: the CPU, or a GPU that wgpu can use.
 ///
-/// Clones name the same device; opening one twice gives the same one.
+/// Clones are the same device, and so is a device that is opened again.
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
 
@@ -53,7 +53,7 @@ pub(super) enum Class {
     Gpu,
 }
 
-/// Class of an open device.
+/// Finds the class of an open GPU.
 pub(super) fn class_of(burn: &CubeDevice) -> Class {
     match Device::of_burn(burn).kind() {
         DeviceKind::Gpu(gpu) => gpu.class,
@@ -61,7 +61,7 @@ pub(super) fn class_of(burn: &CubeDevice) -> Class {
     }
 }
 
-/// Arithmetic of matrix products on an open device.
+/// Chooses the arithmetic of matrix products on an open GPU.
 pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmetic {
     match (precision, Device::of_burn(burn).kind()) {
         (Precision::Mixed, DeviceKind::Gpu(gpu)) => gpu.mixed,
@@ -69,12 +69,12 @@ pub(super) fn arithmetic_of(burn: &CubeDevice, precision: Precision) -> Arithmet
     }
 }
 
-/// Largest number of iterations of a loop on software rasterizers. llvmpipe ends the loops of an invocation after 65,535
-/// iterations in total, without an error; this leaves room for outer loops.
+/// Largest number of iterations of a loop on software rasterizers. llvmpipe ends the loops of an invocation after
+/// 65,535 iterations in total, without an error; this leaves room for outer loops.
 pub(super) const SOFTWARE_LOOP_LIMIT: usize = 16_384;
 
 impl Device {
-    /// The CPU.
+    /// Returns the CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
         CPU.get_or_init(|| Device::of(DeviceInfo::of_cpu(), DeviceKind::Cpu))
@@ -89,7 +89,7 @@ impl Device {
         }))
     }
 
-    /// Opens the GPU at an index of the list, or returns it if it is open.
+    /// Opens the GPU at an index of the adapters' list. A GPU that is already open is returned again.
     pub(super) fn open(index: usize) -> Result<Device> {
         let mut open = Opened::lock();
         if let Some(device) = open.by_index.get(&index) {
@@ -121,7 +121,7 @@ impl Device {
         Ok(device)
     }
 
-    /// The engine's device for one that Burn opened.
+    /// Finds the engine's device for a GPU that Burn opened, or makes it.
     pub(crate) fn of_burn(burn: &CubeDevice) -> Device {
         let open = &mut Opened::lock().by_burn;
         let device = open.entry(burn.clone()).or_insert_with(|| {
@@ -149,8 +149,8 @@ impl Device {
         device.clone()
     }
 
-    /// Burn's name for this device, if it is a GPU: Burn tensors made on it can be
-    /// [imported](crate::bridge::Shared::import) beside the engine's own.
+    /// Returns Burn's device for this GPU, or none for the CPU. Burn tensors on it can be
+    /// [imported](crate::bridge::Shared::import) and used with the engine's own.
     pub fn to_burn(&self) -> Option<CubeDevice> {
         match &self.0.kind {
             DeviceKind::Cpu => None,
@@ -209,7 +209,7 @@ impl Device {
         self.refused().and(synced)
     }
 
-    /// Tensor memory in use.
+    /// Bytes of tensor memory in use, and their peak.
     pub fn memory(&self) -> MemoryUse {
         self.0.meter.read()
     }
@@ -227,6 +227,7 @@ impl Device {
         &self.0.meter
     }
 
+    /// Checks that the device can hold tensors of a type, and otherwise returns an error.
     pub(super) fn require(&self, dtype: DType) -> Result<()> {
         if self.supports(dtype) {
             return Ok(());
@@ -238,8 +239,10 @@ impl Device {
         })
     }
 
+    /// Checks that the device can hold tensors of a type.
+    ///
     /// # Panics
-    /// If the device cannot hold the type.
+    /// If it cannot.
     #[track_caller]
     pub(crate) fn check_dtype(&self, dtype: DType) {
         if let Err(e) = self.require(dtype) {

@@ -1,4 +1,4 @@
-//! Fusion: which nodes become one kernel.
+//! Fusion: the choice of the graph's nodes that become one kernel.
 //!
 //! Elementwise nodes are computed where they are used, in registers, unless their value is needed in memory or
 //! computing it again would cost more than storing it. What is stored or summed over one domain from the same
@@ -16,9 +16,9 @@ use crate::ir::{Logic, Op, shape};
 mod axes;
 mod cost;
 
-/// Inputs and outputs of one kernel: the portable 8 storage buffers, less one for parameters.
+/// Largest number of inputs and outputs of one kernel: the portable 8 storage buffers, less one for parameters.
 pub(super) const BINDINGS: usize = 7;
-/// Instructions of one expression.
+/// Largest number of instructions of one expression.
 pub(super) const LENGTH: usize = 40;
 
 /// One kernel: an operation by itself, or a program for one or more nodes.
@@ -62,6 +62,7 @@ pub(super) enum Role {
     Opaque,
 }
 
+/// Determines the role of a node.
 fn role(graph: &Graph, node: &Node) -> Role {
     let dtype = |i: usize| graph.nodes[node.inputs[i]].dtype;
     let float = |d: DType| d.is_float();
@@ -92,7 +93,7 @@ pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Fused> {
     pass.kernels(&live)
 }
 
-/// Nodes that the targets need.
+/// Finds the nodes that the targets depend on.
 fn live(graph: &Graph, targets: &[Id]) -> Vec<bool> {
     let mut live = vec![false; graph.nodes.len()];
     for &id in targets {
@@ -108,6 +109,7 @@ fn live(graph: &Graph, targets: &[Id]) -> Vec<bool> {
     live
 }
 
+/// Graph, roles of its nodes, and the nodes whose values are stored in memory.
 struct Fusion<'a> {
     graph: &'a Graph,
     roles: Vec<Role>,
@@ -115,6 +117,7 @@ struct Fusion<'a> {
 }
 
 impl Fusion<'_> {
+    /// Groups the stored nodes into kernels.
     fn kernels(&self, live: &[bool]) -> Vec<Fused> {
         let mut order = KernelList::default();
         let wanted = |&id: &Id| live[id] && self.stored[id];
@@ -134,7 +137,7 @@ impl Fusion<'_> {
         order.kernels.into_iter().flatten().collect()
     }
 
-    /// An operation by itself, after the views that it reads.
+    /// Appends a kernel for a single operation, after kernels for the views that it reads.
     fn place_alone(&self, order: &mut KernelList, id: Id) {
         let node = &self.graph.nodes[id];
         if node.op == Op::Data {
@@ -148,7 +151,7 @@ impl Fusion<'_> {
         order.kernels.push(Some(Fused::Op(id)));
     }
 
-    /// A program for this node, or an earlier one's that takes it in.
+    /// Appends a program for a node. If the node can join an earlier program, the joint program replaces that one.
     fn place_program(&self, order: &mut KernelList, id: Id) {
         let alone = self.program(&[id]);
         let key = (alone.domain.clone(), alone.summed.clone());
@@ -177,7 +180,9 @@ impl Fusion<'_> {
         order.kernels.push(Some(self.finish(builder, members)));
     }
 
-    /// The program of an earlier kernel's nodes and one more, if they can and should be one.
+    /// Tries to join node `id` with the program of an earlier kernel, number `at` of the list. Returns the nodes and
+    /// the program of both. Returns none if no kernel since may run before it, if they share no large input, or if the
+    /// program would be too large. `alone` is the program of the node alone.
     fn joined(
         &self,
         order: &KernelList,
@@ -211,6 +216,7 @@ impl Fusion<'_> {
         fits.then_some((members, both))
     }
 
+    /// Makes the kernel of a program that is complete.
     fn finish(&self, builder: ProgramBuilder, outputs: Vec<Id>) -> Fused {
         let nodes = &self.graph.nodes;
         let output = |(&id, &register): (&Id, &Register)| Output {
@@ -234,7 +240,7 @@ impl Fusion<'_> {
         }
     }
 
-    /// The program that computes the members, which have one domain.
+    /// Builds the program that computes the members, which all have the same domain.
     fn program(&self, members: &[Id]) -> ProgramBuilder {
         let nodes = &self.graph.nodes;
         let first = &nodes[members[0]];
@@ -270,8 +276,8 @@ impl Fusion<'_> {
         builder
     }
 
-    /// The register that holds a node's element; `fresh` computes it even if it is stored. The depth of the
-    /// recursion is bounded by [`LENGTH`].
+    /// Appends the instructions that compute an element of a node, and returns its register. A value that another
+    /// kernel stores is loaded instead, unless `fresh`. The depth of the recursion is at most [`LENGTH`].
     fn emit(&self, to: &mut ProgramBuilder, mut id: Id, map: &AxisMap, fresh: bool) -> Register {
         let nodes = &self.graph.nodes;
         let mut map = map.clone();
@@ -337,21 +343,21 @@ impl Fusion<'_> {
     }
 }
 
-/// Kernels in the making.
+/// List of kernels while it is built.
 #[derive(Default)]
 struct KernelList {
-    /// `None` where a kernel was taken into a later one.
+    /// The kernels in order; `None` for one that was joined to a later one.
     kernels: Vec<Option<Fused>>,
     /// Values that the kernels so far read.
     read: HashSet<Id>,
-    /// By domain and summed axes: programs that may take in more.
+    /// Numbers of the programs that other nodes may join, by domain and summed axes.
     open: HashMap<(Vec<usize>, Vec<bool>), Vec<usize>>,
 }
 
-/// A program in the making.
+/// A program while it is built.
 struct ProgramBuilder {
     float: Option<DType>,
-    /// A graph with both float types, which one program cannot have.
+    /// True if the nodes have both float types, which one program cannot have.
     mixed: bool,
     members: Vec<Id>,
     domain: Vec<usize>,
@@ -365,7 +371,7 @@ struct ProgramBuilder {
 }
 
 impl ProgramBuilder {
-    /// The axis of the input for each axis of the domain.
+    /// Finds for each axis of the domain the axis of an input that it walks along.
     fn axes(&self, map: &AxisMap) -> Vec<Option<usize>> {
         (0..self.domain.len())
             .map(|d| map.iter().position(|&a| a == Some(d)))

@@ -5,37 +5,37 @@ pub(super) trait Simd: Copy {
     type Elem: Copy;
     const LANES: usize;
 
-    /// The same element in all lanes.
+    /// Makes a vector with the same element in all lanes.
     ///
     /// # Safety
     /// The processor must have the vector's instruction set; so for every function of this trait.
     unsafe fn splat(x: Self::Elem) -> Self;
-    /// All lanes zero.
+    /// Makes a vector of zeros.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat).
     unsafe fn zero() -> Self;
-    /// `LANES` elements from memory, of any alignment.
+    /// Loads `LANES` elements from memory of any alignment.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `from` must be readable for `LANES` elements.
     unsafe fn load(from: *const Self::Elem) -> Self;
-    /// The first `n < LANES` elements from memory, zeros in the other lanes.
+    /// Loads `n < LANES` elements from memory into the first lanes, and zeros into the others.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `from` must be readable for `n` elements.
     unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
-    /// All lanes to memory, of any alignment.
+    /// Stores all lanes to memory of any alignment.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `to` must be writable for `LANES` elements.
     unsafe fn store(self, to: *mut Self::Elem);
-    /// The first `n < LANES` lanes to memory.
+    /// Stores the first `n < LANES` lanes to memory.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat), and `to` must be writable for `n` elements.
     unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
-    /// `self + a · b`.
+    /// Computes `self + a · b`.
     ///
     /// # Safety
     /// As [`splat`](Simd::splat).

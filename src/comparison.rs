@@ -13,7 +13,7 @@ pub struct Comparison {
     pub version: String,
     /// One result for each pruner, sparsity, check and seed.
     pub runs: Vec<Results>,
-    /// The runs without a result.
+    /// The runs that stopped because a layer collapsed.
     #[serde(default)]
     pub collapsed: Vec<Collapse>,
 }
@@ -63,7 +63,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Mean and deviation of at least one value.
+    /// Computes mean and standard deviation of at least one value.
     pub fn of(values: &[f64]) -> Mean {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -154,6 +154,7 @@ impl Comparison {
         rows.into_iter().map(summary).collect()
     }
 
+    /// Iterates over the results of a pruner at a sparsity, with a sanity check or none.
     fn of(
         &self,
         pruner: &str,
@@ -165,6 +166,7 @@ impl Comparison {
         })
     }
 
+    /// Collects the outcomes of a pruner at a sparsity, with a sanity check or none.
     fn tally(&self, pruner: &str, sparsity: f64, check: Option<Check>) -> Tally {
         let collapsed = self.collapsed.iter().filter(|run| {
             (&run.pruner[..], run.sparsity_requested, run.check) == (pruner, sparsity, check)

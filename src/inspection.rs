@@ -10,8 +10,8 @@ use crate::pruners::{LayerOverlap, Mask, Statistics, overlap, prunable};
 use crate::report::{LayerValues, write_shares};
 use crate::{DType, Device, Key, TensorFile};
 
-/// The network that masks belong to. Fields without a value are read from the mask's file, or else take the
-/// network's defaults.
+/// The network that masks belong to. A field that is none is read from the mask's file; if the file does not state it
+/// either, the default of the network counts.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
     /// Name of the network.
@@ -122,6 +122,7 @@ pub fn inspect(files: &[PathBuf], subject: &Subject) -> anyhow::Result<Inspectio
     })
 }
 
+/// Reads a mask file and computes its statistics.
 fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)> {
     let origin: Option<Origin> = toml::from_str(TensorFile::read(file)?.text()).ok();
     let stated = origin.as_ref();

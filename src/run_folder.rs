@@ -89,7 +89,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens the folder of a run that was started.
+    /// Opens the folder of a run that was started earlier.
     ///
     /// # Errors
     /// If the folder holds no run.

@@ -16,7 +16,7 @@ const SIDE: usize = 32;
 /// Bytes of an image.
 const PIXELS: usize = 3 * SIDE * SIDE;
 
-/// One of the two data sets.
+/// The CIFAR data sets: CIFAR-10 and CIFAR-100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cifar {
     /// CIFAR-10.
@@ -44,7 +44,7 @@ impl Cifar {
         }
     }
 
-    /// Layout of the binary archive: folder, training files, test file, and the file with the class names.
+    /// Names in the binary archive: folder, training files, test file, and file of class names.
     fn binary(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
@@ -62,7 +62,7 @@ impl Cifar {
         }
     }
 
-    /// Layout of the archive for Python: folder, training files, test file, and the key of the labels.
+    /// Names in the archive for Python: folder, training files, test file, and key of the labels.
     fn python(self) -> (&'static str, Vec<String>, &'static str, &'static str) {
         match self {
             Cifar::Ten => (
@@ -112,7 +112,8 @@ impl Cifar {
         self.gather(&train, test, read, findings)
     }
 
-    /// Reads all files, so that the problems of all of them are found.
+    /// Reads all files with `read` and makes the data set. A damaged file does not stop the reading, so that the
+    /// problems of all files are found.
     fn gather(
         self,
         train: &[String],
@@ -191,6 +192,7 @@ impl Cifar {
         })
     }
 
+    /// Checks the files of a split and joins their images, with the color channels of a pixel side by side.
     fn split(self, parts: &[Part], name: &str) -> Result<Split> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for part in parts {

@@ -15,7 +15,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The whole image.
+    /// The rectangle of a whole image.
     pub fn whole(image: &Image) -> Window {
         Window {
             top: 0,
@@ -44,7 +44,7 @@ fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)>
     some.map(line).collect()
 }
 
-/// Resizes a part of an image, bilinear.
+/// Resizes a part of an image by bilinear interpolation.
 pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2]) -> Image<'static> {
     let all = Window {
         top: 0,

@@ -21,8 +21,8 @@ pub struct Method {
     pub score: &'static str,
     /// Allocation that belongs to the method; without one, the setting `allocation` counts.
     pub allocation: Option<Allocation>,
-    /// Constructor of the pruner. It must read every setting of the method on each call, also those that other settings make
-    /// pointless: command lines refuse settings that it does not read.
+    /// Constructor of the pruner. It must read every setting of the method on each call, even one that has no effect
+    /// because of another, because command lines refuse settings that the constructor does not read.
     pub pruner: fn(&Settings<'_>) -> Result<Box<dyn Pruner>>,
 }
 
@@ -41,14 +41,14 @@ impl Method {
         },
     };
 
-    /// Method of this name, [`Method::DENSE`] included.
+    /// Finds a method by its name, [`Method::DENSE`] included.
     pub fn named(name: &str) -> Option<Method> {
         let all = std::iter::once(Method::DENSE).chain(methods());
         all.into_iter().find(|method| method.name == name)
     }
 
-    /// Builds the pruner and its mask options. `values` holds all settings by name, with `null` for optional ones that are not
-    /// set.
+    /// Builds the pruner and its mask options. `values` holds all settings by name, with `null` for optional ones that
+    /// are not set.
     ///
     /// # Errors
     /// [`Error::Setting`] if the method reads a setting that does not exist or that has the wrong type.
@@ -115,7 +115,7 @@ pub struct ReadSetting {
     pub default: Option<String>,
 }
 
-/// Settings by name. Records which of them are read.
+/// Values of all settings by name, from which a method builds its pruner. Records the settings that the method reads.
 pub struct Settings<'a> {
     values: &'a Map<String, Value>,
     sparsity: Sparsity,
@@ -124,7 +124,8 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// Settings from values by name.
+    /// Makes settings from values by name and the fraction of weights to remove. An optional setting that is not set
+    /// has the value null.
     pub fn new(values: &'a Map<String, Value>, sparsity: Sparsity) -> Settings<'a> {
         Settings {
             values,
@@ -134,7 +135,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Value of a setting.
+    /// Returns the value of a setting.
     ///
     /// # Errors
     /// [`Error::Setting`] if no setting has this name, or its value is of another type.
@@ -142,7 +143,8 @@ impl<'a> Settings<'a> {
         self.value(name, None)
     }
 
-    /// Value of an optional setting, or the default of the method.
+    /// Returns the value of an optional setting, or `default` if the value is null. A name without an entry is an
+    /// error.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -154,6 +156,7 @@ impl<'a> Settings<'a> {
         Ok(value.unwrap_or(default))
     }
 
+    /// Records that the method reads a setting, and converts its value.
     fn value<T: DeserializeOwned>(&self, name: &'static str, default: Option<String>) -> Result<T> {
         let mut read = self.read.borrow_mut();
         if read.iter().all(|setting| setting.name != name) {
@@ -170,7 +173,7 @@ impl<'a> Settings<'a> {
         self.sparsity
     }
 
-    /// Mask options.
+    /// Reads the mask options. The setting `allocation` is read only if the method has no allocation of its own.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -186,8 +189,9 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// Declares that the method reads images, and with that the settings of their batches. Nothing is returned: the batches of
-    /// a [`Task`](crate::Task) have them applied.
+    /// Declares that the method reads images, and so the settings of their batches, `prune_batch_size` and
+    /// `prune_per_class`. It returns no values, because the batches of a [`Task`](crate::Task) already follow these
+    /// settings.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -196,7 +200,8 @@ impl<'a> Settings<'a> {
         self.get::<Option<usize>>("prune_per_class").map(drop)
     }
 
-    /// Number of image batches: `prune_batches`, or else `default`. Includes [`Settings::images`].
+    /// Reads the number of image batches, `prune_batches`, or takes `default` if it is not set. Calls
+    /// [`Settings::images`].
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -205,7 +210,7 @@ impl<'a> Settings<'a> {
         self.get_or("prune_batches", default)
     }
 
-    /// Rounds of an iterative method: `iterations` of them, or else `default`.
+    /// Reads the options of an iterative method. The number of rounds is `iterations`, or `default` if that is not set.
     ///
     /// # Errors
     /// As [`Settings::get`].
@@ -220,8 +225,8 @@ impl<'a> Settings<'a> {
 
 static REGISTERED: RwLock<Vec<Method>> = RwLock::new(Vec::new());
 
-/// Registers a method of another crate in this process, under its name. Call it before settings are read or a command line
-/// is parsed.
+/// Registers a method of another crate in this process, under its name. Call it before settings are read or a command
+/// line is parsed.
 ///
 /// # Errors
 /// [`Error::NameTaken`] if a method of this name exists.

@@ -11,16 +11,17 @@ use prospr_nn::optim::{Adam, Optimizer, RuleState, Sgd, UpdateRule};
 use crate::scores::{NormMode, Pruner, Task, loss_of, normalised, prunable};
 use crate::{Error, Method, Result, Settings};
 
-/// How far the derivative reaches.
+/// Meta-gradient of ProsPr: exact or approximate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetaGradient {
-    /// Through all inner steps, equation 12: exact.
+    /// Exact derivative, through all inner steps (equation 12).
     Exact,
-    /// `∂L(w_M)/∂w_M ⊙ w_init`, equation 17: the inner steps' Jacobians are taken for the identity.
+    /// First-order approximation `∂L(w_M)/∂w_M ⊙ w_init` (equation 17), which replaces the Jacobians of the inner steps
+    /// by the identity.
     FirstOrder,
 }
 
-/// What a mask's element multiplies.
+/// Granularity of the mask: the weights that one element of the mask multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
     /// One weight, of convolutions and linear layers.
@@ -30,7 +31,7 @@ pub enum Granularity {
 }
 
 impl Granularity {
-    /// A mask of ones for each layer that has one.
+    /// Makes a mask of ones for each weight that gets scores: for all weights, or for those of convolutions only.
     fn masks(self, weights: &Params) -> Params {
         match self {
             Granularity::Weight => weights.map_leaves(Tensor::ones_like),
@@ -64,22 +65,25 @@ pub struct ProsPr {
     pub optimizer: UpdateRule,
     /// The inner learning rate's factor from step to step: that of step `i`, counted from 0, is `lr · inner_decayⁱ`.
     pub inner_decay: f64,
-    /// Gradients `g` of all parameters become `g · min(1, clip/‖g‖)` before an inner step, which is differentiated through.
+    /// Gradients `g` of all parameters become `g · min(1, clip/‖g‖)` before an inner step, which is differentiated
+    /// through.
     pub clip: Option<f64>,
-    /// What batch norm normalises with; running statistics do not move in inner steps.
+    /// Statistics that batch norm normalises with. The running statistics stay unchanged in the inner steps.
     pub mode: NormMode,
     /// Exact or first-order.
     pub meta_gradient: MetaGradient,
-    /// Whether every step sees new data (the paper's text), or all see the first batch (the default of its code).
+    /// True if each step takes a new batch (the paper's text), false if all take the first one (the default of its
+    /// code).
     pub new_data: bool,
-    /// Whether weights or channels are scored.
+    /// Unit that gets a score: a weight or a channel.
     pub granularity: Granularity,
-    /// What is kept for the reverse sweep.
+    /// Options for the values that the unroll keeps for its reverse sweep.
     pub unroll: UnrollOptions,
 }
 
 impl ProsPr {
-    /// `M` steps of an update rule, exact, with a new batch for each, in the memory of one step.
+    /// ProsPr with the exact meta-gradient of `steps` steps of an update rule, each with a new batch. The reverse sweep
+    /// computes each step again, so that memory holds one step's graph and a state for each step.
     pub fn new(steps: usize, optimizer: impl Into<UpdateRule>) -> ProsPr {
         ProsPr {
             steps,
@@ -94,7 +98,7 @@ impl ProsPr {
         }
     }
 
-    /// With the first-order approximation.
+    /// Selects the first-order approximation, [`MetaGradient::FirstOrder`].
     pub fn first_order(self) -> ProsPr {
         ProsPr {
             meta_gradient: MetaGradient::FirstOrder,
@@ -102,7 +106,7 @@ impl ProsPr {
         }
     }
 
-    /// With one batch for all steps.
+    /// Uses one batch for all inner steps and the meta-loss.
     pub fn same_batch(self) -> ProsPr {
         ProsPr {
             new_data: false,
@@ -110,7 +114,7 @@ impl ProsPr {
         }
     }
 
-    /// With one score for each output channel of a convolution.
+    /// Scores output channels of convolutions instead of weights: [`Granularity::Channel`].
     pub fn structured(self) -> ProsPr {
         ProsPr {
             granularity: Granularity::Channel,
@@ -118,7 +122,7 @@ impl ProsPr {
         }
     }
 
-    /// The inputs of the inner steps, one by one, and then the one of the meta-loss.
+    /// Iterates over the inputs of the inner steps, and then that of the meta-loss.
     fn inputs<'a>(&'a self, task: &'a mut Task<'_>) -> impl Iterator<Item = Result<StepInput>> {
         let mut only: Option<Batch> = None;
         (0..=self.steps).map(move |i| {
@@ -133,7 +137,8 @@ impl ProsPr {
         })
     }
 
-    /// An inner step: the next parameters and momentum, and the loss before.
+    /// Makes the inner step: a function that returns the next parameters and optimiser state, and the loss before the
+    /// step.
     pub(crate) fn step(
         &self,
         loss: impl Fn(&Params, &Batch) -> Tensor + Clone + Send + Sync + 'static,
@@ -189,13 +194,13 @@ impl ProsPr {
     }
 }
 
-/// The batch of the meta-loss.
+/// Takes the batch of the meta-loss, the last input.
 fn last_of(mut inputs: impl Iterator<Item = Result<StepInput>>) -> Result<Batch> {
     let last = inputs.next().expect("one more than steps")?;
     Ok(last.batch)
 }
 
-/// Gradients `g · min(1, most/‖g‖)`, with the norm over all of them.
+/// Clips gradients to `g · min(1, most/‖g‖)`, where the norm is that of all gradients together.
 fn clipped(grads: &Params, most: f64) -> Params {
     let squares = tree_dot(grads, grads);
     let one = squares.ones_like();
@@ -204,20 +209,20 @@ fn clipped(grads: &Params, most: f64) -> Params {
     grads.map_leaves(|g| g * &factor)
 }
 
-/// Parameters and momentum.
+/// State of the inner steps: parameters, and state of the optimiser.
 pub(crate) type Inner = (Params, RuleState<Params>);
 
-/// What an inner step gets.
+/// Input of an inner step.
 #[derive(Clone, Debug, Tree)]
 pub(crate) struct StepInput {
-    /// Its data.
+    /// Batch of images and labels.
     pub batch: Batch,
-    /// Its learning rate, if that is not the rule's.
+    /// Learning rate of the step, if that is not the rule's.
     #[tree(static)]
     pub lr: Option<f64>,
 }
 
-/// ProsPr in the registry.
+/// ProsPr's two methods, for the registry.
 pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "prospr",
@@ -236,7 +241,7 @@ pub(crate) const METHODS: &[Method] = &[
 ];
 
 impl ProsPr {
-    /// The exact meta-gradient with these settings.
+    /// Builds ProsPr with the exact meta-gradient from settings.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting has no such value, or does not go with another.
@@ -253,7 +258,7 @@ impl ProsPr {
         })
     }
 
-    /// ProsPr with the settings that both variants read.
+    /// Builds ProsPr from the settings that both variants read.
     fn first_steps(settings: &Settings<'_>) -> Result<ProsPr> {
         settings.images()?;
         let steps = settings.get("steps")?;
@@ -267,7 +272,7 @@ impl ProsPr {
     }
 }
 
-/// Update rule of the inner steps.
+/// Builds the update rule of the inner steps from settings.
 fn inner_rule(settings: &Settings<'_>) -> Result<UpdateRule> {
     let rule: String = settings.get("inner_optimizer")?;
     let lr = settings.get("inner_lr")?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// The network to prune, at its initial values, with data and randomness.
+/// Input of a pruning method: the network with its initial values, batches of training data, and a random key.
 pub struct Task<'a> {
     /// The network.
     pub net: &'a Net,
@@ -21,7 +21,7 @@ pub struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    /// A task of these parts.
+    /// Makes a task from its parts.
     pub fn new(
         net: &'a Net,
         params: &'a Params,
@@ -38,7 +38,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The next batch; the error says that the method has `found` of the `needed` ones.
+    /// Takes the next batch. `found` and `needed`, the numbers of batches taken so far and in all, are for the error
+    /// message.
     pub(crate) fn next(&mut self, found: usize, needed: usize) -> Result<Batch> {
         let batch = self.batches.next();
         batch.ok_or(Error::TooFewBatches { needed, found })
@@ -50,15 +51,15 @@ pub trait Pruner {
     /// Name of the algorithm.
     fn name(&self) -> &'static str;
 
-    /// Scores by the names of the weights, each in its weight's shape, or in one that broadcasts to it where
-    /// several weights share a score.
+    /// Computes the scores, under the names of the weights. The scores of a weight tensor have its shape, or one that
+    /// broadcasts to it where several weights share a score.
     ///
     /// # Errors
     /// [`Error::TooFewBatches`](crate::Error::TooFewBatches), or the engine's errors.
     fn scores(&self, task: &mut Task<'_>) -> Result<Params>;
 
-    /// Predicted peak of tensor memory on the device while [`Pruner::scores`] runs, in bytes; none if there is no
-    /// prediction. Of the tensors only shapes, types and devices count, and nothing is computed.
+    /// Predicts the peak of tensor memory on the device, in bytes, while [`Pruner::scores`] runs. Returns none if the
+    /// method has no prediction. It computes nothing, and depends only on the shapes, types and devices of the tensors.
     ///
     /// # Errors
     /// The engine's.
@@ -79,6 +80,7 @@ pub enum NormMode {
 }
 
 impl NormMode {
+    /// Mode of the network's layers; `key` is for those that draw random numbers in training.
     pub(crate) fn with(self, key: Key) -> Mode {
         match self {
             NormMode::Train => Mode::Train(key),
@@ -104,7 +106,7 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The mean over a batch.
+    /// Computes the mean loss of a batch.
     pub(crate) fn of(self, logits: &Tensor, labels: &Tensor) -> Tensor {
         match self {
             Loss::CrossEntropy => cross_entropy(logits, labels),
@@ -113,7 +115,8 @@ impl Loss {
     }
 }
 
-/// The logits as a function of a batch and of some or all parameters; the others have the task's values.
+/// Makes a function that computes the logits of a batch from parameters. Parameters that it is not given have the
+/// task's values.
 pub(crate) fn logits_of(
     task: &Task<'_>,
     mode: NormMode,
@@ -123,7 +126,7 @@ pub(crate) fn logits_of(
     move |params, batch| net.apply(&all.with(params), &state, &batch.images, mode).0
 }
 
-/// The cross-entropy of [`logits_of`].
+/// Makes a function that computes the cross-entropy of [`logits_of`].
 pub(crate) fn loss_of(
     task: &Task<'_>,
     mode: NormMode,
@@ -132,7 +135,7 @@ pub(crate) fn loss_of(
     move |params, batch| cross_entropy(&logits(params, batch), &batch.labels)
 }
 
-/// The sum of a function over the next batches, evaluated batch by batch: none is kept.
+/// Sums a function over the next `count` batches. Each batch is evaluated and dropped before the next one is taken.
 ///
 /// # Errors
 /// [`Error::TooFewBatches`], or the engine's.
@@ -162,12 +165,12 @@ pub(crate) fn add(total: &mut Option<Params>, one: Params) -> Result<()> {
     Ok(())
 }
 
-/// The sum of all values.
+/// Sums all values, to a scalar.
 pub(crate) fn total(params: &Params) -> Tensor {
     tree_dot(params, &params.map_leaves(Tensor::ones_like))
 }
 
-/// Magnitudes divided by their sum, evaluated.
+/// Divides magnitudes by their sum, and evaluates the result.
 pub(crate) fn normalised(magnitudes: &Params) -> Result<Params> {
     let total = total(magnitudes);
     let scores = magnitudes.map_leaves(|s| s / &total);

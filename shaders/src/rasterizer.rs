@@ -8,10 +8,10 @@ pub const LANES: u32 = 8;
 /// Side of the square of sums that an invocation keeps: pixels × rows, or rows × channels for a weight gradient.
 pub const TILE: usize = 8;
 
-/// A specialisation of a kernel for software rasterizers.
+/// A variant of a matrix product for software rasterizers: the choices from which its source is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rasterizer {
-    /// `wgsl/rasterizer_gemm.wgsl`
+    /// Product with gathered operands, `wgsl/rasterizer_gemm.wgsl`.
     Gemm {
         /// True for loads of 8 floats as 64-bit integers, which the device must have; false for loads of 4.
         wide: bool,
@@ -20,7 +20,7 @@ pub enum Rasterizer {
         /// Axis along which groups of four outputs are contiguous and aligned.
         quads: Option<Quads>,
     },
-    /// `wgsl/rasterizer_weight_grad.wgsl`
+    /// Weight gradient of a convolution, `wgsl/rasterizer_weight_grad.wgsl`.
     WeightGrad {
         /// True for loads of 8 floats as 64-bit integers, which the device must have; false for loads of 4.
         wide: bool,

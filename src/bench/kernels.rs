@@ -38,6 +38,7 @@ struct Case<'a> {
     burn_inputs: Vec<Tensor>,
 }
 
+/// Measurements of all kernels, with the limits and rows measured so far.
 struct Suite<'a> {
     options: &'a Options,
     watch: &'a mut dyn FnMut(&Row),
@@ -112,11 +113,13 @@ impl Suite<'_> {
         Ok(values)
     }
 
+    /// Adds a row and shows it.
     fn add(&mut self, row: Row) {
         (self.watch)(&row);
         self.rows.push(row);
     }
 
+    /// Measures a kernel and Burn's, and adds the row.
     fn run(&mut self, case: Case<'_>) -> anyhow::Result<()> {
         let ours = measure(self.options, ALLOWED, &*case.ours)?;
         let baseline = |burn: &Baseline| {

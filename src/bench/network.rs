@@ -64,8 +64,8 @@ impl Subject {
     }
 }
 
-/// Measures a training step of a network: SGD with momentum and weight decay, without a mask. `watch` receives a line
-/// about the predicted memory before the measurement.
+/// Measures a training step of a network by SGD with momentum and weight decay, without a mask. Before the measurement,
+/// `watch` is called with a line about the predicted memory.
 ///
 /// # Errors
 /// If there is no such network, or the device fails.

@@ -48,7 +48,7 @@ impl Beside {
         Ok(Beside { name, rows })
     }
 
-    /// The other program's measurement of the same row.
+    /// Finds the other program's measurement of the same row.
     fn of(&self, row: &Row) -> Option<&Other> {
         let same = |other: &&Other| {
             (&other.name, other.direction.as_deref()) == (&row.name, row.direction)
@@ -124,6 +124,7 @@ impl Table {
         });
     }
 
+    /// Adds the columns of the rate and of its share of the device's limit.
     fn rates(&mut self) {
         self.add("rate", 13, |r| match (r.tflops, r.gbps) {
             (Some(tera), _) if tera < 1.0 => format!("{} GFLOP/s", short(tera * 1e3)),
@@ -140,6 +141,7 @@ impl Table {
         });
     }
 
+    /// Adds the columns of the other program, then launches and peak memory.
     fn finish(mut self, beside: Option<Beside>) -> Table {
         if let Some(beside) = beside.map(std::sync::Arc::new) {
             let name = beside.name.clone();
@@ -177,7 +179,7 @@ impl Table {
         }
     }
 
-    /// One row.
+    /// Formats one row.
     pub fn row(&self, row: &Row) -> String {
         self.line(self.columns.iter().map(|c| (c.cell)(row)).collect())
     }
@@ -207,6 +209,7 @@ fn short(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// Formats a time in milliseconds.
 fn time(ms: f64) -> String {
     match ms {
         ms if ms < 0.995 => format!("{ms:.4}"),
@@ -214,10 +217,12 @@ fn time(ms: f64) -> String {
     }
 }
 
+/// Formats a ratio, for example `1.50×`; empty without one.
 fn times(ratio: Option<f64>) -> String {
     ratio.map(|r| format!("{}×", short(r))).unwrap_or_default()
 }
 
+/// Formats a number of bytes in MiB or GiB.
 fn bytes(count: u64) -> String {
     match count as f64 / f64::from(1 << 20) {
         mib if mib < 1000.0 => format!("{} MiB", short(mib)),

@@ -61,12 +61,14 @@ impl View {
         View { bar, quiet }
     }
 
+    /// Prints a line above the bar, unless quiet.
     fn line(&self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| eprintln!("{text}"));
         }
     }
 
+    /// Shows the progress of a download.
     fn show(&mut self, progress: Progress) {
         match progress {
             Progress::Downloading { file, done, total } => {

@@ -1,5 +1,5 @@
-//! Settings of runs. A setting has one name, on the command line, in TOML and JSON files and in the `config.toml` of run
-//! folders; its doc comment is the command line's help.
+//! Settings of runs. A setting has one name, on the command line, in TOML and JSON files and in the `config.toml` of
+//! run folders; its doc comment is the command line's help.
 
 mod check;
 pub(crate) mod merge;
@@ -159,8 +159,8 @@ pub struct TrainSettings {
     /// Images per batch in training.
     #[arg(long, default_value_t = 128)]
     pub batch_size: usize,
-    /// Numeric precision: f32, or mixed, which gives convolutions and matrix products f16 operands and f32 sums on devices
-    /// that can.
+    /// Numeric precision: f32, or mixed, which gives convolutions and matrix products f16 operands and f32 sums on
+    /// devices that can.
     #[arg(long, default_value_t)]
     pub precision: Precision,
     /// Learning rate.
@@ -206,6 +206,7 @@ impl TrainSettings {
         }
     }
 
+    /// Epochs after which the learning rate drops: `milestones` or, without them, half and three quarters of `epochs`.
     fn drops(&self) -> Vec<usize> {
         let usual = || {
             let mut at = vec![self.epochs / 2, self.epochs * 3 / 4];
@@ -229,6 +230,8 @@ impl RunConfig {
         format!("{what}{}-s{}", check.unwrap_or_default(), self.seed)
     }
 
+    /// Checks that all settings are in range.
+    ///
     /// # Errors
     /// If a setting is out of range, with its name.
     pub fn check(&self) -> anyhow::Result<()> {
@@ -277,8 +280,10 @@ impl Common {
     }
 }
 
+/// Checks that settings are 1 or more.
+///
 /// # Errors
-/// If one of these settings is 0.
+/// If one of them is 0.
 fn positive(settings: &[(&str, usize)]) -> anyhow::Result<()> {
     for (name, value) in settings {
         anyhow::ensure!(*value > 0, "`{name}` must be 1 or more, found 0");
@@ -286,6 +291,8 @@ fn positive(settings: &[(&str, usize)]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that settings are finite numbers from 0 on.
+///
 /// # Errors
 /// If one of these settings is not a number of at least 0.
 fn not_negative(settings: &[(&str, f64)]) -> anyhow::Result<()> {

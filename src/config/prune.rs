@@ -103,7 +103,7 @@ const ALLOCATIONS: &[(&str, &str)] = &[
 ];
 
 impl PruneSettings {
-    /// Pruner and mask options of a method with these settings.
+    /// Builds the pruner of a method with these settings, and its mask options.
     ///
     /// # Errors
     /// If the sparsity is out of range, or a setting that the method reads has an invalid value.
@@ -111,7 +111,7 @@ impl PruneSettings {
         Ok(method.setup(&object(self)?, Sparsity::new(sparsity)?)?)
     }
 
-    /// ProsPr with these settings.
+    /// Builds ProsPr with these settings.
     ///
     /// # Errors
     /// If a setting that it reads has an invalid value.
@@ -121,6 +121,10 @@ impl PruneSettings {
         Ok(ProsPr::configured(&settings)?)
     }
 
+    /// Checks that the settings are in range that do not depend on the method.
+    ///
+    /// # Errors
+    /// If one is out of range, with its name.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         positive(&[
             ("prune_batch_size", self.prune_batch_size),

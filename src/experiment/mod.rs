@@ -23,7 +23,7 @@ use crate::{DType, Device, Key, Params, Precision, TensorFile, models};
 pub use probe::{Probe, ProbeRow};
 pub use pruning::{Origin, Pruned};
 
-/// A configuration with the data set, the network and the device that it names.
+/// An experiment that is ready to run: its settings with the data set, network and device that they name.
 pub struct Experiment {
     /// The settings.
     pub config: RunConfig,
@@ -33,13 +33,13 @@ pub struct Experiment {
     pub data: ImageSet,
     /// The network.
     pub net: Net,
-    /// Count of damaged images that were left out; none unless the settings allow that.
+    /// Counter of damaged images that were left out. There is none if the settings do not allow to leave out images.
     pub skipped: Option<Arc<Skipped>>,
     /// Path of the mask of the same run without its check, if that mask exists already.
     pub unchecked_mask: Option<PathBuf>,
 }
 
-/// A network before training.
+/// Values of a network before training.
 pub struct Initial {
     /// Parameters.
     pub params: Params,
@@ -47,7 +47,7 @@ pub struct Initial {
     pub state: Params,
 }
 
-/// How a run ended.
+/// Outcome of a call that runs an experiment.
 pub enum Outcome {
     /// All epochs are done.
     Finished(Box<Results>),
@@ -66,8 +66,8 @@ pub trait Watch {
     fn note(&mut self, text: &str);
     /// Called when the mask is ready.
     fn pruned(&mut self, pruned: &Pruned);
-    /// Called after every step, with the number of batches in an epoch and the images per second in this epoch. Returning
-    /// `Break` stops the run.
+    /// Called after every step, with the number of batches in an epoch and the images per second in this epoch.
+    /// Returning `Break` stops the run.
     fn step(&mut self, now: &TrainState, batches: usize, images_per_second: f64)
     -> ControlFlow<()>;
     /// Called after every epoch.
@@ -134,7 +134,7 @@ impl Experiment {
         })
     }
 
-    /// The keys of initial weights, pruning batches, training and checks.
+    /// Random keys derived from the seed, for initial weights, pruning batches, training and checks.
     fn keys(&self) -> [Key; 4] {
         Key::new(self.config.seed).split()
     }
@@ -307,7 +307,7 @@ impl Experiment {
         Ok(Outcome::Finished(Box::new(results)))
     }
 
-    /// Trains to the end of the epoch and tests, unless the watcher stops the run. Returns true beside the checkpoint
+    /// Trains to the end of the epoch and tests, unless the watcher stops the run. Returns the new checkpoint, and true
     /// if the epoch is complete.
     fn epoch(
         &self,
@@ -352,6 +352,7 @@ impl Experiment {
         Ok((Checkpoint { train, log }, true))
     }
 
+    /// Collects the results of a finished run.
     fn results(&self, pruned: &Pruned, params: &Params, history: &[EpochRow]) -> Results {
         let last = history.last().expect("there is an epoch");
         // Of several equal epochs, the first one.

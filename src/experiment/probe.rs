@@ -52,8 +52,9 @@ pub struct ProbeRow {
 }
 
 impl Experiment {
-    /// Norms of the meta-gradient of `method` with each of these numbers of steps and with 0. All of them start with the
-    /// same batches. `roundings` asks for rounding errors, which needs a second computation in f64 on the CPU.
+    /// Computes the norms of the meta-gradient of `method` for each of these numbers of steps, and for 0. All of them
+    /// start with the same batches. `watch` receives each row as soon as it is computed. With `roundings`, a second
+    /// computation in f64 on the CPU gives the rounding errors.
     ///
     /// # Errors
     /// If an image cannot be read, or the computation fails.
@@ -108,7 +109,7 @@ impl Experiment {
         })
     }
 
-    /// Magnitudes of the meta-gradient, computed in f64 on the CPU.
+    /// Computes the magnitudes of the meta-gradient in f64 on the CPU. Returns the values of each layer.
     fn in_f64(&self, method: &ProsPr, initial: &Initial) -> anyhow::Result<Vec<Vec<f64>>> {
         let cpu = Device::cpu();
         let wide = |params: &Params| -> crate::Result<Params> {

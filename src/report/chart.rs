@@ -28,7 +28,7 @@ pub struct Chart {
 const MARGIN: f64 = 16.0;
 
 impl Chart {
-    /// A chart without ticks and columns.
+    /// Makes a chart whose axes have the range 0 to 1 and no ticks, and which has no columns.
     pub fn new(title: &'static str, alt: String, height: f64, series: Vec<Series>) -> Chart {
         Chart {
             title,
@@ -41,7 +41,7 @@ impl Chart {
         }
     }
 
-    /// A chart with a row for each name, the first on top; row `i` has its middle at `y = i + 0.5`.
+    /// Makes a chart with a row for each name, the first on top. The middle of row `i` is at `y = i + 0.5`.
     pub fn of_rows<'a>(
         title: &'static str,
         alt: String,

@@ -34,7 +34,7 @@ const MARGIN: f64 = 16.0;
 const GAP: f64 = 6.0;
 /// Heights of the space above the first panel and of each panel's title, in CSS pixels.
 const HEAD: (f64, f64) = (40.0, 34.0);
-/// Approximate width in CSS pixels to which small filters are enlarged.
+/// Side, in CSS pixels, to which small filters are enlarged at least, approximately.
 const SIDE: usize = 48;
 
 impl Filters {
@@ -82,7 +82,7 @@ impl Filters {
         }
     }
 
-    /// The initial, pruned and trained filters of one run.
+    /// Makes the picture of one run: panels of the initial, the pruned and the trained filters.
     pub(super) fn picture(&self) -> anyhow::Result<Panels<'_>> {
         let mut panels = vec![Panel::initial(self)];
         if !self.kept.iter().all(|&kept| kept) {
@@ -94,7 +94,7 @@ impl Filters {
     }
 }
 
-/// Filters under one title.
+/// A panel: the filters of a layer under one title, with initial or trained weights.
 pub struct Panel<'a> {
     title: String,
     filters: &'a Filters,
@@ -114,12 +114,12 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// All weights at initialization.
+    /// Makes the panel of all weights at initialization.
     pub fn initial(filters: &'a Filters) -> Panel<'a> {
         Panel::new("initial weights", filters, &filters.initial, false)
     }
 
-    /// Weights after training, without the removed ones.
+    /// Makes the panel of the weights after training, with removed weights marked.
     pub fn trained(title: &str, filters: &'a Filters) -> Panel<'a> {
         Panel::new(title, filters, &filters.trained, true)
     }

@@ -8,7 +8,7 @@ use super::text::short_percent;
 use crate::comparison::Mean;
 use crate::results::{EpochRow, Results};
 
-/// A run of a comparison.
+/// A run of a comparison with what its report shows: results, metrics of each epoch, and filters.
 #[derive(Clone, Debug)]
 pub struct ComparedRun {
     /// The results of the run.
@@ -63,7 +63,7 @@ impl Group<'_> {
     }
 }
 
-/// The runs without checks as groups, in the order of their first runs.
+/// Groups the runs that have no check by pruner and sparsity, in the order of their first runs, and gives them colours.
 pub fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for run in runs.iter().filter(|run| run.results.check.is_none()) {

@@ -22,7 +22,7 @@ const DARK: [(RGBColor, &str); 6] = [
     (FAINT, "#1F3D50"),
 ];
 
-/// A page under construction. Its methods escape all texts.
+/// An HTML page under construction. Its methods escape all texts.
 pub struct Page {
     title: String,
     body: String,

@@ -45,14 +45,15 @@ impl Series {
         }
     }
 
-    /// A remark in the legend.
+    /// Makes a remark in the legend, a series without points.
     pub fn remark(label: impl Into<String>) -> Series {
         Series::new(label, INK, Mark::Remark, [])
     }
 }
 
 impl Mark {
-    /// The shapes of a series in the data's coordinates, or of a legend's key in backend pixels.
+    /// Makes the shapes that draw points with this mark. The points of a series are in the coordinates of the data,
+    /// those of a legend's key in pixels.
     pub fn shapes<B: DrawingBackend, C: Clone + 'static>(
         self,
         color: RGBColor,

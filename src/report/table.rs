@@ -4,7 +4,7 @@ use crate::comparison::{Comparison, Mean, Summary, Tally};
 
 use super::text::{count, mean_percent, percent, seconds};
 
-/// A table of texts.
+/// A table whose cells are text.
 pub struct Table {
     /// Titles of the columns.
     pub columns: Vec<&'static str>,
@@ -13,8 +13,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of a comparison: a row for each pruner and sparsity, a column for each check, means over seeds ± sample
-    /// standard deviations.
+    /// Makes the table of a comparison: a row for each pruner and sparsity, and a column for each check. Numbers are
+    /// means over seeds ± sample standard deviations.
     pub fn of(comparison: &Comparison) -> Table {
         let mut columns = vec!["pruner", "sparsity", "weights kept", "test top-1"];
         columns.extend(comparison.checks().into_iter().map(|check| check.title()));
@@ -31,7 +31,7 @@ impl Table {
         }
     }
 
-    /// Plain text with aligned columns: names on the left, numbers right-aligned.
+    /// Formats the table as plain text with aligned columns: the first is left-aligned, the others right-aligned.
     pub fn text(&self) -> String {
         let length = |text: &str| text.chars().count();
         let width = |at: usize| {
@@ -52,7 +52,7 @@ impl Table {
         line(self.columns.clone()) + &rows.collect::<String>()
     }
 
-    /// A Markdown table.
+    /// Formats the table as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = format!("| {} |\n|---|", self.columns.join(" | "));
         text += &"---:|".repeat(self.columns.len() - 1);
@@ -63,6 +63,7 @@ impl Table {
     }
 }
 
+/// Formats a summary as a row of the table.
 fn row(summary: &Summary<'_>) -> Vec<String> {
     let first = summary.runs.first();
     let mean = |values: Vec<f64>, text: fn(&[f64]) -> String| match values[..] {

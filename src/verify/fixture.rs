@@ -58,13 +58,13 @@ impl Fixture {
         Ok(Fixture { path, case, arrays })
     }
 
-    /// An error that names the file.
+    /// Makes an error that names the file.
     pub fn error(&self, reason: impl Into<String>) -> crate::pruners::Error {
         let (path, reason) = (self.path.clone(), reason.into());
         Error::File { path, reason }.into()
     }
 
-    /// All tensors whose names start with `prefix`, by the rest of the name.
+    /// Finds all tensors whose names start with `prefix`, and names them by the rest of the name.
     pub fn under(&self, prefix: &str) -> BTreeMap<&str, &Array> {
         self.arrays
             .iter()
@@ -81,7 +81,10 @@ impl Fixture {
             .collect()
     }
 
-    /// Channels, height and width of the images, if the file has images.
+    /// Channels, height and width of the images in `batch.0.x`, if the file has that tensor.
+    ///
+    /// # Errors
+    /// If the tensor does not have the shape of images.
     pub fn image_shape(&self) -> Result<Option<[usize; 3]>> {
         match self
             .arrays
@@ -96,7 +99,7 @@ impl Fixture {
         }
     }
 
-    /// Values of a network's parameters and state, with their roles.
+    /// Reads the initial parameters and running statistics of a network from the tensors `init.…`.
     pub fn values(
         &self,
         candidate: &Candidate,
@@ -118,7 +121,7 @@ impl Fixture {
         Ok((read(&params)?, read(&state)?))
     }
 
-    /// The first `count` batches.
+    /// Reads the first `count` batches.
     pub fn batches(
         &self,
         count: usize,
@@ -131,6 +134,7 @@ impl Fixture {
             .collect()
     }
 
+    /// Reads batch `i` of `count` and checks its shapes and labels.
     fn batch(
         &self,
         i: usize,
@@ -169,6 +173,7 @@ impl Fixture {
         })
     }
 
+    /// Reads a tensor, converts it to `dtype` and copies it to the device.
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let Some((shape, values)) = self.arrays.get(name) else {
             return Err(self.error(format!("`{name}` is missing")));
@@ -177,8 +182,8 @@ impl Fixture {
         Ok(exact.to_dtype(dtype).to_device(device)?)
     }
 
-    /// Values of the tensors under a prefix, concatenated in the order of `like`, which must have the same names and
-    /// shapes.
+    /// Concatenates the values of the tensors under a prefix, in the order of `like`. Their names and shapes must be
+    /// those of `like`.
     pub fn flat(&self, prefix: &str, like: &Params) -> Result<Vec<f64>> {
         let mut stored = self.under(prefix);
         let mut values = Vec::new();

@@ -38,7 +38,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Version of the file that the received part belongs to.
+/// Version of a file on the server. Only the rest of the same version is appended to the received part.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Version {
     url: String,
@@ -46,20 +46,20 @@ struct Version {
     length: Option<u64>,
 }
 
-/// A file to download.
+/// The download of one file.
 pub struct Task<'a> {
     pub url: &'a str,
     pub file: &'a str,
     /// File that collects the received bytes.
     pub part: PathBuf,
-    /// File that holds their [`Version`].
+    /// File that holds the [`Version`] of these bytes.
     pub version: PathBuf,
     pub agent: Agent,
     pub progress: &'a mut dyn FnMut(Progress),
 }
 
 impl Task<'_> {
-    /// An error about this file.
+    /// Makes an error about this file.
     pub fn wrong(&self, reason: String) -> Error {
         Error::Download {
             file: self.file.into(),
@@ -73,7 +73,7 @@ impl Task<'_> {
         fs::metadata(&self.part).map_or(0, |m| m.len())
     }
 
-    /// Deletes the received part.
+    /// Deletes the received part and its version.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -82,14 +82,14 @@ impl Task<'_> {
         remove(&self.version)
     }
 
-    /// Version of the received part, if it can be resumed.
+    /// Reads the version of the received part, if there is a part of this address to resume.
     fn known(&self) -> Option<Version> {
         let json = fs::read(&self.version).ok()?;
         let version: Version = serde_json::from_slice(&json).ok()?;
         (self.length() > 0 && version.url == self.url).then_some(version)
     }
 
-    /// Sends one request and receives its response.
+    /// Sends one request for the file, or for the rest of it, and appends the response to the received part.
     pub fn attempt(&mut self) -> Result<Complete, Failure> {
         let known = self.known();
         let start = self.length();
@@ -174,7 +174,7 @@ impl Task<'_> {
         Failure::Cut(error.to_string())
     }
 
-    /// Appends the body of a response to the part.
+    /// Appends the body of a response to the received part, or replaces the part if `resumed` is false.
     fn receive(
         &mut self,
         mut response: Response<ureq::Body>,

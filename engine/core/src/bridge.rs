@@ -141,7 +141,7 @@ pub fn apply<B: Shared, const N: usize>(
 #[derive(Debug)]
 struct EngineOp;
 
-/// The pullback of one application.
+/// Pullback of one call of [`apply`].
 #[derive(Clone)]
 struct Pull(Arc<PullFn>);
 

@@ -12,7 +12,7 @@ pub(super) struct Loader {
     pub stash: String,
 }
 
-/// Declares the registers of a loader as variables of the function.
+/// Generates WGSL that declares the registers of a loader, as variables of the function.
 fn registers(name: &str, count: usize, kind: &str) -> String {
     each(count, |j| format!("var {name}{j} = {kind}(0.0);"))
 }

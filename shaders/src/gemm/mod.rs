@@ -11,7 +11,7 @@ use loaders::Loader;
 use crate::structs::OutLayout;
 use crate::template::fill;
 
-/// Operands of the product.
+/// Layout of the operands of the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operands {
     /// Packed weights `[group, tap, channel, row]` times gathered images; columns are output pixels.
@@ -65,10 +65,10 @@ wgsl_struct! {
     taps: [[i32; 4]]
 }
 
-/// A specialisation of `wgsl/gemm.wgsl`.
+/// A variant of the tiled matrix product `wgsl/gemm.wgsl`: the choices from which its source is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gemm {
-    /// Operands.
+    /// Layout of the operands.
     pub operands: Operands,
     /// Tile sizes.
     pub tile: Tile,

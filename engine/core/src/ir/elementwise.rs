@@ -22,11 +22,12 @@ pub(crate) trait Real:
     fn of(value: f64) -> Self;
     /// Returns the same value as f64.
     fn wide(self) -> f64;
-    /// `out[i] = f(x[i])`
+    /// Applies a unary function to elements: `out[i] = f(x[i])`.
     fn unary(f: Unary, out: &mut [Self], x: &[Self]);
 }
 
-/// `out[i] = f(x[i])`. Inlined, so that the loop is compiled for the instruction set of the caller.
+/// Applies a function to elements: `out[i] = f(x[i])`. It is inlined, so that the loop is compiled for the instruction
+/// set of the caller.
 #[inline(always)]
 pub(crate) fn map<T: Copy>(out: &mut [T], x: &[T], f: impl Fn(T) -> T) {
     for (out, &x) in out.iter_mut().zip(x) {

@@ -6,7 +6,8 @@ use crate::ir::{Binary, Op, Unary};
 use crate::{DType, Tensor};
 
 impl Unary {
-    /// `t · f'(x)`, given `y = f(x)`: both the forward and the reverse rule, because the Jacobian is diagonal.
+    /// Computes `t · f'(x)`, given `y = f(x)`. This is the forward and the reverse rule, because the Jacobian is
+    /// diagonal. Returns none for functions whose derivative is zero.
     pub(crate) fn scale_by_derivative(self, x: &Tensor, y: &Tensor, t: &Tensor) -> Option<Tensor> {
         Some(match self {
             Unary::Neg => -t,

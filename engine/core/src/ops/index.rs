@@ -37,7 +37,7 @@ impl Tensor {
         Tensor::apply(Op::ScatterAdd(a), &[self, indices], shape, self.dtype())
     }
 
-    /// Whole slices along one axis: `out[.., j, ..] = x[.., indices[j], ..]` for a list of indices (I32).
+    /// Selects slices along one axis by a list of indices (I32): `out[.., j, ..] = x[.., indices[j], ..]`.
     #[track_caller]
     pub fn take(&self, along: isize, indices: &Tensor) -> Tensor {
         let a = axis("take", along, self.shape());

@@ -13,11 +13,13 @@ pub(super) fn inverse(axes: &[usize]) -> Vec<usize> {
     inverse
 }
 
+/// Applies slices along all axes.
 pub(super) fn slice(axes: &[SliceAxis], x: &Tensor) -> Tensor {
     let shape: Vec<usize> = axes.iter().map(|a| a.len).collect();
     Tensor::apply(Op::Slice(axes.to_vec()), &[x], shape, x.dtype())
 }
 
+/// Applies padding with zeros along all axes.
 pub(super) fn pad(axes: &[PadAxis], x: &Tensor) -> Tensor {
     let grow = |(a, &n): (&PadAxis, &usize)| a.low + n + n.saturating_sub(1) * a.interior + a.high;
     let shape: Vec<usize> = axes.iter().zip(x.shape()).map(grow).collect();
@@ -73,7 +75,7 @@ pub(super) fn concat_jvp(
 }
 
 impl Tensor {
-    /// The same elements in row-major order under another shape.
+    /// Changes the shape. The elements stay in row-major order.
     #[track_caller]
     pub fn reshape(&self, shape: &[usize]) -> Tensor {
         if self.shape() == shape {
@@ -144,7 +146,7 @@ impl Tensor {
         self.permute(&order)
     }
 
-    /// Elements `start, start + step, …` below `end` of one axis.
+    /// Selects the indices `start, start + step, …` below `end` along an axis.
     #[track_caller]
     pub fn slice(&self, along: isize, start: usize, end: usize, step: usize) -> Tensor {
         let a = axis("slice", along, self.shape());
@@ -173,7 +175,7 @@ impl Tensor {
         slice(&axes, self)
     }
 
-    /// `len` neighbouring elements of one axis, from `start`.
+    /// Selects the indices `start..start + len` along an axis.
     #[track_caller]
     pub fn narrow(&self, along: isize, start: usize, len: usize) -> Tensor {
         self.slice(along, start, start + len, 1)
@@ -249,7 +251,7 @@ impl Tensor {
         )
     }
 
-    /// Joins tensors of one shape along a new axis in front of `at`.
+    /// Joins tensors of the same shape along a new axis, which is axis `at` of the result.
     #[track_caller]
     pub fn stack(parts: &[Tensor], at: usize) -> Tensor {
         let widened: Vec<Tensor> = parts

@@ -104,7 +104,7 @@ impl Tensor {
         self.separable(&matrix(oh, h), oh, &matrix(ow, w), ow)
     }
 
-    /// `A X Bᵀ` for every image, with `A: [oh, h]` and `B: [ow, w]` given row by row.
+    /// Computes `A X Bᵀ` for every image `X`, with the matrices `A: [oh, h]` and `B: [ow, w]` row by row.
     fn separable(&self, a: &[f64], oh: usize, b: &[f64], ow: usize) -> Tensor {
         let constant = |values: &[f64], shape: &[usize]| {
             let narrow: Vec<f32> = values.iter().map(|&v| v as f32).collect();
@@ -120,13 +120,14 @@ impl Tensor {
     }
 }
 
-/// `out[n, c, i, j] = x[n, c, index[n, c, i, j]]`, with flat indices of pixels that the windows cover.
+/// Gathers pixels by flat indices, one of each window: `out[n, c, i, j] = x[n, c, index[n, c, i, j]]`.
 pub(super) fn gather(window: &Window, x: &Tensor, index: &Tensor) -> Tensor {
     let op = Op::PoolGather(window.clone());
     Tensor::apply(op, &[x, index], index.shape(), x.dtype())
 }
 
-/// The transpose of [`gather`], from windows to images of a shape.
+/// Scatters the values of windows into zero images of a shape, the transpose of [`gather`]. Values at one pixel are
+/// added.
 pub(super) fn scatter(window: &Window, values: &Tensor, index: &Tensor, shape: &[usize]) -> Tensor {
     let op = Op::PoolScatter(window.clone());
     Tensor::apply(op, &[values, index], shape, values.dtype())

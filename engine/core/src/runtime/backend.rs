@@ -31,12 +31,16 @@ pub(crate) struct Padding {
 
 /// A backend of the engine.
 pub(crate) trait Backed: Backend {
+    /// Stores a tensor of this backend.
     fn wrap(value: Value<Self>) -> Storage;
+    /// Returns the stored tensor, if it belongs to this backend.
     fn unwrap(storage: &Storage) -> Option<&Value<Self>>;
+    /// Takes the stored tensor out, if it belongs to this backend.
     fn take(storage: Storage) -> Option<Value<Self>>;
 
     /// Returns the type in which the backend stores a logical integer type.
     fn int_dtype(dtype: DType) -> IntDType;
+    /// Returns true if two float tensors are views of one allocation; so for the types that follow.
     fn same_float_memory(a: &FloatTensor<Self>, b: &FloatTensor<Self>) -> bool;
     fn same_int_memory(a: &IntTensor<Self>, b: &IntTensor<Self>) -> bool;
     fn same_bool_memory(a: &BoolTensor<Self>, b: &BoolTensor<Self>) -> bool;
@@ -49,9 +53,10 @@ pub(crate) trait Backed: Backend {
     ) -> Value<Self>;
     /// Pads `x` with zeros to a shape; `None` if there is no kernel for its type.
     fn pad(x: &Value<Self>, padding: &[Padding], shape: &[usize]) -> Option<Value<Self>>;
-    /// Draws random numbers in f32.
+    /// Draws random numbers in f32. They depend on the key alone, and so are the same on all devices.
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FloatTensor<Self>;
 
+    /// Type in which the backend stores Bool tensors.
     fn bool_dtype(device: &Self::Device) -> BoolDType {
         burn_backend::get_or_init_device_settings::<Self>(device).bool_dtype
     }
@@ -115,7 +120,7 @@ impl<B: Backed> Value<B> {
         }
     }
 
-    /// Bytes of the elements on the device.
+    /// Number of bytes that the elements take on the device.
     pub fn bytes(&self) -> u64 {
         let of = |shape: burn_backend::Shape, dtype: burn_backend::DType| {
             (shape.num_elements() * dtype.size()) as u64
@@ -128,7 +133,7 @@ impl<B: Backed> Value<B> {
         }
     }
 
-    /// Reads the elements as row-major bytes of a logical type.
+    /// Reads the elements as row-major bytes of a type of the engine.
     pub fn to_bytes(&self, dtype: DType) -> Result<Vec<u8>, String> {
         let data = match self {
             Value::Float(t) => pollster::block_on(B::float_into_data(t.clone())),

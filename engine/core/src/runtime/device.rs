@@ -16,7 +16,7 @@ use super::memory::{MemoryUse, Meter};
 use super::refusals::Refusals;
 use crate::{DType, Error, Precision, Result};
 
-/// A device that holds tensors and computes them: the CPU, or a GPU that wgpu reaches.
+/// A device that holds tensors and computes them: the CPU, or a GPU that wgpu can use.
 ///
 /// Clones refer to the same device; opening a device twice returns the same one.
 #[derive(Clone)]

@@ -65,6 +65,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// Returns the memory in use and its peak.
     pub fn read(&self) -> MemoryUse {
         MemoryUse {
             live: self.live.load(Ordering::Relaxed),
@@ -72,10 +73,12 @@ impl Meter {
         }
     }
 
+    /// Returns the most bytes that were ever in use, whether or not the peak was reset.
     pub fn highest(&self) -> u64 {
         self.highest.load(Ordering::Relaxed)
     }
 
+    /// Sets the peak to the memory in use now.
     pub fn reset_peak(&self) {
         self.peak
             .store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -94,6 +97,7 @@ struct ChargedBytes {
 }
 
 impl Charge {
+    /// Makes a charge of no memory, for values that take none.
     pub fn none() -> Charge {
         Charge { charged: None }
     }

@@ -38,7 +38,7 @@ use crate::ir::shape::numel;
 use crate::{DType, Precision};
 use kernels::Arg;
 
-/// A computed value and its entry in the device's memory account. Clones share both.
+/// A computed value, and the charge of its memory to the device. Clones share both.
 #[derive(Clone)]
 pub(crate) struct Buffer {
     pub storage: Storage,

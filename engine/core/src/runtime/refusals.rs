@@ -1,4 +1,4 @@
-//! Requests for memory, and those that a GPU's driver refused.
+//! Record of requests for memory, and of requests that a GPU's driver refused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Batch normalisation (Ioffe and Szegedy, 2015), composed of tensor functions, so that derivatives of any order are exact.
+//! Batch normalisation (Ioffe and Szegedy, 2015), composed of tensor functions, so that derivatives of any order are
+//! exact.
 
 use super::init::Init;
 use super::{Mode, Scope};
@@ -106,6 +107,7 @@ impl Scope {
     }
 }
 
+/// Number of channels of `x: [n, c, ..]`.
 #[track_caller]
 fn channels(x: &Tensor) -> usize {
     assert!(
@@ -116,6 +118,7 @@ fn channels(x: &Tensor) -> usize {
     x.shape()[1]
 }
 
+/// Reshapes a list `[c]` to `[c, 1, ..]`, which broadcasts over `[n, c, ..]` of this rank.
 fn per_channel(list: &Tensor, rank: usize) -> Tensor {
     let mut shape = vec![1; rank - 1];
     shape[0] = list.numel();

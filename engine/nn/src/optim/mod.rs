@@ -13,7 +13,8 @@ pub use sgd::{Sgd, SgdState};
 
 use prospr_engine::Tree;
 
-/// An update rule. Its settings are static fields of a [`Tree`], so that a compiled step depends on them.
+/// An update rule of the parameters. Its settings are static fields of a [`Tree`], so that a training step is compiled
+/// again when they change.
 pub trait Optimizer: Tree {
     /// State carried from step to step.
     type State<T: Tree>: Tree;

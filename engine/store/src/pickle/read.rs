@@ -6,6 +6,7 @@ use super::{LIMIT, Node, Pickle, PickleError, Value};
 
 type Result<T> = std::result::Result<T, PickleError>;
 
+/// Stack machine that executes the opcodes of a pickle. It builds values and calls nothing.
 pub struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -28,6 +29,7 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Executes all opcodes up to STOP and returns the values, of which the one on the stack is the root.
     pub fn run(mut self) -> Result<Pickle<'a>> {
         for _ in 0..LIMIT {
             let [code] = self.array()?;
@@ -43,6 +45,7 @@ impl<'a> Machine<'a> {
         ))
     }
 
+    /// Returns an error at the current position.
     fn wrong<T>(&self, reason: impl Into<String>) -> Result<T> {
         Err(PickleError {
             at: self.at,
@@ -50,6 +53,7 @@ impl<'a> Machine<'a> {
         })
     }
 
+    /// Executes one opcode.
     fn step(&mut self, code: u8) -> Result<()> {
         match code {
             // Frame of protocol 4 and later: a length that only helps to read ahead.
@@ -125,6 +129,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Reads the next bytes.
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let Some(taken) = rest.get(..length) else {
@@ -146,6 +151,7 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(bytes).or_else(|_| self.wrong("expected a text in UTF-8"))
     }
 
+    /// Creates a value and pushes it.
     fn push(&mut self, value: Value<'a>) {
         let node = u32::try_from(self.values.len()).expect("fewer than LIMIT");
         self.values.push(value);
@@ -167,6 +173,7 @@ impl<'a> Machine<'a> {
         Ok(top)
     }
 
+    /// Pops all values above the last mark, and the mark.
     fn pop_to_mark(&mut self) -> Result<Vec<Node>> {
         match self.marks.pop() {
             Some(mark) => Ok(self.stack.split_off(mark)),
@@ -182,6 +189,7 @@ impl<'a> Machine<'a> {
         Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
     }
 
+    /// Stores the top of the stack in the memo: BINPUT, LONG_BINPUT and MEMOIZE. The stack stays as it is.
     fn remember(&mut self, code: u8) -> Result<()> {
         let key = match code {
             b'q' => u8::from_le_bytes(self.array()?).into(),
@@ -193,6 +201,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Pushes a value of the memo: BINGET and LONG_BINGET.
     fn recall(&mut self, code: u8) -> Result<()> {
         let key = match code {
             b'h' => u8::from_le_bytes(self.array()?).into(),
@@ -205,6 +214,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Reads the integer of BININT, BININT1, BININT2, LONG1 or LONG4.
     fn integer(&mut self, code: u8) -> Result<i128> {
         let length = match code {
             b'J' => return Ok(i32::from_le_bytes(self.array()?).into()),
@@ -230,6 +240,7 @@ impl<'a> Machine<'a> {
         Ok(i128::from_le_bytes(whole))
     }
 
+    /// Converts a length that was read, which must not be negative.
     fn length<T: TryInto<usize> + std::fmt::Display + Copy>(&self, length: T) -> Result<usize> {
         length.try_into().or_else(|_| {
             self.wrong(format!(
@@ -258,6 +269,7 @@ impl<'a> Machine<'a> {
         self.take(length)
     }
 
+    /// Pops values and pushes a list, tuple or dictionary of them.
     fn gather(&mut self, code: u8) -> Result<()> {
         let nodes = match code {
             0x85..=0x87 => {
@@ -279,6 +291,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Pops values and appends them to the list below: APPEND and APPENDS.
     fn append(&mut self, code: u8) -> Result<()> {
         let nodes = match code {
             b'a' => vec![self.pop()?],
@@ -292,6 +305,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Pops keys and values and adds them to the dictionary or object below: SETITEM and SETITEMS.
     fn set_items(&mut self, code: u8) -> Result<()> {
         let pairs = match code {
             b's' => {
@@ -311,6 +325,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Reads a text up to the end of the line.
     fn line(&mut self) -> Result<&'a str> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|&b| b == b'\n');
@@ -319,6 +334,7 @@ impl<'a> Machine<'a> {
         self.utf8(line)
     }
 
+    /// Pushes the name of a class or function, read from the pickle (GLOBAL) or from the stack (STACK_GLOBAL).
     fn global(&mut self, code: u8) -> Result<()> {
         let (module, name) = if code == b'c' {
             (self.line()?, self.line()?)

@@ -34,9 +34,9 @@ pub(super) struct Isa<T: 'static> {
     pub lanes: usize,
     /// Largest number of vectors in a register tile.
     pub vectors: usize,
-    /// Kernels for `N` vectors and `M` rows, both counted from one.
+    /// Matrix products: `gemm[N − 1][M − 1]` is the kernel for `N` vectors and `M` rows.
     pub gemm: &'static [&'static [Gemm<T>]],
-    /// Kernels for `N` vectors and `M` rows, both counted from one.
+    /// Outer products: `outer[N − 1][M − 1]` is the kernel for `N` vectors and `M` rows.
     pub outer: &'static [&'static [Outer<T>]],
     /// `to[r·pitch ..][..width] = from[r·width ..][..width]`; each row may be followed by zeros up to the
     /// next multiple of a vector.

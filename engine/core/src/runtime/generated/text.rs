@@ -16,7 +16,7 @@ fn even(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v)); }
 fn odd(v: vec4<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u))); }
 ";
 
-/// Division of elements among invocations.
+/// Rule that divides the elements of the domain among invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Division {
     /// An invocation stores `run` elements of a row.
@@ -169,6 +169,7 @@ impl Writer<'_> {
         format!("p[{}u]", self.words.len() - 1)
     }
 
+    /// Writes one indented line.
     pub(super) fn line(&mut self, text: &str) {
         for _ in 0..self.depth {
             self.body.push_str("    ");
@@ -177,21 +178,24 @@ impl Writer<'_> {
         self.body.push('\n');
     }
 
+    /// Writes the head of a block and indents what follows.
     pub(super) fn open(&mut self, text: &str) {
         self.line(text);
         self.depth += 1;
     }
 
+    /// Closes a block.
     pub(super) fn close(&mut self) {
         self.depth -= 1;
         self.line("}");
     }
 
+    /// Number of elements along some axes.
     pub(super) fn size(&self, axes: &[usize]) -> usize {
         axes.iter().map(|&a| self.loops.sizes[a]).product()
     }
 
-    /// Declares the coordinates `c<axis>` of a row-major index along some axes.
+    /// Writes WGSL that splits a row-major index into the coordinates `c<axis>` of some axes.
     pub(super) fn decode(&mut self, index: &str, axes: &[usize]) {
         let mut rest = index.to_string();
         for (at, &axis) in axes.iter().enumerate().rev() {
@@ -227,7 +231,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Declares `b<input><suffix> = before + offset` for every input.
+    /// Writes WGSL that declares for every input its offset from the coordinates of `axes`:
+    /// `b<input><suffix> = b<input><before> + offset`.
     pub(super) fn bases(&mut self, suffix: &str, before: Option<&str>, axes: &[usize]) {
         for input in 0..self.program.inputs.len() {
             let own = self.offset(input, axes);
@@ -239,6 +244,7 @@ impl Writer<'_> {
         }
     }
 
+    /// Index of the innermost axis.
     pub(super) fn last(&self) -> usize {
         self.loops.sizes.len() - 1
     }

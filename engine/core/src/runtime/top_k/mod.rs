@@ -47,6 +47,7 @@ fn floats<B: Backed>(
     args.map(|arg| float(arg.dense())).collect()
 }
 
+/// Converts Bool tensors of a backend to buffers, whose memory the device counts.
 fn track<B: Backed>(masks: Vec<B::BoolTensorPrimitive>, device: &Device) -> Vec<Buffer> {
     let track = |mask: B::BoolTensorPrimitive| {
         debug_assert!(matches!(mask.dtype(), burn_backend::DType::Bool(_)));

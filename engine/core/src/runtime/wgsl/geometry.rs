@@ -1,7 +1,8 @@
 //! Geometry of a convolution as products of weights with gathered pixels.
 //!
 //! The input gradient of a strided convolution is computed in phases: the input pixels `(s·t + a, s·u + b)` of one
-//! phase `(a, b)` see the same taps, and are a convolution of stride 1 of the output's gradient with these taps.
+//! phase `(a, b)` use the same taps, so that they are a convolution of the output's gradient, of stride 1, with these
+//! taps.
 
 use crate::ir::{Conv, ConvKind};
 
@@ -14,7 +15,7 @@ pub(super) struct Tap {
     pub index: usize,
 }
 
-/// A grid of output pixels that see the same taps.
+/// One pass of a convolution: a grid of output pixels that use the same taps.
 pub(super) struct Pass {
     /// Height and width of the grid.
     pub grid: [usize; 2],
@@ -50,7 +51,7 @@ impl Pass {
         self.grid[0] * self.grid[1]
     }
 
-    /// Returns true if the grid covers an output image contiguously.
+    /// Returns true if the pixels of the grid follow each other without gaps in an output image.
     pub fn in_one_piece(&self) -> bool {
         self.column == 1 && self.line == self.grid[1]
     }

@@ -34,7 +34,8 @@ pub(super) fn choose(
     tiles.min_by(better).expect("there are tiles")
 }
 
-/// Launches `shaders/wgsl/gemm.wgsl`, divided into `parts` along k. Sets the numbers of tiles in `params`.
+/// Launches the tiled product, `shaders/wgsl/gemm.wgsl`, divided into `parts` along k. Fills in the numbers of tiles in
+/// `params`.
 pub(super) fn run(
     client: &Client,
     kernel: Gemm,

@@ -167,7 +167,7 @@ impl Product<'_> {
     }
 }
 
-/// Returns true if a device reads 8 floats at once.
+/// Returns true if one load of the device reads 8 floats; otherwise it reads 4.
 fn wide(class: Class) -> bool {
     matches!(class, Class::SoftwareRasterizer { wide: true })
 }

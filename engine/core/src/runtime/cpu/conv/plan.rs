@@ -13,9 +13,9 @@ pub(super) const DEPTH: usize = 192;
 pub(super) struct Correlation {
     pub images: usize,
     pub groups: usize,
-    /// Channels of a group, height, width.
+    /// Shape of the source: channels of a group, height, width.
     pub source: [usize; 3],
-    /// Channels of a group, height, width.
+    /// Shape of the output: channels of a group, height, width.
     pub out: [usize; 3],
     pub rows: Vec<Axis>,
     pub cols: Vec<Axis>,
@@ -29,11 +29,11 @@ pub(super) struct StridePhase<'a, T> {
     pub offsets: Vec<usize>,
     /// Weights of each group in panels `[k][m]`, each with room for the largest number of rows.
     pub weights: Vec<T>,
-    /// True if views of the padded source are read in place.
+    /// True if the kernel reads the padded source in place, without gathering tiles.
     pub in_place: bool,
 }
 
-/// Data that all tasks share.
+/// Plan of a correlation: the data that all its tasks share.
 pub(super) struct CorrelationPlan<'a, T: 'static> {
     pub isa: &'static Isa<T>,
     pub correlation: &'a Correlation,

@@ -1,4 +1,4 @@
-//! What can go wrong in pruning.
+//! Errors of pruning.
 
 /// Why there is no mask.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum Error {
     EmptyLayer {
         /// Its name.
         layer: String,
-        /// How many weights it has.
+        /// Number of its weights.
         weights: usize,
         /// The sparsity asked for.
         sparsity: f64,
@@ -26,7 +26,7 @@ pub enum Error {
     Minimum {
         /// The sum of the layers' minima and whole layers.
         needed: usize,
-        /// What the sparsity leaves.
+        /// Number of weights that the sparsity leaves.
         kept: usize,
         /// The sparsity asked for.
         sparsity: f64,
@@ -37,7 +37,7 @@ pub enum Error {
         known.join(", ")
     )]
     UnknownLayer {
-        /// What was asked for.
+        /// Requested name.
         layer: String,
         /// The layers' names.
         known: Vec<String>,
@@ -65,9 +65,9 @@ pub enum Error {
         "{needed} batches are needed, but the data gave {found}; use a smaller batch or fewer steps"
     )]
     TooFewBatches {
-        /// How many the method needs.
+        /// Number of batches that the method needs.
         needed: usize,
-        /// How many there were.
+        /// Number of batches that were available.
         found: usize,
     },
     /// Invalid value or unknown name of a setting.
@@ -89,7 +89,7 @@ pub enum Error {
     Foreign {
         /// The file.
         path: String,
-        /// What does not fit.
+        /// Difference between the mask and the network, in words.
         reason: String,
     },
     /// The engine failed.

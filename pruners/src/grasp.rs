@@ -15,11 +15,11 @@ use crate::{Error, Method, Result, Settings};
 /// The mini-batches are used twice, and wait in host memory for the second time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grasp {
-    /// How many mini-batches `g` and `Hg` are summed over, at least one.
+    /// Number of mini-batches over which `g` and `Hg` are summed, at least one.
     pub batches: usize,
     /// The temperature `T`.
     pub temperature: f64,
-    /// What batch norm normalises with.
+    /// Statistics that batch norm normalises with.
     pub mode: NormMode,
 }
 

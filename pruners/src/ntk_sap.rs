@@ -30,9 +30,9 @@ pub struct NtkSap {
     pub rounds: Rounds,
     /// Standard deviation `ε` of the perturbations.
     pub perturbation: f64,
-    /// How many draws of inputs and weights each round sums over, at least one.
+    /// Number of draws of inputs and weights over which each round sums, at least one.
     pub batches: usize,
-    /// What batch norm normalises with.
+    /// Statistics that batch norm normalises with.
     pub mode: NormMode,
 }
 

@@ -97,7 +97,7 @@ impl Pruner for SynFlow {
     }
 }
 
-/// What is added to the flow on its way: biases, batch norm's shifts, running means.
+/// Returns the tensors that are added to the flow: biases, shifts and running means of batch norms.
 fn additive(params: &Params, state: &Params) -> Vec<Tensor> {
     let adds = |role| matches!(role, Role::Bias | Role::NormShift);
     let shifts = params.iter().filter(|(_, role, _)| adds(*role));

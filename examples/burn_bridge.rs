@@ -25,9 +25,6 @@ fn main() -> Result<(), Error> {
 
     let loss = B::float_sum(B::float_mul(product.clone(), product));
     let grads = B::backward(loss);
-    println!(
-        "d|H v|²/dw = {}",
-        B::grad(&w, &grads).expect("w is tracked").into_data()
-    );
+    println!("d|H v|²/dw = {}", B::grad(&w, &grads).expect("w is tracked").into_data());
     Ok(())
 }

@@ -109,10 +109,7 @@ impl Comparison {
     pub fn checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
         let runs = self.runs.iter().map(|run| run.check);
-        for check in runs
-            .chain(self.collapsed.iter().map(|run| run.check))
-            .flatten()
-        {
+        for check in runs.chain(self.collapsed.iter().map(|run| run.check)).flatten() {
             if !checks.contains(&check) {
                 checks.push(check);
             }
@@ -172,10 +169,7 @@ impl Comparison {
             (&run.pruner[..], run.sparsity_requested, run.check) == (pruner, sparsity, check)
         });
         Tally {
-            test_top1: self
-                .of(pruner, sparsity, check)
-                .map(|run| run.test_top1)
-                .collect(),
+            test_top1: self.of(pruner, sparsity, check).map(|run| run.test_top1).collect(),
             collapsed: collapsed.map(|run| run.layer.clone()).collect(),
         }
     }

@@ -22,14 +22,7 @@ impl Forecast {
     pub fn new(net: &Net, image: [usize; 3], device: &Device) -> Forecast {
         let Summary { output, .. } = Summary::of(&**net, image, device);
         let (params, state) = net.init(Key::new(0), &image, DType::F32, device);
-        Forecast {
-            net: net.clone(),
-            params,
-            state,
-            device: device.clone(),
-            image,
-            logits: output,
-        }
+        Forecast { net: net.clone(), params, state, device: device.clone(), image, logits: output }
     }
 
     /// Bytes of the parameters.
@@ -105,7 +98,5 @@ pub fn line(device: &Device, mut parts: Vec<(String, u64)>) -> String {
         mega(bytes),
         device.info().selector
     );
-    parts.fold(first, |line, (what, bytes)| {
-        format!("{line}; {what}: {}", mega(bytes))
-    })
+    parts.fold(first, |line, (what, bytes)| format!("{line}; {what}: {}", mega(bytes)))
 }

@@ -100,10 +100,8 @@ pub struct Overlap {
 /// # Errors
 /// If a file cannot be read, its network is unknown, or two masks belong to different networks.
 pub fn inspect(files: &[PathBuf], subject: &Subject) -> anyhow::Result<Inspection> {
-    let read: Vec<(Mask, InspectedMask)> = files
-        .iter()
-        .map(|file| read(file, subject))
-        .collect::<anyhow::Result<_>>()?;
+    let read: Vec<(Mask, InspectedMask)> =
+        files.iter().map(|file| read(file, subject)).collect::<anyhow::Result<_>>()?;
     let mut overlaps = Vec::new();
     for (at, (a, first)) in read.iter().enumerate() {
         for (b, second) in &read[at + 1..] {
@@ -116,10 +114,7 @@ pub fn inspect(files: &[PathBuf], subject: &Subject) -> anyhow::Result<Inspectio
             });
         }
     }
-    Ok(Inspection {
-        masks: read.into_iter().map(|(_, inspected)| inspected).collect(),
-        overlaps,
-    })
+    Ok(Inspection { masks: read.into_iter().map(|(_, inspected)| inspected).collect(), overlaps })
 }
 
 /// Reads a mask file and computes its statistics.
@@ -128,10 +123,7 @@ fn read(file: &Path, subject: &Subject) -> anyhow::Result<(Mask, InspectedMask)>
     let stated = origin.as_ref();
     let model = subject.model.clone();
     let Some(model) = model.or_else(|| stated.map(|origin| origin.model.clone())) else {
-        anyhow::bail!(
-            "{} does not name its network; name it with `--model`",
-            file.display()
-        );
+        anyhow::bail!("{} does not name its network; name it with `--model`", file.display());
     };
     let usual = Model::of(&model)?;
     let image = subject.image.or(stated.and_then(|origin| origin.image));

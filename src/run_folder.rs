@@ -176,18 +176,14 @@ impl RunFolder {
         let [next, last, previous] =
             ["next", "last", "previous"].map(|name| self.checkpoint_path(name));
         self.checkpoints()?;
-        let saved = file
-            .write(&next)
-            .map_err(anyhow::Error::from)
-            .and_then(|()| {
-                if last.exists() {
-                    std::fs::rename(&last, &previous)?;
-                }
-                Ok(std::fs::rename(&next, &last)?)
-            });
+        let saved = file.write(&next).map_err(anyhow::Error::from).and_then(|()| {
+            if last.exists() {
+                std::fs::rename(&last, &previous)?;
+            }
+            Ok(std::fs::rename(&next, &last)?)
+        });
         saved.with_context(|| self.unsaved())?;
-        self.write("metrics.csv", &csv(&at.log.history))
-            .with_context(|| self.unsaved())
+        self.write("metrics.csv", &csv(&at.log.history)).with_context(|| self.unsaved())
     }
 
     /// Writes the best weights.
@@ -196,9 +192,7 @@ impl RunFolder {
     /// If the file cannot be written, for example on a full disk; the old best weights are kept.
     pub fn save_best(&self, weights: &TensorFile) -> anyhow::Result<()> {
         self.checkpoints()?;
-        weights
-            .write(&self.checkpoint_path("best"))
-            .with_context(|| self.unsaved())
+        weights.write(&self.checkpoint_path("best")).with_context(|| self.unsaved())
     }
 
     fn checkpoint_path(&self, name: &str) -> PathBuf {
@@ -273,9 +267,7 @@ fn read_checkpoint(
     let file = TensorFile::read(path)?;
     let header = header(path, &file)?;
     let momentum = file.names().any(|name| name.starts_with("momentum."));
-    let buffers = momentum
-        .then(|| file.params_like("momentum.", params, device))
-        .transpose()?;
+    let buffers = momentum.then(|| file.params_like("momentum.", params, device)).transpose()?;
     Ok(Checkpoint {
         train: TrainState {
             params: file.params_like("params.", params, device)?,

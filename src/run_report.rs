@@ -58,9 +58,7 @@ fn scores(folder: &RunFolder, mask: Option<&Mask>) -> anyhow::Result<Option<Vec<
             kept: layer.keep.clone(),
         })
     };
-    Ok(Some(
-        mask.layers().iter().map(layer).collect::<Result<_, _>>()?,
-    ))
+    Ok(Some(mask.layers().iter().map(layer).collect::<Result<_, _>>()?))
 }
 
 /// Filters of the first prunable weight, if they can be drawn.

@@ -60,12 +60,7 @@ impl Augment {
         let limit = |side: usize| (side as f32 * 4.0 / 3.0).round() as usize;
         let height = image.height.min(limit(image.width));
         let width = image.width.min(limit(image.height));
-        Window {
-            top: (image.height - height) / 2,
-            left: (image.width - width) / 2,
-            height,
-            width,
-        }
+        Window { top: (image.height - height) / 2, left: (image.width - width) / 2, height, width }
     }
 }
 
@@ -77,54 +72,33 @@ mod tests {
 
     #[test]
     fn crops_and_flips() {
-        let image = Image {
-            pixels: (1..=6).collect(),
-            height: 2,
-            width: 3,
-            channels: 1,
-        };
+        let image = Image { pixels: (1..=6).collect(), height: 2, width: 3, channels: 1 };
         let table = [std::array::from_fn(|i| i as u8)];
         let run = |augment: Augment, draws: [f32; 3]| {
             let mut out = [99; 6];
             let shape = [1, image.height, image.width];
-            augment
-                .moves(&draws)
-                .write(&image.pixels, shape, &table, &mut out);
+            augment.moves(&draws).write(&image.pixels, shape, &table, &mut out);
             out
         };
         let still = Augment::default();
         assert_eq!(run(still, [0.9, 0.9, 0.0]), [1, 2, 3, 4, 5, 6]);
-        let flip = Augment {
-            flip: true,
-            ..still
-        };
+        let flip = Augment { flip: true, ..still };
         assert_eq!(run(flip, [0.0, 0.0, 0.4]), [3, 2, 1, 6, 5, 4]);
         assert_eq!(run(flip, [0.0, 0.0, 0.6]), [1, 2, 3, 4, 5, 6]);
-        let crop = |crop_padding| Augment {
-            crop_padding,
-            ..still
-        };
+        let crop = |crop_padding| Augment { crop_padding, ..still };
         assert_eq!(run(crop(1), [0.0, 0.0, 0.0]), [0, 0, 0, 0, 1, 2]);
         assert_eq!(run(crop(1), [0.5, 0.5, 0.0]), [1, 2, 3, 4, 5, 6]);
         assert_eq!(run(crop(1), [0.99, 0.99, 0.0]), [5, 6, 0, 0, 0, 0]);
         for draws in [[0.5, 0.0, 0.0], [0.5, 0.99, 0.0], [0.0, 0.5, 0.0]] {
             assert_eq!(run(crop(9), draws), [0; 6]);
         }
-        let both = Augment {
-            flip: true,
-            ..crop(1)
-        };
+        let both = Augment { flip: true, ..crop(1) };
         assert_eq!(run(both, [0.5, 0.0, 0.0]), [2, 1, 0, 5, 4, 0]);
     }
 
     #[test]
     fn channels_are_stored_as_planes() {
-        let image = Image {
-            pixels: (0..12).collect(),
-            height: 2,
-            width: 2,
-            channels: 3,
-        };
+        let image = Image { pixels: (0..12).collect(), height: 2, width: 2, channels: 3 };
         let table = std::array::from_fn(|i| i as u8);
         let mut out = [0; 12];
         Moves::default().write(&image.pixels, [3, 2, 2], &[table; 3], &mut out);
@@ -133,10 +107,7 @@ mod tests {
 
     #[test]
     fn parts_have_the_published_areas_and_shapes() {
-        let augment = Augment {
-            resized_crop: true,
-            ..Augment::default()
-        };
+        let augment = Augment { resized_crop: true, ..Augment::default() };
         let image = |height: usize, width: usize| Image {
             pixels: vec![0; height * width].into(),
             height,

@@ -34,21 +34,10 @@ impl Loader {
         }
         let few = images.iter().position(|images| images.len() < per_class);
         if let Some(class) = few {
-            return Err(Error::Class {
-                class,
-                found: images[class].len(),
-                needed: per_class,
-            });
+            return Err(Error::Class { class, found: images[class].len(), needed: per_class });
         }
-        let loader = Loader {
-            batch_size: per_class * classes,
-            ..self.clone()
-        };
-        Ok(Balanced {
-            loader,
-            per_class,
-            classes: images,
-        })
+        let loader = Loader { batch_size: per_class * classes, ..self.clone() };
+        Ok(Balanced { loader, per_class, classes: images })
     }
 }
 
@@ -88,10 +77,7 @@ mod tests {
         };
         Loader {
             split: Split::new(source, [1, 1, 1]),
-            normalization: Normalization {
-                mean: vec![0.0],
-                std: vec![1.0 / 255.0],
-            },
+            normalization: Normalization { mean: vec![0.0], std: vec![1.0 / 255.0] },
             batch_size: 1,
             augment: Augment::default(),
             skipped: None,
@@ -112,11 +98,8 @@ mod tests {
         let first = batches(1);
         assert_eq!(first.len(), 3);
         assert!(first.iter().all(|(_, labels)| *labels == [0.0, 1.0, 2.0]));
-        let mut images: Vec<i64> = first
-            .iter()
-            .flat_map(|(i, _)| i)
-            .map(|&p| p.round() as i64)
-            .collect();
+        let mut images: Vec<i64> =
+            first.iter().flat_map(|(i, _)| i).map(|&p| p.round() as i64).collect();
         images.sort_unstable();
         images.dedup();
         assert_eq!(images.len(), 9);
@@ -131,14 +114,7 @@ mod tests {
         let empty = error(1).to_string();
         assert!(empty.contains("class 1 has 0 images"), "{empty}");
         let small = loader(&[0, 0, 1]).balanced(2, 2).err().unwrap();
-        assert!(matches!(
-            small,
-            Error::Class {
-                class: 1,
-                found: 1,
-                needed: 2
-            }
-        ));
+        assert!(matches!(small, Error::Class { class: 1, found: 1, needed: 2 }));
         let beyond = loader(&[0, 5]).balanced(2, 1).err().unwrap().to_string();
         assert!(beyond.contains("a class below 2"), "{beyond}");
     }

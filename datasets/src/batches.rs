@@ -126,18 +126,12 @@ impl Loader {
         });
         thread::spawn(move || {
             for made in made {
-                if send
-                    .send(made.and_then(|made| sending.batch(made)))
-                    .is_err()
-                {
+                if send.send(made.and_then(|made| sending.batch(made))).is_err() {
                     return;
                 }
             }
         });
-        Batches {
-            batches,
-            waited: Duration::ZERO,
-        }
+        Batches { batches, waited: Duration::ZERO }
     }
 
     fn batch(&self, made: HostBatch) -> Result<Batch> {
@@ -148,13 +142,10 @@ impl Loader {
         };
         let images = match &made.pixels {
             Pixels::Normalized(pixels) => Tensor::new(pixels, &[n, c, h, w], &self.device)?,
-            Pixels::Bytes(pixels, moves) => images::Batch {
-                pixels,
-                shape: self.split.shape,
-                moves,
-                tables: &self.tables(),
+            Pixels::Bytes(pixels, moves) => {
+                images::Batch { pixels, shape: self.split.shape, moves, tables: &self.tables() }
+                    .to_tensor(&self.device)?
             }
-            .to_tensor(&self.device)?,
         };
         Ok(Batch {
             images: images.to_dtype(self.dtype),
@@ -190,11 +181,7 @@ impl Loader {
         }
         let copy = |image: &Image<'_>, _, out: &mut [u8]| out.copy_from_slice(&image.pixels);
         let (pixels, moves, labels) = self.filled(indices, key, copy)?;
-        Ok(HostBatch {
-            images: moves.len(),
-            pixels: Pixels::Bytes(pixels, moves),
-            labels,
-        })
+        Ok(HostBatch { images: moves.len(), pixels: Pixels::Bytes(pixels, moves), labels })
     }
 
     /// Returns pixels, augmentation and labels of a batch; `write` stores one image in its slot.
@@ -212,9 +199,7 @@ impl Loader {
             .enumerate()
             .map(|(place, (out, &index))| {
                 let draws = key.map(|key| key.fold_in(place as u64).uniforms(self.augment.draws()));
-                self.prepare(index, draws.as_deref(), |image, moves| {
-                    write(image, moves, out)
-                })
+                self.prepare(index, draws.as_deref(), |image, moves| write(image, moves, out))
             })
             .collect();
         let (mut labels, mut moved) = (Vec::new(), Vec::new());

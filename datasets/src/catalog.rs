@@ -255,10 +255,7 @@ pub fn load(name: &str, folder: Option<&Path>) -> Result<ImageSet> {
     match (problems.next(), problems.len()) {
         (None, _) => Ok(set.expect("a data set that cannot be read has a problem")),
         (Some(error), 0) => Err(error),
-        (Some(first), others) => Err(Error::Several {
-            first: first.into(),
-            others,
-        }),
+        (Some(first), others) => Err(Error::Several { first: first.into(), others }),
     }
 }
 
@@ -276,11 +273,9 @@ pub fn download(name: &str) -> Result<&'static Download> {
         return Ok(download);
     }
     match DATASETS.iter().find(|set| set.name == name) {
-        Some(DataSet {
-            name,
-            origin: Origin::Manual(advice),
-            ..
-        }) => Err(Error::NotFetched { name, advice }),
+        Some(DataSet { name, origin: Origin::Manual(advice), .. }) => {
+            Err(Error::NotFetched { name, advice })
+        }
         _ => Err(Error::Unknown {
             name: name.into(),
             known: downloads().map(|download| download.name).collect(),
@@ -323,10 +318,7 @@ mod tests {
         assert_eq!(load("mnist-5k", None).unwrap().train.len(), 4000);
         let message = |name, folder| load(name, folder).err().unwrap().to_string();
         let unknown = message("mnits", None);
-        assert!(
-            unknown.contains("mnits") && unknown.contains("fashion-mnist"),
-            "{unknown}"
-        );
+        assert!(unknown.contains("mnits") && unknown.contains("fashion-mnist"), "{unknown}");
         assert!(message("kmnist", None).contains("--data-dir"));
         assert!(message("kmnist", Some(Path::new("/nowhere"))).contains("train-images-idx3-ubyte"));
         for set in DATASETS.iter().filter(|set| set.name != "mnist-5k") {

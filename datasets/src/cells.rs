@@ -94,10 +94,7 @@ pub(crate) fn cells(
         per_pixel: true,
         train: split(train),
         test: split(test),
-        normalization: Normalization {
-            mean: vec![0.5],
-            std: vec![0.5],
-        },
+        normalization: Normalization { mean: vec![0.5], std: vec![0.5] },
         augment: Augment::default(),
     })
 }
@@ -117,15 +114,11 @@ struct Pairs {
 /// Pairs the frames of a sequence with their masks.
 fn pairs(folder: &Path, sequence: &str) -> Result<Pairs> {
     let masks = ["GT", "ST"].map(|kind| format!("{sequence}_{kind}/SEG"));
-    let mut found = Pairs {
-        pairs: Vec::new(),
-        unmarked: 0,
-    };
+    let mut found = Pairs { pairs: Vec::new(), unmarked: 0 };
     for frame in names(&folder.join(sequence), is_image)? {
         let number = frame.trim_start_matches('t');
-        let mut marked = masks
-            .iter()
-            .map(|masks| folder.join(masks).join(format!("man_seg{number}")));
+        let mut marked =
+            masks.iter().map(|masks| folder.join(masks).join(format!("man_seg{number}")));
         match marked.find(|path| path.is_file()) {
             Some(mask) => found.pairs.push([folder.join(sequence).join(&frame), mask]),
             None => found.unmarked += 1,

@@ -43,18 +43,14 @@ pub fn check(name: &str, folder: Option<&Path>) -> Result<Report> {
     for split in [&set.train, &set.test] {
         report.images += split.len();
         // The report is sorted by name, unlike the source.
-        let found = (0..split.len())
-            .into_par_iter()
-            .map(|index| (index, image(split, index)));
+        let found = (0..split.len()).into_par_iter().map(|index| (index, image(split, index)));
         let mut found: Vec<(usize, Result<String, String>)> = found
             .filter_map(|(index, found)| found.transpose().map(|found| (index, found)))
             .collect();
         found.sort_by_cached_key(|(index, _)| split.source.name(*index));
         for (index, found) in found {
             match found {
-                Ok(remark) => report
-                    .remarks
-                    .push(format!("{} {remark}", split.source.name(index))),
+                Ok(remark) => report.remarks.push(format!("{} {remark}", split.source.name(index))),
                 Err(problem) => report.problems.push(problem),
             }
         }

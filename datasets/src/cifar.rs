@@ -53,12 +53,9 @@ impl Cifar {
                 "test_batch.bin",
                 "batches.meta.txt",
             ),
-            Cifar::Hundred => (
-                "cifar-100-binary",
-                vec!["train.bin".into()],
-                "test.bin",
-                "fine_label_names.txt",
-            ),
+            Cifar::Hundred => {
+                ("cifar-100-binary", vec!["train.bin".into()], "test.bin", "fine_label_names.txt")
+            }
         }
     }
 
@@ -71,12 +68,7 @@ impl Cifar {
                 "test_batch",
                 "labels",
             ),
-            Cifar::Hundred => (
-                "cifar-100-python",
-                vec!["train".into()],
-                "test",
-                "fine_labels",
-            ),
+            Cifar::Hundred => ("cifar-100-python", vec!["train".into()], "test", "fine_labels"),
         }
     }
 
@@ -89,11 +81,7 @@ impl Cifar {
                 let path = python.join(name);
                 let (pixels, labels) = cifar_python::read(&path, key)?;
                 let name = path.display().to_string();
-                Ok(Part {
-                    name,
-                    pixels,
-                    labels,
-                })
+                Ok(Part { name, pixels, labels })
             };
             return self.gather(&train, test, read, findings);
         }
@@ -143,11 +131,7 @@ impl Cifar {
                 found: format!("{} bytes", bytes.len()),
             });
         }
-        let mut part = Part {
-            name,
-            pixels: Vec::with_capacity(bytes.len()),
-            labels: Vec::new(),
-        };
+        let mut part = Part { name, pixels: Vec::with_capacity(bytes.len()), labels: Vec::new() };
         for record in bytes.chunks_exact(size) {
             part.labels.push(record[labels - 1].into());
             part.pixels.extend(&record[labels..]);
@@ -163,16 +147,8 @@ impl Cifar {
     /// [`Error::Format`] if counts differ or a label is out of range, with the file's name.
     pub fn from_parts(self, train: &[Part], test: &[Part]) -> Result<ImageSet> {
         let (name, mean, std) = match self {
-            Cifar::Ten => (
-                "cifar-10",
-                [0.4914, 0.4822, 0.4465],
-                [0.2470, 0.2435, 0.2616],
-            ),
-            Cifar::Hundred => (
-                "cifar-100",
-                [0.5071, 0.4865, 0.4409],
-                [0.2673, 0.2564, 0.2762],
-            ),
+            Cifar::Ten => ("cifar-10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+            Cifar::Hundred => ("cifar-100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
         };
         Ok(ImageSet {
             name: name.into(),
@@ -180,15 +156,8 @@ impl Cifar {
             per_pixel: false,
             train: self.split(train, &format!("{name}'s training images"))?,
             test: self.split(test, &format!("{name}'s test images"))?,
-            normalization: Normalization {
-                mean: mean.into(),
-                std: std.into(),
-            },
-            augment: Augment {
-                crop_padding: 4,
-                flip: true,
-                ..Augment::default()
-            },
+            normalization: Normalization { mean: mean.into(), std: std.into() },
+            augment: Augment { crop_padding: 4, flip: true, ..Augment::default() },
         })
     }
 
@@ -198,11 +167,7 @@ impl Cifar {
         for part in parts {
             let wrong = |expected: String, found: String| {
                 let name = part.name.clone();
-                Err(Error::Format {
-                    name,
-                    expected,
-                    found,
-                })
+                Err(Error::Format { name, expected, found })
             };
             if part.pixels.len() != part.labels.len() * PIXELS {
                 return wrong(
@@ -227,14 +192,6 @@ impl Cifar {
         }
         let shape = [3, SIDE, SIDE];
         let name = name.into();
-        Ok(Split::new(
-            InMemory {
-                name,
-                images,
-                labels,
-                shape,
-            },
-            shape,
-        ))
+        Ok(Split::new(InMemory { name, images, labels, shape }, shape))
     }
 }

@@ -35,10 +35,7 @@ pub(crate) fn read(path: &Path, labels: &str) -> Result<(Vec<u8>, Vec<u16>)> {
         .elements(entry(labels)?)
         .and_then(|nodes| nodes.iter().map(class).collect::<Option<Vec<u16>>>())
         .ok_or_else(|| {
-            wrong(
-                &format!("a list of classes under `{labels}`"),
-                "other values".into(),
-            )
+            wrong(&format!("a list of classes under `{labels}`"), "other values".into())
         })?;
     Ok((pixels.into_owned(), labels))
 }

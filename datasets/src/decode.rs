@@ -16,9 +16,7 @@ pub(crate) fn color(name: &str, bytes: &[u8]) -> Result<(Image<'static>, Option<
         ImageFormat::Jpeg => jpeg_components(bytes).map_err(|found| damaged(name, &found))?,
         _ => decoded.color().channel_count(),
     };
-    let jpeg_name = [".jpg", ".jpeg"]
-        .iter()
-        .any(|end| name.to_ascii_lowercase().ends_with(end));
+    let jpeg_name = [".jpg", ".jpeg"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     let remark = match (format, components) {
         (_, 1 | 2) => Some("is grey; it is read with three equal channels".to_string()),
         (ImageFormat::Jpeg, 4) => Some("is in CMYK; it is converted to RGB".into()),
@@ -60,11 +58,7 @@ pub(crate) fn foreground(name: &str, bytes: &[u8]) -> Result<Image<'static>> {
     let numbers = decode(name, bytes)?.0.into_luma16();
     let (width, height) = numbers.dimensions();
     Ok(Image {
-        pixels: numbers
-            .into_raw()
-            .iter()
-            .map(|&n| u8::from(n != 0))
-            .collect(),
+        pixels: numbers.into_raw().iter().map(|&n| u8::from(n != 0)).collect(),
         height: height as usize,
         width: width as usize,
         channels: 1,
@@ -85,9 +79,8 @@ fn decode(name: &str, bytes: &[u8]) -> Result<(DynamicImage, ImageFormat)> {
     if bytes.is_empty() {
         return Err(wrong(&"an empty file"));
     }
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .expect("memory can be read");
+    let reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
     let Some(format) = reader.format() else {
         return Err(wrong(&"a file of another kind"));
     };
@@ -102,12 +95,7 @@ fn jpeg_components(bytes: &[u8]) -> std::result::Result<u8, String> {
     let mut components = None;
     let mut at = 2;
     loop {
-        at += bytes
-            .get(at..)
-            .unwrap_or(&[])
-            .iter()
-            .position(|&b| b == 0xff)
-            .ok_or_else(cut)?;
+        at += bytes.get(at..).unwrap_or(&[]).iter().position(|&b| b == 0xff).ok_or_else(cut)?;
         let marker = *bytes.get(at + 1).ok_or_else(cut)?;
         match marker {
             // Padding, escaped data and restart markers start no segment.
@@ -133,9 +121,7 @@ mod tests {
 
     fn jpeg(color: ExtendedColorType) -> Vec<u8> {
         let channels = if color == ExtendedColorType::L8 { 1 } else { 3 };
-        let pixels: Vec<u8> = (0..40 * 30 * channels)
-            .map(|i| (i * 7 % 251) as u8)
-            .collect();
+        let pixels: Vec<u8> = (0..40 * 30 * channels).map(|i| (i * 7 % 251) as u8).collect();
         let mut bytes = Vec::new();
         let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
         encoder.encode(&pixels, 40, 30, color).unwrap();
@@ -146,10 +132,7 @@ mod tests {
     fn every_truncated_file_is_an_error() {
         let whole = jpeg(ExtendedColorType::Rgb8);
         let (image, remark) = color("a.jpg", &whole).unwrap();
-        assert_eq!(
-            (image.height, image.width, image.pixels.len()),
-            (30, 40, 3600)
-        );
+        assert_eq!((image.height, image.width, image.pixels.len()), (30, 40, 3600));
         assert_eq!(remark, None);
         for cut in 0..whole.len() - 1 {
             let error = color("a.jpg", &whole[..cut]).unwrap_err().to_string();
@@ -162,9 +145,7 @@ mod tests {
         let remark = |name: &str, bytes: &[u8]| color(name, bytes).unwrap().1.unwrap();
         assert!(remark("a.jpg", &jpeg(ExtendedColorType::L8)).contains("grey"));
         let mut png = Cursor::new(Vec::new());
-        DynamicImage::new_rgb8(3, 2)
-            .write_to(&mut png, ImageFormat::Png)
-            .unwrap();
+        DynamicImage::new_rgb8(3, 2).write_to(&mut png, ImageFormat::Png).unwrap();
         assert!(remark("a.JPEG", png.get_ref()).contains("Png"));
         assert_eq!(color("a.png", png.get_ref()).unwrap().1, None);
         let cut = &png.get_ref()[..png.get_ref().len() - 20];

@@ -106,9 +106,7 @@ pub(crate) fn names(folder: &Path, keep: fn(&Path) -> bool) -> Result<Vec<String
 /// Returns true if the file name has the extension of an image format.
 pub(crate) fn is_image(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
-    ["jpg", "jpeg", "png", "tif", "tiff"]
-        .iter()
-        .any(|known| extension.eq_ignore_ascii_case(known))
+    ["jpg", "jpeg", "png", "tif", "tiff"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// Adds the images of a class in `root/below` to `files`.
@@ -135,10 +133,6 @@ pub(crate) fn add_class(
         return Err(wrong("no image in it"));
     }
     let class = u16::try_from(class).map_err(|_| wrong("more than 65536 classes"))?;
-    files.extend(
-        names
-            .into_iter()
-            .map(|name| (format!("{below}/{name}").into_boxed_str(), class)),
-    );
+    files.extend(names.into_iter().map(|name| (format!("{below}/{name}").into_boxed_str(), class)));
     Ok(())
 }

@@ -14,18 +14,10 @@ use crate::{Augment, Error, ImageSet, InMemory, Normalization, Result, Split};
 /// # Errors
 /// [`Error::Format`] if the header or the length is wrong.
 pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<(Vec<usize>, &'a [u8])> {
-    let wrong = |expected: String, found: String| {
-        Err(Error::Format {
-            name: name.into(),
-            expected,
-            found,
-        })
-    };
+    let wrong =
+        |expected: String, found: String| Err(Error::Format { name: name.into(), expected, found });
     let &[zero1, zero2, kind, axes] = bytes.get(..4).unwrap_or(&[]) else {
-        return wrong(
-            "an IDX header".into(),
-            format!("a file of {} bytes", bytes.len()),
-        );
+        return wrong("an IDX header".into(), format!("a file of {} bytes", bytes.len()));
     };
     if (zero1, zero2, kind) != (0, 0, 8) {
         return wrong(
@@ -44,9 +36,7 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<(Vec<usize>, &'a [u8])> 
         .chunks_exact(4)
         .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
         .collect();
-    let expected = shape
-        .iter()
-        .try_fold(1usize, |n, &size| n.checked_mul(size));
+    let expected = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
     let values = &bytes[start..];
     if expected != Some(values.len()) {
         return wrong(
@@ -63,20 +53,12 @@ pub fn parse<'a>(name: &str, bytes: &'a [u8]) -> Result<(Vec<usize>, &'a [u8])> 
 /// [`Error::Format`] if a file is malformed, the counts differ, or a label is not below `classes`.
 pub fn split(names: [&str; 2], files: [&[u8]; 2], classes: usize) -> Result<Split> {
     let wrong = |name: &str, expected: String, found: String| {
-        Err(Error::Format {
-            name: name.into(),
-            expected,
-            found,
-        })
+        Err(Error::Format { name: name.into(), expected, found })
     };
     let (image_shape, images) = parse(names[0], files[0])?;
     let (label_shape, labels) = parse(names[1], files[1])?;
     let &[count, height, width] = image_shape.as_slice() else {
-        return wrong(
-            names[0],
-            "images with 3 axes".into(),
-            format!("shape {image_shape:?}"),
-        );
+        return wrong(names[0], "images with 3 axes".into(), format!("shape {image_shape:?}"));
     };
     if label_shape != [count] {
         return wrong(
@@ -86,11 +68,7 @@ pub fn split(names: [&str; 2], files: [&[u8]; 2], classes: usize) -> Result<Spli
         );
     }
     if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
-        return wrong(
-            names[1],
-            format!("labels below {classes}"),
-            format!("label {label}"),
-        );
+        return wrong(names[1], format!("labels below {classes}"), format!("label {label}"));
     }
     let shape = [1, height, width];
     let memory = InMemory {
@@ -143,25 +121,15 @@ pub(crate) fn folder(
         per_pixel: false,
         train: train?,
         test: test?,
-        normalization: Normalization {
-            mean: vec![mean],
-            std: vec![std],
-        },
+        normalization: Normalization { mean: vec![mean], std: vec![std] },
         augment: Augment::default(),
     })
 }
 
 fn read(folder: &Path, stem: &str) -> Result<(String, Vec<u8>)> {
     let names = [stem.to_string(), format!("{stem}.gz")];
-    let Some(path) = names
-        .iter()
-        .map(|n| folder.join(n))
-        .find(|path| path.is_file())
-    else {
-        return Err(Error::Missing {
-            folder: folder.into(),
-            names: names.to_vec(),
-        });
+    let Some(path) = names.iter().map(|n| folder.join(n)).find(|path| path.is_file()) else {
+        return Err(Error::Missing { folder: folder.into(), names: names.to_vec() });
     };
     let bytes = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
     let name = path.display().to_string();
@@ -186,11 +154,7 @@ mod tests {
         let labels = file(8, &[2], &[0, 9]);
         let good = split(["i", "l"], [&images, &labels], 10).unwrap();
         assert_eq!(
-            (
-                good.len(),
-                good.shape,
-                &*good.sample(1).unwrap().image.pixels
-            ),
+            (good.len(), good.shape, &*good.sample(1).unwrap().image.pixels),
             (2, [1, 1, 2], &[3u8, 4][..])
         );
 

@@ -11,10 +11,7 @@ use crate::{Augment, Error, Fit, ImageSet, ImageSource, Normalization, Split};
 
 /// The commonly used mean and standard deviation of ImageNet's training images.
 fn imagenet_normalization() -> Normalization {
-    Normalization {
-        mean: vec![0.485, 0.456, 0.406],
-        std: vec![0.229, 0.224, 0.225],
-    }
+    Normalization { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
 }
 
 /// Reads ImageNet-1k: `train/WNID/*.JPEG` and `val/WNID/*.JPEG`. In training, images get resized crops of 224 × 224 and
@@ -83,10 +80,6 @@ fn any(
         train: split(train),
         test: split(test),
         normalization: imagenet_normalization(),
-        augment: Augment {
-            resized_crop: true,
-            flip: true,
-            ..Augment::default()
-        },
+        augment: Augment { resized_crop: true, flip: true, ..Augment::default() },
     })
 }

@@ -6,10 +6,7 @@ use crate::{Augment, ImageSet, Normalization, idx};
 
 macro_rules! file {
     ($name:literal) => {
-        (
-            $name,
-            include_bytes!(concat!("../data/mnist-5k/", $name, ".gz")).as_slice(),
-        )
+        ($name, include_bytes!(concat!("../data/mnist-5k/", $name, ".gz")).as_slice())
     };
 }
 
@@ -24,18 +21,9 @@ pub fn mnist5k() -> ImageSet {
         name: "mnist-5k".into(),
         classes: 10,
         per_pixel: false,
-        train: unpack([
-            file!("train-images-idx3-ubyte"),
-            file!("train-labels-idx1-ubyte"),
-        ]),
-        test: unpack([
-            file!("t10k-images-idx3-ubyte"),
-            file!("t10k-labels-idx1-ubyte"),
-        ]),
-        normalization: Normalization {
-            mean: vec![0.1307],
-            std: vec![0.3081],
-        },
+        train: unpack([file!("train-images-idx3-ubyte"), file!("train-labels-idx1-ubyte")]),
+        test: unpack([file!("t10k-images-idx3-ubyte"), file!("t10k-labels-idx1-ubyte")]),
+        normalization: Normalization { mean: vec![0.1307], std: vec![0.3081] },
         augment: Augment::default(),
     }
 }
@@ -56,16 +44,9 @@ mod tests {
             let mut classes = [0; 10];
             for index in 0..split.len() {
                 let sample = split.sample(index).unwrap();
-                let Label::Class(class) = sample.label else {
-                    panic!("digits have classes")
-                };
+                let Label::Class(class) = sample.label else { panic!("digits have classes") };
                 classes[class] += 1;
-                sum += sample
-                    .image
-                    .pixels
-                    .iter()
-                    .map(|&p| f64::from(p))
-                    .sum::<f64>();
+                sum += sample.image.pixels.iter().map(|&p| f64::from(p)).sum::<f64>();
                 pixels += sample.image.pixels.len();
             }
             assert!(classes.iter().all(|n| n * 20 > split.len()));

@@ -39,9 +39,7 @@ impl Pack {
         let mut print = Sha256::new();
         let mut offsets = vec![(16 + 32 + 8 + 8 * (files.len() + 1)) as u64];
         for file in files {
-            let about = file
-                .metadata()
-                .and_then(|about| Ok((about.len(), about.modified()?)));
+            let about = file.metadata().and_then(|about| Ok((about.len(), about.modified()?)));
             let (size, changed) = about.map_err(|source| Error::io(file, source))?;
             let changed = changed.duration_since(UNIX_EPOCH).unwrap_or_default();
             print.update(file.as_os_str().as_encoded_bytes());
@@ -55,11 +53,7 @@ impl Pack {
         if !is_current(path, &head, offsets[files.len()]) {
             write(path, &head, files)?;
         }
-        Ok(Pack {
-            path: path.into(),
-            offsets,
-            runs: Mutex::default(),
-        })
+        Ok(Pack { path: path.into(), offsets, runs: Mutex::default() })
     }
 
     /// Reads the bytes of a file.
@@ -159,10 +153,7 @@ mod tests {
         assert!(std::fs::read(&path).unwrap() == written);
         // A damaged pack, or one whose files have changed, is written again.
         std::fs::write(&path, &written[..written.len() - 1]).unwrap();
-        assert_eq!(
-            Pack::of(&path, &files).unwrap().read(39).unwrap(),
-            contents(39)
-        );
+        assert_eq!(Pack::of(&path, &files).unwrap().read(39).unwrap(), contents(39));
         std::fs::write(&files[3], [9; 100]).unwrap();
         assert_eq!(Pack::of(&path, &files).unwrap().read(3).unwrap(), [9; 100]);
         let left = std::fs::read_dir(folder.path().join("cache")).unwrap();

@@ -17,12 +17,7 @@ pub(crate) struct Window {
 impl Window {
     /// The rectangle of a whole image.
     pub fn whole(image: &Image) -> Window {
-        Window {
-            top: 0,
-            left: 0,
-            height: image.height,
-            width: image.width,
-        }
+        Window { top: 0, left: 0, height: image.height, width: image.width }
     }
 }
 
@@ -46,12 +41,7 @@ fn weights(from: usize, to: usize, some: Range<usize>) -> Vec<(usize, Vec<f32>)>
 
 /// Resizes a part of an image by bilinear interpolation.
 pub(crate) fn bilinear(image: &Image, part: Window, [height, width]: [usize; 2]) -> Image<'static> {
-    let all = Window {
-        top: 0,
-        left: 0,
-        height,
-        width,
-    };
+    let all = Window { top: 0, left: 0, height, width };
     bilinear_part(image, part, [height, width], all)
 }
 
@@ -95,22 +85,14 @@ fn bilinear_of<const C: usize>(
     let mut sum = vec![0f32; width * C];
     for (first, weights) in rows {
         sum.fill(0.5); // so that the conversion to u8 rounds
-        for (row, weight) in narrow[first * width * C..]
-            .chunks_exact(width * C)
-            .zip(weights)
-        {
+        for (row, weight) in narrow[first * width * C..].chunks_exact(width * C).zip(weights) {
             for (sum, value) in sum.iter_mut().zip(row) {
                 *sum += weight * value;
             }
         }
         pixels.extend(sum.iter().map(|&value| value as u8));
     }
-    Image {
-        pixels: pixels.into(),
-        height,
-        width,
-        channels: C,
-    }
+    Image { pixels: pixels.into(), height, width, channels: C }
 }
 
 /// Resizes an image of one channel by nearest neighbour.
@@ -123,12 +105,7 @@ pub(crate) fn nearest(image: &Image, [height, width]: [usize; 2]) -> Image<'stat
             (0..width).map(|column| image.pixels[start + place(column, image.width, width)]),
         );
     }
-    Image {
-        pixels: pixels.into(),
-        height,
-        width,
-        channels: 1,
-    }
+    Image { pixels: pixels.into(), height, width, channels: 1 }
 }
 
 #[cfg(test)]
@@ -160,12 +137,7 @@ mod tests {
             94, 110, 127, 116, 95, 135, 140, 126, 99, 122, 143, 143, 137, 126, 132, 103, 130, 104,
         ];
         close(&bilinear(&source, Window::whole(&source), [3, 4]), &smaller);
-        let part = Window {
-            top: 1,
-            left: 2,
-            height: 3,
-            width: 4,
-        };
+        let part = Window { top: 1, left: 2, height: 3, width: 4 };
         let larger = [
             253, 89, 82, 200, 149, 146, 99, 99, 101, 55, 60, 66, 136, 145, 156, 136, 95, 115, 163,
             167, 190, 103, 129, 125, 52, 83, 72, 100, 135, 172, 44, 93, 143, 124, 177, 206, 97,
@@ -174,17 +146,9 @@ mod tests {
         ];
         close(&bilinear(&source, part, [4, 5]), &larger);
         let mask = nearest(&image(5, 7, 1), [3, 4]);
-        assert_eq!(
-            *mask.pixels,
-            [0, 78, 164, 2, 101, 134, 175, 69, 89, 178, 174, 23]
-        );
+        assert_eq!(*mask.pixels, [0, 78, 164, 2, 101, 134, 175, 69, 89, 178, 174, 23]);
         // A part of the result equals that part of the whole result.
-        let wanted = Window {
-            top: 1,
-            left: 2,
-            height: 2,
-            width: 3,
-        };
+        let wanted = Window { top: 1, left: 2, height: 2, width: 3 };
         let whole = bilinear(&source, part, [4, 5]);
         let some = bilinear_part(&source, part, [4, 5], wanted);
         for row in 0..2 {

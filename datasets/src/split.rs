@@ -31,11 +31,7 @@ pub enum Fit {
 impl Split {
     /// A split whose images all have the given size (channels, height, width).
     pub fn new(source: impl ImageSource + 'static, shape: [usize; 3]) -> Split {
-        Split {
-            source: Arc::new(source),
-            shape,
-            fit: Fit::Exact,
-        }
+        Split { source: Arc::new(source), shape, fit: Fit::Exact }
     }
 
     /// Number of images.
@@ -70,11 +66,7 @@ impl Split {
                 expected: format!("{height} × {width} pixels"),
                 found: format!("{} × {}", image.height, image.width),
             }),
-            Fit::Stretch => Ok(resize::bilinear(
-                &image,
-                Window::whole(&image),
-                [height, width],
-            )),
+            Fit::Stretch => Ok(resize::bilinear(&image, Window::whole(&image), [height, width])),
             Fit::Center(shorter) => {
                 let least = image.height.min(image.width);
                 let long = |side: usize| side * shorter / least;

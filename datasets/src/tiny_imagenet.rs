@@ -22,12 +22,7 @@ pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<Im
     let classes: BTreeSet<&str> = wnids.split_whitespace().collect();
     let mut train = Vec::new();
     for (number, class) in classes.iter().enumerate() {
-        findings.ok(add_class(
-            &mut train,
-            &folder,
-            &format!("train/{class}/images"),
-            number,
-        ));
+        findings.ok(add_class(&mut train, &folder, &format!("train/{class}/images"), number));
     }
     let numbers: BTreeMap<&str, u16> = classes.iter().copied().zip(0..).collect();
     let annotations = findings.ok(text("val/val_annotations.txt"))?;
@@ -44,11 +39,7 @@ pub(crate) fn tiny_imagenet(folder: &Path, findings: &mut Findings) -> Option<Im
             mean: vec![0.4802, 0.4481, 0.3975],
             std: vec![0.2770, 0.2691, 0.2821],
         },
-        augment: Augment {
-            crop_padding: 4,
-            flip: true,
-            ..Augment::default()
-        },
+        augment: Augment { crop_padding: 4, flip: true, ..Augment::default() },
     })
 }
 
@@ -66,19 +57,12 @@ fn tested(
     let file = folder.join("val/val_annotations.txt");
     let mut wrong = |expected: String, found: String| {
         let name = file.display().to_string();
-        findings.problems.push(Error::Format {
-            name,
-            expected,
-            found,
-        });
+        findings.problems.push(Error::Format { name, expected, found });
     };
     for (line, text) in annotations.lines().enumerate() {
         let mut words = text.split_whitespace();
         let (Some(image), Some(wnid)) = (words.next(), words.next()) else {
-            wrong(
-                format!("an image and a class in line {}", line + 1),
-                format!("`{text}`"),
-            );
+            wrong(format!("an image and a class in line {}", line + 1), format!("`{text}`"));
             continue;
         };
         match numbers.get(wnid) {

@@ -62,11 +62,8 @@ mod tests {
 
     #[test]
     fn inverted_scores_keep_the_lowest() {
-        let mask = Mask::new(
-            &inverted(&scores()),
-            Sparsity::new(0.19).unwrap(),
-            &MaskOptions::default(),
-        );
+        let mask =
+            Mask::new(&inverted(&scores()), Sparsity::new(0.19).unwrap(), &MaskOptions::default());
         let mask = mask.unwrap();
         assert!(mask.layers()[0].keep.iter().all(|&keep| keep));
         let second: Vec<bool> = (0..100).map(|i| i < 5).collect();

@@ -36,15 +36,11 @@ impl ProsPr {
         }
         let step = self.step(loss);
         let inner = self.later_state(params);
-        let input = StepInput {
-            batch: batch.clone(),
-            lr: None,
-        };
+        let input = StepInput { batch: batch.clone(), lr: None };
         Ok(match self.meta_gradient {
-            MetaGradient::FirstOrder => explain(
-                |(inner, input): &(Inner, StepInput)| step(inner, input),
-                &(inner, input),
-            )?,
+            MetaGradient::FirstOrder => {
+                explain(|(inner, input): &(Inner, StepInput)| step(inner, input), &(inner, input))?
+            }
             MetaGradient::Exact => explain(
                 |(inner, input, ct): &(Inner, StepInput, Inner)| {
                     vjp(|inner: &Inner| step(inner, input).0, inner).1.call(ct)
@@ -75,11 +71,7 @@ impl ProsPr {
         let later = bytes(&self.later_state(params));
         // First-order steps take their batches one by one.
         let exact = self.meta_gradient == MetaGradient::Exact;
-        let batches = if self.new_data && exact {
-            self.steps as u64 + 1
-        } else {
-            1
-        } * bytes(batch);
+        let batches = if self.new_data && exact { self.steps as u64 + 1 } else { 1 } * bytes(batch);
         let before = bytes(params) + batches;
         if self.steps == 0 {
             return Ok(Some(before + working));

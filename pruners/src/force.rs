@@ -54,10 +54,7 @@ impl Force {
 
     /// Iter-SNIP with the same settings.
     pub fn iter_snip(self) -> Force {
-        Force {
-            regrow: false,
-            ..self
-        }
+        Force { regrow: false, ..self }
     }
 }
 

@@ -26,11 +26,7 @@ pub struct Grasp {
 impl Default for Grasp {
     /// One batch, temperature 200 (the paper's program), batch norm as in training.
     fn default() -> Grasp {
-        Grasp {
-            batches: 1,
-            temperature: 200.0,
-            mode: NormMode::default(),
-        }
+        Grasp { batches: 1, temperature: 200.0, mode: NormMode::default() }
     }
 }
 
@@ -78,15 +74,9 @@ impl Pruner for Grasp {
         for found in 0..count {
             let batch = task.next(found, count)?;
             add(&mut g, grad(|w: &Params| loss(w, &batch))(&weights))?;
-            seen.push((
-                moved(&batch, &Device::cpu())?,
-                batch.images.device().clone(),
-            ));
+            seen.push((moved(&batch, &Device::cpu())?, batch.images.device().clone()));
         }
-        let none = Error::TooFewBatches {
-            needed: count,
-            found: 0,
-        };
+        let none = Error::TooFewBatches { needed: count, found: 0 };
         let g = g.ok_or_else(|| none.clone())?;
         for (batch, device) in seen {
             let batch = moved(&batch, &device)?;
@@ -103,8 +93,5 @@ impl Pruner for Grasp {
 
 /// A batch on a device.
 fn moved(batch: &Batch, device: &Device) -> Result<Batch> {
-    Ok(Batch {
-        images: batch.images.to_device(device)?,
-        labels: batch.labels.to_device(device)?,
-    })
+    Ok(Batch { images: batch.images.to_device(device)?, labels: batch.labels.to_device(device)? })
 }

@@ -53,17 +53,10 @@ impl Method {
     /// # Errors
     /// [`Error::Setting`] if the method reads a setting that does not exist or that has the wrong type.
     pub fn setup(&self, values: &Map<String, Value>, sparsity: Sparsity) -> Result<Setup> {
-        let settings = Settings {
-            allocation: self.allocation,
-            ..Settings::new(values, sparsity)
-        };
+        let settings = Settings { allocation: self.allocation, ..Settings::new(values, sparsity) };
         let pruner = (self.pruner)(&settings)?;
         let mask = settings.mask()?;
-        Ok(Setup {
-            pruner,
-            mask,
-            settings: settings.read.into_inner(),
-        })
+        Ok(Setup { pruner, mask, settings: settings.read.into_inner() })
     }
 }
 
@@ -127,12 +120,7 @@ impl<'a> Settings<'a> {
     /// Makes settings from values by name and the fraction of weights to remove. An optional setting that is not set
     /// has the value null.
     pub fn new(values: &'a Map<String, Value>, sparsity: Sparsity) -> Settings<'a> {
-        Settings {
-            values,
-            sparsity,
-            allocation: None,
-            read: RefCell::default(),
-        }
+        Settings { values, sparsity, allocation: None, read: RefCell::default() }
     }
 
     /// Returns the value of a setting.
@@ -253,15 +241,9 @@ mod tests {
     #[test]
     fn a_taken_name_is_refused() {
         for name in ["snip", "dense"] {
-            let method = Method {
-                name,
-                ..Method::DENSE
-            };
+            let method = Method { name, ..Method::DENSE };
             let error = register(method).unwrap_err().to_string();
-            assert!(
-                error.contains(name) && error.contains("another name"),
-                "{error}"
-            );
+            assert!(error.contains(name) && error.contains("another name"), "{error}");
         }
     }
 

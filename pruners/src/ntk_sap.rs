@@ -57,9 +57,7 @@ impl NtkSap {
         let mut layer = 0;
         let perturbed = weights.map_leaves(|w| {
             layer += 1;
-            let noise = noise
-                .fold_in(layer)
-                .normal(w.shape(), w.dtype(), w.device());
+            let noise = noise.fold_in(layer).normal(w.shape(), w.dtype(), w.device());
             w + noise * self.perturbation
         });
         let masked =
@@ -116,10 +114,7 @@ impl Pruner for NtkSap {
                 let key = task.key.fold_in(round as u64).fold_in(batch as u64);
                 add(&mut total, self.gradient(task, &like, mask, key))?;
             }
-            let total = total.ok_or(Error::TooFewBatches {
-                needed: 1,
-                found: 0,
-            })?;
+            let total = total.ok_or(Error::TooFewBatches { needed: 1, found: 0 })?;
             Ok(total.map_leaves(Tensor::abs))
         })
     }

@@ -100,26 +100,17 @@ impl ProsPr {
 
     /// Selects the first-order approximation, [`MetaGradient::FirstOrder`].
     pub fn first_order(self) -> ProsPr {
-        ProsPr {
-            meta_gradient: MetaGradient::FirstOrder,
-            ..self
-        }
+        ProsPr { meta_gradient: MetaGradient::FirstOrder, ..self }
     }
 
     /// Uses one batch for all inner steps and the meta-loss.
     pub fn same_batch(self) -> ProsPr {
-        ProsPr {
-            new_data: false,
-            ..self
-        }
+        ProsPr { new_data: false, ..self }
     }
 
     /// Scores output channels of convolutions instead of weights: [`Granularity::Channel`].
     pub fn structured(self) -> ProsPr {
-        ProsPr {
-            granularity: Granularity::Channel,
-            ..self
-        }
+        ProsPr { granularity: Granularity::Channel, ..self }
     }
 
     /// Iterates over the inputs of the inner steps, and then that of the meta-loss.
@@ -291,10 +282,7 @@ fn inner_rule(settings: &Settings<'_>) -> Result<UpdateRule> {
             let reason = "is for `inner_optimizer` sgd; Adam has its own";
             Err(setting("inner_momentum", reason))
         }
-        "adam" => Ok(UpdateRule::Adam(Adam {
-            weight_decay,
-            ..Adam::new(lr)
-        })),
+        "adam" => Ok(UpdateRule::Adam(Adam { weight_decay, ..Adam::new(lr) })),
         other => {
             let reason = format!("is `{other}`; write sgd or adam");
             Err(setting("inner_optimizer", &reason))
@@ -303,10 +291,7 @@ fn inner_rule(settings: &Settings<'_>) -> Result<UpdateRule> {
 }
 
 fn setting(name: &'static str, reason: &str) -> Error {
-    Error::Setting {
-        name,
-        reason: reason.into(),
-    }
+    Error::Setting { name, reason: reason.into() }
 }
 
 impl Pruner for ProsPr {

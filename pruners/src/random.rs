@@ -45,9 +45,7 @@ impl Pruner for Random {
         let mut layer = 0;
         let scores = prunable(task.params).map_leaves(|w| {
             layer += 1;
-            task.key
-                .fold_in(layer)
-                .uniform(w.shape(), DType::F32, &Device::cpu())
+            task.key.fold_in(layer).uniform(w.shape(), DType::F32, &Device::cpu())
         });
         scores.eval_leaves().map_err(Error::from)?;
         Ok(scores)

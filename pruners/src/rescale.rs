@@ -140,11 +140,7 @@ mod tests {
         let weights = (0..BLOCKS).map(|i| ((draw(i) + 0.5) * 1e10).to_dtype(dtype));
         let shifts = (0..BLOCKS).map(|i| {
             // Beyond the third block they would not fit, and f32 has the others to compare with.
-            let size = if i < 3 {
-                10f64.powi(10 * (i as i32 + 1))
-            } else {
-                0.0
-            };
+            let size = if i < 3 { 10f64.powi(10 * (i as i32 + 1)) } else { 0.0 };
             (draw(100 + i) * size).to_dtype(dtype)
         });
         let ones = Tensor::ones(&[5], dtype, &device);

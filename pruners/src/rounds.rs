@@ -31,11 +31,7 @@ pub(crate) enum Removed {
 impl Rounds {
     /// Rounds that end at this sparsity, with one threshold for all layers.
     pub fn new(iterations: usize, sparsity: Sparsity) -> Rounds {
-        Rounds {
-            iterations,
-            sparsity,
-            options: MaskOptions::default(),
-        }
+        Rounds { iterations, sparsity, options: MaskOptions::default() }
     }
 
     /// The sparsity after round `t`.

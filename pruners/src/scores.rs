@@ -29,13 +29,7 @@ impl<'a> Task<'a> {
         batches: &'a mut dyn Iterator<Item = Batch>,
         key: Key,
     ) -> Task<'a> {
-        Task {
-            net,
-            params,
-            state,
-            batches,
-            key,
-        }
+        Task { net, params, state, batches, key }
     }
 
     /// Takes the next batch. `found` and `needed`, the numbers of batches taken so far and in all, are for the error
@@ -148,10 +142,7 @@ pub(crate) fn summed(
     for found in 0..count {
         add(&mut total, f(&task.next(found, count)?))?;
     }
-    total.ok_or(Error::TooFewBatches {
-        needed: 1,
-        found: 0,
-    })
+    total.ok_or(Error::TooFewBatches { needed: 1, found: 0 })
 }
 
 /// Adds `one` to a sum and evaluates it.

@@ -29,11 +29,7 @@ pub struct Snip {
 impl Default for Snip {
     /// One batch, batch norm as in training.
     fn default() -> Snip {
-        Snip {
-            batches: 1,
-            abs_per_batch: false,
-            mode: NormMode::default(),
-        }
+        Snip { batches: 1, abs_per_batch: false, mode: NormMode::default() }
     }
 }
 

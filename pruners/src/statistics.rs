@@ -64,10 +64,7 @@ impl Statistics {
         let weights = prunable(params);
         let connected = connected(net, params, state, mask, image)?;
         let kept: HashMap<&str, &MaskLayer> = by_name(mask);
-        let device = params
-            .iter()
-            .next()
-            .map_or_else(Device::cpu, |(.., p)| p.device().clone());
+        let device = params.iter().next().map_or_else(Device::cpu, |(.., p)| p.device().clone());
         let summary = Summary::of(net, image, &device);
         let layer = |(((name, _, weight), effective), costs): (
             ((&str, _, &Tensor), &MaskLayer),
@@ -78,17 +75,13 @@ impl Statistics {
                 name: name.into(),
                 weights: n,
                 // An element of a smaller mask stands for several weights.
-                kept: kept
-                    .get(name)
-                    .map_or(n, |layer| layer.kept() * (n / layer.keep.len())),
+                kept: kept.get(name).map_or(n, |layer| layer.kept() * (n / layer.keep.len())),
                 effective: effective.kept(),
                 flops: costs.flops,
             }
         };
         let layers = weights.iter().zip(connected.layers());
-        Ok(Statistics {
-            layers: layers.zip(&summary.layers).map(layer).collect(),
-        })
+        Ok(Statistics { layers: layers.zip(&summary.layers).map(layer).collect() })
     }
 
     /// Number of prunable weights.
@@ -134,9 +127,7 @@ impl Statistics {
 
     fn flops_share(&self, density: fn(&LayerStatistics) -> f64) -> f64 {
         let layers = self.layers.iter();
-        let left: f64 = layers
-            .map(|layer| layer.flops as f64 * density(layer))
-            .sum();
+        let left: f64 = layers.map(|layer| layer.flops as f64 * density(layer)).sum();
         left / self.flops() as f64
     }
 
@@ -226,10 +217,7 @@ pub fn connected(
     let layer = |(name, _, flow): (&str, Role, &Tensor)| {
         let flows = flow.to_f64s()?;
         if flows.iter().any(|flow| !flow.is_finite()) {
-            return Err(Error::Range {
-                layer: name.into(),
-                dtype: DType::F64,
-            });
+            return Err(Error::Range { layer: name.into(), dtype: DType::F64 });
         }
         Ok(MaskLayer {
             name: name.into(),
@@ -237,9 +225,7 @@ pub fn connected(
             keep: flows.into_iter().map(|flow| flow > 0.0).collect(),
         })
     };
-    Ok(Mask::from_layers(
-        flows.iter().map(layer).collect::<Result<_>>()?,
-    ))
+    Ok(Mask::from_layers(flows.iter().map(layer).collect::<Result<_>>()?))
 }
 
 /// A rule for [`rewrite`] that replaces every max pool by the mean of its window, zeros of the border included. A max
@@ -288,10 +274,7 @@ impl LayerOverlap {
 /// # Errors
 /// [`Error::Foreign`] if their layers or shapes differ.
 pub fn overlap(a: &Mask, b: &Mask) -> Result<Vec<LayerOverlap>> {
-    let foreign = |reason: String| Error::Foreign {
-        path: "one of two".into(),
-        reason,
-    };
+    let foreign = |reason: String| Error::Foreign { path: "one of two".into(), reason };
     let others = by_name(b);
     if a.layers().len() != others.len() {
         let (here, there) = (a.layers().len(), others.len());

@@ -28,10 +28,7 @@ pub struct SynFlow {
 impl SynFlow {
     /// 100 rounds to this sparsity, with the input shape of the task's data.
     pub fn new(sparsity: Sparsity) -> SynFlow {
-        SynFlow {
-            rounds: Rounds::new(100, sparsity),
-            input: None,
-        }
+        SynFlow { rounds: Rounds::new(100, sparsity), input: None }
     }
 }
 
@@ -41,12 +38,7 @@ pub(crate) const METHODS: &[Method] = &[Method {
     summary: "Synaptic flow, without data, in many iterations (Tanaka et al., 2020)",
     score: "`|θ ⊙ ∂R/∂θ|` of the network of magnitudes, `R` the sum of its outputs for ones",
     allocation: None,
-    pruner: |settings| {
-        Ok(Box::new(SynFlow {
-            rounds: settings.rounds(100)?,
-            input: None,
-        }))
-    },
+    pruner: |settings| Ok(Box::new(SynFlow { rounds: settings.rounds(100)?, input: None })),
 }];
 
 impl Pruner for SynFlow {
@@ -101,9 +93,7 @@ impl Pruner for SynFlow {
 fn additive(params: &Params, state: &Params) -> Vec<Tensor> {
     let adds = |role| matches!(role, Role::Bias | Role::NormShift);
     let shifts = params.iter().filter(|(_, role, _)| adds(*role));
-    let means = state
-        .iter()
-        .filter(|(name, ..)| name.ends_with("running_mean"));
+    let means = state.iter().filter(|(name, ..)| name.ends_with("running_mean"));
     shifts.chain(means).map(|(.., t)| t.clone()).collect()
 }
 

@@ -33,10 +33,7 @@ impl Shader {
 pub fn dispatch(name: &str, workgroups: usize) -> (u32, u32) {
     let y = workgroups.div_ceil(65_535).max(1);
     let x = workgroups.div_ceil(y).max(1);
-    assert!(
-        y <= 65_535,
-        "{name}: {workgroups} workgroups exceed one dispatch"
-    );
+    assert!(y <= 65_535, "{name}: {workgroups} workgroups exceed one dispatch");
     (x as u32, y as u32)
 }
 

@@ -40,15 +40,9 @@ mod tests {
         .unwrap_or_else(|e| panic!("{name}: {e:?}"));
         check_layout(name, &module, params);
         let entry = &module.entry_points[0];
-        assert_eq!(
-            (entry.name.as_str(), entry.workgroup_size),
-            ("main", [workgroup, 1, 1])
-        );
+        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [workgroup, 1, 1]));
         for line in ["bindings", "workgroup", "dispatch", "limits", "reference"] {
-            assert!(
-                source.contains(&format!("// {line}")),
-                "{name} lacks `// {line}`"
-            );
+            assert!(source.contains(&format!("// {line}")), "{name} lacks `// {line}`");
         }
         let memory: u32 = module
             .global_variables
@@ -57,11 +51,7 @@ mod tests {
             .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()))
             .sum();
         // Devices with matrix units have more workgroup memory than the 16 KiB that every device has.
-        let most = if source.contains("cooperative_matrix") {
-            32_768
-        } else {
-            16_384
-        };
+        let most = if source.contains("cooperative_matrix") { 32_768 } else { 16_384 };
         assert!(
             workgroup <= 256 && memory <= most,
             "{name}: {workgroup} invocations, {memory} bytes of workgroup memory"
@@ -87,12 +77,7 @@ mod tests {
             }
             let weight_grad = Rasterizer::WeightGrad { wide };
             let params = RasterizerWeightGradParams::LAYOUT;
-            validate(
-                &format!("{weight_grad:?}"),
-                &weight_grad.source(),
-                LANES,
-                params,
-            );
+            validate(&format!("{weight_grad:?}"), &weight_grad.source(), LANES, params);
         }
         let mut operands = vec![
             Operands::Convolution { flat: false },
@@ -102,10 +87,7 @@ mod tests {
         for (left_rows, right_columns) in
             [(false, false), (false, true), (true, false), (true, true)]
         {
-            operands.push(Operands::Matrices {
-                left_rows,
-                right_columns,
-            });
+            operands.push(Operands::Matrices { left_rows, right_columns });
         }
         let matrices = |size, lanes| Arithmetic::Matrices { size, lanes };
         for arithmetic in [
@@ -119,17 +101,11 @@ mod tests {
         ] {
             let tiles = arithmetic.tiles();
             assert!(tiles.len() >= 3, "{arithmetic:?} has few tiles");
-            for (&operands, tile) in operands
-                .iter()
-                .flat_map(|o| tiles.iter().map(move |t| (o, *t)))
+            for (&operands, tile) in
+                operands.iter().flat_map(|o| tiles.iter().map(move |t| (o, *t)))
             {
                 for runs in [false, true] {
-                    let gemm = Gemm {
-                        operands,
-                        tile,
-                        runs,
-                        arithmetic,
-                    };
+                    let gemm = Gemm { operands, tile, runs, arithmetic };
                     let (name, params) = (format!("{gemm:?}"), GemmParams::LAYOUT);
                     validate(&name, &gemm.source(), gemm.workgroup(), params);
                 }

@@ -92,11 +92,7 @@ fn load(name: &str, wide: bool, place: &str) -> String {
 
 /// Returns WGSL of float `i` of a [`load`].
 fn item(name: &str, wide: bool, i: usize) -> String {
-    if wide {
-        format!("{name}_{}[{}]", i % 2, i / 2)
-    } else {
-        format!("{name}_0[{i}]")
-    }
+    if wide { format!("{name}_{}[{}]", i % 2, i / 2) } else { format!("{name}_0[{i}]") }
 }
 
 /// Returns the values of the placeholders that both templates have.
@@ -110,11 +106,7 @@ fn odd(v: vec4<u64>) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4<u32>(v >> vec4<u32>(32u)));
 }
 ";
-    let (vector, halves) = if wide {
-        ("vec4<u64>", halves)
-    } else {
-        ("vec4<f32>", "")
-    };
+    let (vector, halves) = if wide { ("vec4<u64>", halves) } else { ("vec4<f32>", "") };
     vec![
         ("vector", vector.into()),
         ("halves", halves.into()),
@@ -140,16 +132,10 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
                 .collect::<String>()
         )
     });
-    let mut product = each(TILE, |i| {
-        load(&format!("a{i}"), wide, &format!("x[x{i} + c]"))
-    });
+    let mut product = each(TILE, |i| load(&format!("a{i}"), wide, &format!("x[x{i} + c]")));
     for k in 0..width {
         product += &each(TILE / width, |j| {
-            load(
-                &format!("b{k}_{j}"),
-                wide,
-                &format!("w[wi + {k}u * step + {j}u]"),
-            )
+            load(&format!("b{k}_{j}"), wide, &format!("w[wi + {k}u * step + {j}u]"))
         });
     }
     product += &each(TILE * TILE, |n| {
@@ -169,18 +155,12 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
         None => (1, 1),
     };
     let value = |i: usize, j: usize| match quads {
-        Some(Quads::Pixels) => format!(
-            "vec4<f32>(s{i}_{j}, s{}_{j}, s{}_{j}, s{}_{j})",
-            i + 1,
-            i + 2,
-            i + 3
-        ),
-        Some(Quads::Rows) => format!(
-            "vec4<f32>(s{i}_{j}, s{i}_{}, s{i}_{}, s{i}_{})",
-            j + 1,
-            j + 2,
-            j + 3
-        ),
+        Some(Quads::Pixels) => {
+            format!("vec4<f32>(s{i}_{j}, s{}_{j}, s{}_{j}, s{}_{j})", i + 1, i + 2, i + 3)
+        }
+        Some(Quads::Rows) => {
+            format!("vec4<f32>(s{i}_{j}, s{i}_{}, s{i}_{}, s{i}_{})", j + 1, j + 2, j + 3)
+        }
         None => format!("s{i}_{j}"),
     };
     let unit = if quads.is_some() { " / 4u" } else { "" };
@@ -203,10 +183,7 @@ fn gemm(wide: bool, add: bool, quads: Option<Quads>) -> String {
     let mut values = common(wide);
     values.extend([
         ("pixels", TILE.to_string()),
-        (
-            "out_type",
-            if quads.is_some() { "vec4<f32>" } else { "f32" }.into(),
-        ),
+        ("out_type", if quads.is_some() { "vec4<f32>" } else { "f32" }.into()),
         ("places", places),
         ("product", product),
         ("store", store),
@@ -224,12 +201,9 @@ fn weight_grad(wide: bool) -> String {
     let mut product = String::new();
     for p in 0..4 {
         product += &format!("        let at{p} = min(xi, params.x_last);\n");
-        product += &each(vectors, |v| {
-            load(&format!("a{p}_{v}"), wide, &format!("dy[di + {v}u]"))
-        });
-        product += &each(vectors, |v| {
-            load(&format!("b{p}_{v}"), wide, &format!("x[at{p} + {v}u]"))
-        });
+        product += &each(vectors, |v| load(&format!("a{p}_{v}"), wide, &format!("dy[di + {v}u]")));
+        product +=
+            &each(vectors, |v| load(&format!("b{p}_{v}"), wide, &format!("x[at{p} + {v}u]")));
         product += "        di += params.dy_pixel;
         xi += params.x_column;
         u += 1u;
@@ -265,12 +239,7 @@ fn weight_grad(wide: bool) -> String {
     values.extend([
         ("channels", TILE.to_string()),
         ("channel_vectors", vectors.to_string()),
-        (
-            "sums",
-            each(TILE * TILE, |n| {
-                format!("    var s{}_{} = 0.0;", n / TILE, n % TILE)
-            }),
-        ),
+        ("sums", each(TILE * TILE, |n| format!("    var s{}_{} = 0.0;", n / TILE, n % TILE))),
         ("product", product),
         ("store", store),
     ]);

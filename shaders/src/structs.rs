@@ -93,11 +93,7 @@ impl Divisor {
         assert!((1..=1 << 31).contains(&by), "no divisor: {by}");
         let shift = by.next_power_of_two().trailing_zeros();
         let magic = ((1u64 << 32) * ((1u64 << shift) - u64::from(by))) / u64::from(by) + 1;
-        Divisor {
-            by,
-            magic: magic as u32,
-            shift,
-        }
+        Divisor { by, magic: magic as u32, shift }
     }
 }
 
@@ -124,10 +120,9 @@ pub(crate) mod tests {
         match &module.types[ty].inner {
             TypeInner::Scalar(s) => scalar(*s).into(),
             // Vectors of three are aligned like four, which `#[repr(C)]` cannot express.
-            TypeInner::Vector {
-                size: size @ (VectorSize::Bi | VectorSize::Quad),
-                scalar: s,
-            } => format!("[{}; {}]", scalar(*s), *size as u8),
+            TypeInner::Vector { size: size @ (VectorSize::Bi | VectorSize::Quad), scalar: s } => {
+                format!("[{}; {}]", scalar(*s), *size as u8)
+            }
             TypeInner::Array { base, size, .. } => match size {
                 ArraySize::Constant(size) => format!("[{}; {size}]", rust_type(module, *base)),
                 _ => format!("[{}]", rust_type(module, *base)),
@@ -144,10 +139,7 @@ pub(crate) mod tests {
 
     /// Checks that `Params` of a WGSL module, and the structs in it, are equal to the Rust structs.
     pub(crate) fn check_layout(kernel: &str, module: &naga::Module, params: Layout) {
-        let params = Layout {
-            name: "Params",
-            ..params
-        };
+        let params = Layout { name: "Params", ..params };
         let layouts = NESTED.iter().chain([&params]);
         let find = |name: &str| layouts.clone().find(|layout| layout.name == name);
         let mut found = Vec::new();
@@ -165,17 +157,11 @@ pub(crate) mod tests {
                     (name, rust_type(module, m.ty), m.offset as usize)
                 })
                 .collect();
-            let expected: Vec<_> = layout
-                .fields
-                .iter()
-                .map(|&(n, t, at)| (n, t.to_string(), at))
-                .collect();
+            let expected: Vec<_> =
+                layout.fields.iter().map(|&(n, t, at)| (n, t.to_string(), at)).collect();
             assert_eq!(fields, expected, "{kernel}: {name} in WGSL and in Rust");
             let array = fields.last().is_some_and(|&(_, _, at)| at == layout.size);
-            assert!(
-                array || *span as usize == layout.size,
-                "{kernel}: the size of {name}"
-            );
+            assert!(array || *span as usize == layout.size, "{kernel}: the size of {name}");
         }
         assert!(found.contains(&"Params"), "{kernel} has no struct Params");
     }
@@ -197,9 +183,6 @@ pub(crate) mod tests {
     #[test]
     fn an_empty_array_is_stored_as_one_element() {
         let bytes = |taps: &[[i32; 4]]| crate::ConvDirect::default().bytes(taps).len();
-        assert_eq!(
-            [bytes(&[]), bytes(&[[0; 4]]), bytes(&[[0; 4]; 2])],
-            [112, 112, 128]
-        );
+        assert_eq!([bytes(&[]), bytes(&[[0; 4]]), bytes(&[[0; 4]; 2])], [112, 112, 128]);
     }
 }

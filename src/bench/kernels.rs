@@ -19,12 +19,8 @@ const EPSILON: f64 = 1e-5;
 /// Channels, height and width of the images for normalisation and pooling.
 const IMAGE: [usize; 3] = [64, 32, 32];
 /// Convolutions: input channels, output channels, side of the images in pixels, stride.
-const CONVOLUTIONS: [[usize; 4]; 4] = [
-    [64, 64, 32, 1],
-    [128, 128, 16, 1],
-    [256, 256, 8, 1],
-    [64, 128, 32, 2],
-];
+const CONVOLUTIONS: [[usize; 4]; 4] =
+    [[64, 64, 32, 1], [128, 128, 16, 1], [256, 256, 8, 1], [64, 128, 32, 2]];
 
 /// A kernel to measure: the resource that limits it, our implementation, and Burn's.
 struct Case<'a> {
@@ -51,12 +47,7 @@ struct Suite<'a> {
 /// # Errors
 /// If the device fails.
 pub fn kernels(options: &Options, watch: &mut dyn FnMut(&Row)) -> anyhow::Result<Vec<Row>> {
-    let mut suite = Suite {
-        options,
-        watch,
-        limits: Limits::default(),
-        rows: Vec::new(),
-    };
+    let mut suite = Suite { options, watch, limits: Limits::default(), rows: Vec::new() };
     suite.copy()?;
     suite.matmul()?;
     for geometry in CONVOLUTIONS {
@@ -74,12 +65,8 @@ pub fn kernels(options: &Options, watch: &mut dyn FnMut(&Row)) -> anyhow::Result
 
 /// Rate of a matrix product in floating-point operations per second, the faster of ours and Burn's.
 pub(super) fn matmul_rate(options: &Options) -> anyhow::Result<f64> {
-    let mut suite = Suite {
-        options,
-        watch: &mut |_| {},
-        limits: Limits::default(),
-        rows: Vec::new(),
-    };
+    let mut suite =
+        Suite { options, watch: &mut |_| {}, limits: Limits::default(), rows: Vec::new() };
     suite.matmul()?;
     Ok(suite.limits.matmul)
 }
@@ -87,9 +74,7 @@ pub(super) fn matmul_rate(options: &Options) -> anyhow::Result<f64> {
 impl Suite<'_> {
     fn batch(&self) -> usize {
         let usual = if self.options.is_slow() { 8 } else { 256 };
-        self.options
-            .batch
-            .unwrap_or(if self.options.quick { 1 } else { usual })
+        self.options.batch.unwrap_or(if self.options.quick { 1 } else { usual })
     }
 
     /// Number of elements of a large tensor: 64 MiB, more than caches hold.
@@ -223,12 +208,7 @@ impl Suite<'_> {
     fn images(&self) -> anyhow::Result<[Tensor; 4]> {
         let [c, h, w] = IMAGE;
         let shape = [self.batch(), c, h, w];
-        Ok([
-            self.draw(5, &shape)?,
-            self.draw(6, &[c])?,
-            self.draw(7, &[c])?,
-            self.draw(8, &shape)?,
-        ])
+        Ok([self.draw(5, &shape)?, self.draw(6, &[c])?, self.draw(7, &[c])?, self.draw(8, &shape)?])
     }
 
     fn batch_norm(&mut self) -> anyhow::Result<()> {
@@ -367,19 +347,13 @@ impl Suite<'_> {
         let n = self.weights();
         let draw = |seed| self.draw(seed, &[n]);
         let [w, dw, b, mask] = [draw(13)?, draw(14)?, draw(15)?, draw(16)?];
-        let state = SgdState {
-            buffers: Some(b.clone()),
-        };
+        let state = SgdState { buffers: Some(b.clone()) };
         self.run(Case {
             name: "SGD with momentum and mask".into(),
             direction: None,
             size: sizes(&[n]),
             bound: Bound::Bytes(6 * w.bytes()),
-            burn: Some(Baseline::Sgd {
-                lr,
-                momentum,
-                weight_decay,
-            }),
+            burn: Some(Baseline::Sgd { lr, momentum, weight_decay }),
             burn_inputs: vec![w.clone(), dw.clone(), b, mask.clone()],
             ours: Box::new(|| {
                 let (next, state) = rule.update(&w, &dw, &state);

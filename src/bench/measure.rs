@@ -103,9 +103,6 @@ impl Timing {
 
     /// A row without rates, with the time of the first execution.
     pub fn row_with_first(&self, options: &Options, name: String, size: String) -> Row {
-        Row {
-            first_ms: Some(self.first.as_secs_f64() * 1e3),
-            ..self.row(options, name, size)
-        }
+        Row { first_ms: Some(self.first.as_secs_f64() * 1e3), ..self.row(options, name, size) }
     }
 }

@@ -45,13 +45,7 @@ impl Subject {
         let labels = Tensor::new(&labels, &shape, device)?;
         let batch = Batch { images, labels };
         (params.clone(), (state.clone(), batch.clone())).eval_leaves()?;
-        Ok(Subject {
-            net,
-            params,
-            state,
-            batch,
-            step_flops: summary.step_flops * n as u64,
-        })
+        Ok(Subject { net, params, state, batch, step_flops: summary.step_flops * n as u64 })
     }
 
     fn image(&self) -> [usize; 3] {
@@ -95,10 +89,7 @@ pub fn train(model: &str, options: &Options, watch: impl FnOnce(&str)) -> anyhow
     };
     drop((now, trainer));
     // Measured last, because the time of the first training step must include the device's one-time work.
-    let limits = Limits {
-        matmul: matmul_rate(options)?,
-        ..Limits::default()
-    };
+    let limits = Limits { matmul: matmul_rate(options)?, ..Limits::default() };
     Ok(row.rated(Bound::Flops(step_flops), limits))
 }
 
@@ -144,14 +135,9 @@ pub fn prune(
     options: &Options,
     watch: &mut dyn FnMut(&Row),
 ) -> anyhow::Result<Vec<Row>> {
-    let options = Options {
-        batch: options.batch.or(Some(PRUNING_BATCH)),
-        ..options.clone()
-    };
+    let options = Options { batch: options.batch.or(Some(PRUNING_BATCH)), ..options.clone() };
     let subject = Subject::new(model, &options)?;
-    let RunConfig {
-        sparsity, common, ..
-    } = RunConfig::defaults();
+    let RunConfig { sparsity, common, .. } = RunConfig::defaults();
     let mut settings = common.prune;
     settings.iterations = Some(iterations);
     let mut rows = Vec::new();

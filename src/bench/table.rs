@@ -90,9 +90,7 @@ impl Table {
         table.add("first ms", 10, |r| r.first_ms.map(time).unwrap_or_default());
         table.add("ms", 10, |r| time(r.ms));
         table.add("images/s", 10, |r| {
-            r.images_per_second
-                .map(|n| format!("{n:.0}"))
-                .unwrap_or_default()
+            r.images_per_second.map(|n| format!("{n:.0}")).unwrap_or_default()
         });
         table.rates();
         table.finish(beside)
@@ -107,21 +105,14 @@ impl Table {
     }
 
     fn new(width: usize, markdown: bool) -> Table {
-        let mut table = Table {
-            columns: Vec::new(),
-            markdown,
-        };
+        let mut table = Table { columns: Vec::new(), markdown };
         table.add("", width, Row::label);
         table.add("size", 16, |r| r.size.replace('x', "×"));
         table
     }
 
     fn add(&mut self, title: &str, width: usize, cell: impl Fn(&Row) -> String + 'static) {
-        self.columns.push(Column {
-            title: title.into(),
-            width,
-            cell: Box::new(cell),
-        });
+        self.columns.push(Column { title: title.into(), width, cell: Box::new(cell) });
     }
 
     /// Adds the columns of the rate and of its share of the device's limit.
@@ -135,9 +126,7 @@ impl Table {
         });
         self.add("of the limit", 14, |r| {
             let share = r.share_of_matmul.or(r.share_of_copy);
-            share
-                .map(|s| format!("{:.0} %", 100.0 * s))
-                .unwrap_or_default()
+            share.map(|s| format!("{:.0} %", 100.0 * s)).unwrap_or_default()
         });
     }
 
@@ -152,9 +141,7 @@ impl Table {
                 });
             };
             add(format!("{name} ms"), |_, other| time(other.ms));
-            add(format!("vs {name}"), |r, other| {
-                times(Some(other.ms / r.ms))
-            });
+            add(format!("vs {name}"), |r, other| times(Some(other.ms / r.ms)));
             if beside.rows.iter().any(|other| other.peak_bytes.is_some()) {
                 add(format!("{name} peak"), |_, other| {
                     other.peak_bytes.map(bytes).unwrap_or_default()
@@ -171,10 +158,7 @@ impl Table {
         let titles = self.columns.iter().map(|column| column.title.clone());
         let head = self.line(titles.collect());
         match self.markdown {
-            true => format!(
-                "{head}\n|---|---|{}",
-                "---:|".repeat(self.columns.len() - 2)
-            ),
+            true => format!("{head}\n|---|---|{}", "---:|".repeat(self.columns.len() - 2)),
             false => head,
         }
     }
@@ -247,10 +231,7 @@ mod tests {
             peak_bytes: 3 << 20,
             ..Row::default()
         };
-        let limits = Limits {
-            copy: 1.0,
-            matmul: 2e12,
-        };
+        let limits = Limits { copy: 1.0, matmul: 2e12 };
         row.rated(Bound::Flops(3_000_000_000), limits)
     }
 

@@ -95,30 +95,19 @@ struct MeasureArgs {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::Kernels { measure } => measure.run(Table::of_kernels, |options, watch| {
-            bench::kernels(options, watch)
-        }),
+        Command::Kernels { measure } => {
+            measure.run(Table::of_kernels, |options, watch| bench::kernels(options, watch))
+        }
         Command::Train { model, measure } => measure.run(Table::of_training, |options, watch| {
-            one(
-                bench::train(&model.model, options, |line| eprintln!("{line}"))?,
-                watch,
-            )
+            one(bench::train(&model.model, options, |line| eprintln!("{line}"))?, watch)
         }),
-        Command::Meta {
-            model,
-            steps,
-            policy,
-            measure,
-        } => measure.run(Table::of_scores, |options, watch| {
-            f32_only(options)?;
-            one(bench::meta(&model.model, *steps, policy, options)?, watch)
-        }),
-        Command::Prune {
-            model,
-            pruners,
-            iterations,
-            measure,
-        } => {
+        Command::Meta { model, steps, policy, measure } => {
+            measure.run(Table::of_scores, |options, watch| {
+                f32_only(options)?;
+                one(bench::meta(&model.model, *steps, policy, options)?, watch)
+            })
+        }
+        Command::Prune { model, pruners, iterations, measure } => {
             anyhow::ensure!(*iterations > 0, "`--iterations` must be 1 or more, found 0");
             let methods = match &pruners[..] {
                 [] => methods(),
@@ -153,10 +142,7 @@ impl MeasureArgs {
         table: fn(bool, Option<Beside>) -> Table,
         work: impl FnOnce(&Options, &mut dyn FnMut(&Row)) -> anyhow::Result<Vec<Row>>,
     ) -> anyhow::Result<ExitCode> {
-        let counts = [
-            ("batch", self.batch.unwrap_or(1)),
-            ("repeats", self.repeats),
-        ];
+        let counts = [("batch", self.batch.unwrap_or(1)), ("repeats", self.repeats)];
         for (name, value) in counts {
             anyhow::ensure!(value > 0, "`--{name}` must be 1 or more, found 0");
         }

@@ -76,22 +76,14 @@ impl CommonArgs {
                 })?;
             layered.check_read(&config)?;
             let device = self.device(choice(&config))?;
-            return Ok(Prepared {
-                config,
-                device,
-                folder,
-            });
+            return Ok(Prepared { config, device, folder });
         }
         layered.check_read(&layered.config)?;
         let config = layered.config;
         let device = self.device(choice(&config))?;
         let text = to_toml(&config, Some(&device.to_string()))?;
         let folder = RunFolder::create(&root, &text)?;
-        Ok(Prepared {
-            config,
-            device,
-            folder,
-        })
+        Ok(Prepared { config, device, folder })
     }
 
     fn root(&self, name: &str) -> PathBuf {

@@ -28,11 +28,8 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let Some(settings) = common.settings::<CompareConfig>(matches)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Prepared {
-        config,
-        device,
-        folder,
-    } = common.prepare(settings, "compare", |config| &config.common.network.device)?;
+    let Prepared { config, device, folder } =
+        common.prepare(settings, "compare", |config| &config.common.network.device)?;
     catch_stops()?;
     let mut runs: Vec<ComparedRun> = Vec::new();
     let mut collapsed: Vec<Collapse> = Vec::new();
@@ -77,18 +74,13 @@ pub fn run(args: &Args, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         config_toml: &to_toml(&config, Some(&device.to_string()))?,
     };
     report.write(folder.root())?;
-    common.show(&comparison, || {
-        Table::of(&comparison).text() + &report_line(&folder)
-    })?;
+    common.show(&comparison, || Table::of(&comparison).text() + &report_line(&folder))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The mask of the same run without its check.
 fn unchecked_mask(config: &RunConfig, folder: &RunFolder) -> Option<PathBuf> {
-    let unchecked = RunConfig {
-        check: None,
-        ..config.clone()
-    };
+    let unchecked = RunConfig { check: None, ..config.clone() };
     let mask = folder.path(&unchecked.label()).join("mask.safetensors");
     (config.check.is_some() && mask.exists()).then_some(mask)
 }

@@ -84,10 +84,7 @@ fn check(args: &DataArgs) -> anyhow::Result<ExitCode> {
         println!("problem: {problem}");
     }
     let (problems, remarks) = (report.problems.len(), report.remarks.len());
-    println!(
-        "{}: {} images, {problems} problems, {remarks} remarks",
-        args.data, report.images
-    );
+    println!("{}: {} images, {problems} problems, {remarks} remarks", args.data, report.images);
     Ok(match problems {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,

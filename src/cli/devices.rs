@@ -31,10 +31,7 @@ fn describe(info: &DeviceInfo) {
     }
     line("memory", &info.memory.map_or("unknown".into(), bytes));
     if info.backend != "burn-flex" {
-        line(
-            "largest tensor",
-            &info.largest_buffer.map_or("unlimited".into(), bytes),
-        );
+        line("largest tensor", &info.largest_buffer.map_or("unlimited".into(), bytes));
         line("16-bit floats", if info.f16 { "yes" } else { "no" });
         let matrices = match info.cooperative_matrices.as_slice() {
             [] => "no".into(),
@@ -42,10 +39,7 @@ fn describe(info: &DeviceInfo) {
         };
         line("cooperative matrices", &matrices);
         if info.software {
-            line(
-                "note",
-                "a software rasterizer: for tests; the CPU device is faster",
-            );
+            line("note", "a software rasterizer: for tests; the CPU device is faster");
         }
     }
 }

@@ -80,19 +80,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(batch > 0, "`--batch` must be 1 or more, found 0");
     let forecast = Forecast::new(&net, image, &device);
     let method = ProsPr {
-        unroll: args
-            .policy
-            .parse::<Policy>()
-            .map_err(anyhow::Error::msg)?
-            .into(),
+        unroll: args.policy.parse::<Policy>().map_err(anyhow::Error::msg)?.into(),
         ..ProsPr::new(args.steps, Sgd::new(0.1))
     };
     let plan = match args.pass {
-        Pass::Train => forecast.training(
-            Sgd::new(0.01).momentum(0.9).weight_decay(5e-4),
-            false,
-            batch,
-        )?,
+        Pass::Train => {
+            forecast.training(Sgd::new(0.01).momentum(0.9).weight_decay(5e-4), false, batch)?
+        }
         Pass::Forward => forecast.evaluation(batch)?,
         Pass::Meta => forecast.inner_step(&method, batch)?,
     };

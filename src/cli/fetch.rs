@@ -30,14 +30,9 @@ fn names() -> Vec<&'static str> {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let download = download(&args.name)?;
-    let options = Options {
-        url: args.url.clone(),
-        ..Options::default()
-    };
+    let options = Options { url: args.url.clone(), ..Options::default() };
     let mut view = View::new(args.quiet);
-    download.fetch(&args.data_dir, &options, &mut |progress| {
-        view.show(progress)
-    })?;
+    download.fetch(&args.data_dir, &options, &mut |progress| view.show(progress))?;
     view.line(&format!("{} is in {}", args.name, args.data_dir.display()));
     Ok(ExitCode::SUCCESS)
 }

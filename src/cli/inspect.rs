@@ -86,15 +86,8 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
         percent(mask.flops_effective)
     );
     let mut line = |name: &str, value: String| writeln!(text, "  {name:<14} {value}");
-    line(
-        "weights kept",
-        weights(mask.kept, "sparsity", mask.sparsity),
-    )?;
-    let effective = weights(
-        mask.effective,
-        "effective sparsity",
-        mask.effective_sparsity,
-    );
+    line("weights kept", weights(mask.kept, "sparsity", mask.sparsity))?;
+    let effective = weights(mask.effective, "effective sparsity", mask.effective_sparsity);
     line("on a path", effective)?;
     line("FLOPs kept", flops)?;
     for layer in &mask.collapsed {
@@ -107,14 +100,7 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
         "layer", "weights", "kept", "on a path", "density"
     )?;
     for layer in &mask.layers {
-        let InspectedLayer {
-            name,
-            weights,
-            kept,
-            effective,
-            density,
-            ..
-        } = layer;
+        let InspectedLayer { name, weights, kept, effective, density, .. } = layer;
         writeln!(
             text,
             "  {name:<36} {weights:>10} {kept:>10} {effective:>10} {:>9}  {}",
@@ -129,7 +115,5 @@ fn describe(text: &mut String, mask: &InspectedMask) -> std::fmt::Result {
 fn bar(share: f64) -> String {
     let eighths = (share * 24.0 * 8.0).ceil() as usize;
     let last = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8];
-    format!("{}{last}", "█".repeat(eighths / 8))
-        .trim_end()
-        .into()
+    format!("{}{last}", "█".repeat(eighths / 8)).trim_end().into()
 }

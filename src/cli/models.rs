@@ -134,10 +134,7 @@ fn list(rows: &[Row]) {
 fn describe(row: &Row) {
     println!("{}: {}", row.name, row.about);
     let line = |name: &str, value: String| println!("  {name:<22} {value}");
-    line(
-        "images",
-        format!("{}, {} classes", sizes(&row.image), row.classes),
-    );
+    line("images", format!("{}, {} classes", sizes(&row.image), row.classes));
     line("logits of an image", sizes(&row.output));
     line("parameters", row.parameters.to_string());
     line("prunable weights", row.prunable_weights.to_string());
@@ -145,12 +142,7 @@ fn describe(row: &Row) {
     line("FLOPs, training step", row.training_step_flops.to_string());
     println!("  {} layers with prunable weights", row.layers.len());
     for layer in &row.layers {
-        println!(
-            "    {:<36} {:>18} {:>10}",
-            layer.name,
-            sizes(&layer.shape),
-            layer.weights
-        );
+        println!("    {:<36} {:>18} {:>10}", layer.name, sizes(&layer.shape), layer.weights);
     }
 }
 

@@ -28,11 +28,7 @@ pub struct Progress {
 impl Progress {
     pub fn new(label: String, epochs: usize, quiet: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal && !quiet {
-            ProgressBar::new(1)
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar = if terminal && !quiet { ProgressBar::new(1) } else { ProgressBar::hidden() };
         let style =
             ProgressStyle::with_template("{prefix} {bar:20} {msg}").expect("the template is valid");
         bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
@@ -60,9 +56,7 @@ impl Progress {
 
     /// Estimated time left, tests included. Empty after the first step of a session and after the last step.
     fn left(&self, step: usize) -> String {
-        let known = self
-            .first
-            .filter(|&(_, first)| first < step && step < self.steps);
+        let known = self.first.filter(|&(_, first)| first < step && step < self.steps);
         known.map_or(String::new(), |(start, first)| {
             let a_step = start.elapsed().as_secs_f64() / (step - first) as f64;
             let left = a_step * (self.steps - step) as f64;
@@ -111,11 +105,7 @@ impl Watch for Progress {
             self.tested,
             self.left(now.step)
         ));
-        if stop_requested() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if stop_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn epoch(&mut self, row: &EpochRow) {

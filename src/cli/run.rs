@@ -84,11 +84,7 @@ fn prepare(
     common: &CommonArgs,
     settings: Layered<RunConfig>,
 ) -> anyhow::Result<Prepared<RunConfig>> {
-    let name = format!(
-        "{}-{}",
-        settings.config.common.network.model,
-        settings.config.label()
-    );
+    let name = format!("{}-{}", settings.config.common.network.model, settings.config.label());
     common.prepare(settings, &name, |config| &config.common.network.device)
 }
 
@@ -117,11 +113,7 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
         settings.config.pruner != Method::DENSE,
         "`dense` prunes nothing: choose another `--pruner`"
     );
-    let Prepared {
-        config,
-        device,
-        folder,
-    } = prepare(common, settings)?;
+    let Prepared { config, device, folder } = prepare(common, settings)?;
     let experiment = Experiment::new(config, &device)?;
     let initial = experiment.initial()?;
     let pruned = experiment.prune(&folder, &initial)?;
@@ -135,32 +127,20 @@ pub fn prune(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode>
     let statistics: Option<serde_json::Value> = folder.json("pruning.json")?;
     common.show(&statistics, || table(&pruned.layers))?;
     let mask = folder.path("mask.safetensors");
-    common.say(&format!(
-        "train with `prospr train --mask {}` and the same settings",
-        mask.display()
-    ));
+    common
+        .say(&format!("train with `prospr train --mask {}` and the same settings", mask.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Table of kept weights by layer and in total.
 fn table(layers: &[LayerResult]) -> String {
-    let width = layers
-        .iter()
-        .map(|l| l.name.len())
-        .max()
-        .unwrap_or(0)
-        .max(5);
-    let mut text = format!(
-        "{:<width$} {:>12} {:>12} {:>10}\n",
-        "layer", "weights", "kept", "sparsity"
-    );
+    let width = layers.iter().map(|l| l.name.len()).max().unwrap_or(0).max(5);
+    let mut text =
+        format!("{:<width$} {:>12} {:>12} {:>10}\n", "layer", "weights", "kept", "sparsity");
     let mut row = |name: &str, weights: usize, kept: usize| {
         let sparsity = 100.0 * (1.0 - kept as f64 / weights as f64);
-        writeln!(
-            text,
-            "{name:<width$} {weights:>12} {kept:>12} {sparsity:>8.2} %"
-        )
-        .expect("strings take all");
+        writeln!(text, "{name:<width$} {weights:>12} {kept:>12} {sparsity:>8.2} %")
+            .expect("strings take all");
     };
     for layer in layers {
         row(&layer.name, layer.weights, layer.kept);

@@ -76,11 +76,7 @@ impl<T: Settings> Layered<T> {
         }
         let mut config: T = serde_json::from_value(Value::Object(values))?;
         config.complete()?;
-        Ok(Layered {
-            config,
-            given,
-            deliberate,
-        })
+        Ok(Layered { config, given, deliberate })
     }
 
     /// Checks that each pruning setting that the user gave is read by at least one method of `config`. With `--resume`,
@@ -110,11 +106,7 @@ impl<T: Settings> Layered<T> {
                 names.iter().any(|name| readers.contains(name)),
                 "`{name}` is a setting of {}, but the {} {}; leave `{name}` out, or choose a method that reads it",
                 readers.join(", "),
-                if names.len() == 1 {
-                    "pruner is"
-                } else {
-                    "pruners are"
-                },
+                if names.len() == 1 { "pruner is" } else { "pruners are" },
                 names.join(", ")
             );
         }
@@ -197,9 +189,7 @@ fn rename<T: Settings>(values: &mut Map<String, Value>) {
 fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let at = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(at)?;
-    let json = file
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    let json = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
     let mut values: Map<String, Value> = if json {
         serde_json::from_str(&text).with_context(at)?
     } else {
@@ -217,10 +207,7 @@ fn read<T: Settings>(file: &Path) -> anyhow::Result<Map<String, Value>> {
                     strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
                 })
                 .expect("there are settings");
-            anyhow::bail!(
-                "{}: there is no setting `{name}`; the nearest is `{near}`",
-                at()
-            );
+            anyhow::bail!("{}: there is no setting `{name}`; the nearest is `{near}`", at());
         }
         let mut alone = defaults.clone();
         alone.insert(name.clone(), value.clone());
@@ -249,10 +236,7 @@ mod tests {
         let json = r#"{"pruner": "random", "lr": 1, "epochs": 7, "flip": true, "milestones": [3]}"#;
         for (name, text) in [("a.toml", toml), ("a.json", json)] {
             let Layered { config, given, .. } = load(&["--epochs", "3"], name, text).unwrap();
-            assert_eq!(
-                (config.pruner, config.sparsity),
-                (Method::named("random").unwrap(), 0.98)
-            );
+            assert_eq!((config.pruner, config.sparsity), (Method::named("random").unwrap(), 0.98));
             let train = &config.common.train;
             assert_eq!((train.lr, train.epochs, train.flip), (1.0, 3, Some(true)));
             assert_eq!(train.milestones, Some(vec![3]));
@@ -279,10 +263,7 @@ mod tests {
     fn mistakes_are_named() {
         let message = |text: &str| format!("{:#}", load(&[], "a.toml", text).unwrap_err());
         let unknown = message("learning_rte = 1");
-        assert!(
-            unknown.contains("learning_rte") && unknown.contains("a.toml"),
-            "{unknown}"
-        );
+        assert!(unknown.contains("learning_rte") && unknown.contains("a.toml"), "{unknown}");
         assert!(message("sparsty = 0.5").contains("nearest is `sparsity`"));
         assert!(message("epoch = 5").contains("nearest is `epochs`"));
         let wrong = message("epochs = 'ten'");
@@ -299,26 +280,17 @@ mod tests {
         };
         let message = |flags: &[&str], text: &str| check(flags, text).unwrap_err().to_string();
         let expected = "`perturbation` is a setting of ntk-sap, but the pruner is snip; leave `perturbation` out, or choose a method that reads it";
-        assert_eq!(
-            message(&["--pruner", "snip", "--perturbation", "3"], ""),
-            expected
-        );
+        assert_eq!(message(&["--pruner", "snip", "--perturbation", "3"], ""), expected);
         assert_eq!(message(&[], "pruner = 'snip'\nperturbation = 3"), expected);
         let default = "perturbation = 0.01\niterations = 5\npruner = 'force'";
         assert!(check(&[], default).is_ok());
         let flag = ["--perturbation", "0.01"];
         assert!(message(&flag, default).contains("the pruner is force"));
         let erk = message(&["--pruner", "random-erk", "--allocation", "erk"], "");
-        assert!(
-            erk.contains("setting of prospr, ") && !erk.contains("random-uniform"),
-            "{erk}"
-        );
+        assert!(erk.contains("setting of prospr, ") && !erk.contains("random-uniform"), "{erk}");
         assert!(message(&["--pruner", "dense", "--steps", "2"], "").contains("pruner is dense"));
         let images = message(&["--pruner", "random", "--prune-batch-size", "5"], "");
-        assert!(
-            images.contains("setting of prospr, ") && !images.contains("synflow"),
-            "{images}"
-        );
+        assert!(images.contains("setting of prospr, ") && !images.contains("synflow"), "{images}");
         assert!(check(&["--pruner", "random", "--lr", "1"], "").is_ok());
         // With a mask no method runs.
         assert!(check(&["--mask", "m", "--perturbation", "3"], "").is_ok());
@@ -334,10 +306,7 @@ mod tests {
         };
         assert!(check("snip,ntk-sap").is_ok());
         let error = check("snip,dense").unwrap_err().to_string();
-        assert!(
-            error.contains("of ntk-sap, but the pruners are snip, dense;"),
-            "{error}"
-        );
+        assert!(error.contains("of ntk-sap, but the pruners are snip, dense;"), "{error}");
     }
 
     #[test]
@@ -353,10 +322,7 @@ mod tests {
         let there = load(&["--lr", "0.5"], "a.toml", "").unwrap().config;
         let implied = load(&["--device", "cpu"], "a.toml", "").unwrap();
         let merged = implied.agree_with(&there, &["device"]).unwrap();
-        assert_eq!(
-            (merged.common.train.lr, &merged.common.network.device[..]),
-            (0.5, "cpu")
-        );
+        assert_eq!((merged.common.train.lr, &merged.common.network.device[..]), (0.5, "cpu"));
         let given = load(&["--lr", "0.25"], "a.toml", "").unwrap();
         let error = given.agree_with(&there, &[]).unwrap_err().to_string();
         assert_eq!(error, "`lr` is 0.5 there, 0.25 here");

@@ -192,18 +192,13 @@ pub struct TrainSettings {
 impl TrainSettings {
     /// Update rule.
     pub fn optimizer(&self) -> Sgd {
-        let sgd = Sgd::new(self.lr)
-            .momentum(self.momentum)
-            .weight_decay(self.weight_decay);
+        let sgd = Sgd::new(self.lr).momentum(self.momentum).weight_decay(self.weight_decay);
         if self.nesterov { sgd.nesterov() } else { sgd }
     }
 
     /// Learning rate by epoch.
     pub fn schedule(&self) -> Schedule {
-        Schedule::Milestones {
-            at: self.drops(),
-            gamma: self.gamma,
-        }
+        Schedule::Milestones { at: self.drops(), gamma: self.gamma }
     }
 
     /// Epochs after which the learning rate drops: `milestones` or, without them, half and three quarters of `epochs`.

@@ -10,12 +10,7 @@ use crate::pruners::Method;
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct ProbeConfig {
     /// Numbers of inner steps M; 0 is the plain gradient.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "M",
-        default_value = "0,1,2,3,5,8,16,32"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "M", default_value = "0,1,2,3,5,8,16,32")]
     pub meta_steps: Vec<usize>,
     /// Compute the same in F64 on the CPU and report the relative error of the device's F32.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]

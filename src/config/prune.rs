@@ -80,20 +80,12 @@ pub struct PruneSettings {
     pub sparsity_excludes_kept: bool,
 }
 
-const NORMS: &[(&str, &str)] = &[
-    ("train", "The statistics of each batch"),
-    ("eval", "The running statistics"),
-];
+const NORMS: &[(&str, &str)] =
+    &[("train", "The statistics of each batch"), ("eval", "The running statistics")];
 
 const LOSSES: &[(&str, &str)] = &[
-    (
-        "cross-entropy",
-        "Minus the log-probability of the right class",
-    ),
-    (
-        "raw-logit",
-        "Minus the logit of the right class, as in the published code of FORCE",
-    ),
+    ("cross-entropy", "Minus the log-probability of the right class"),
+    ("raw-logit", "Minus the logit of the right class, as in the published code of FORCE"),
 ];
 
 const ALLOCATIONS: &[(&str, &str)] = &[
@@ -138,10 +130,9 @@ impl PruneSettings {
             ("inner_momentum", self.inner_momentum),
             ("inner_weight_decay", self.inner_weight_decay),
         ])?;
-        for (name, value) in [
-            ("inner_clip", self.inner_clip.unwrap_or(1.0)),
-            ("perturbation", self.perturbation),
-        ] {
+        for (name, value) in
+            [("inner_clip", self.inner_clip.unwrap_or(1.0)), ("perturbation", self.perturbation)]
+        {
             anyhow::ensure!(
                 value.is_finite() && value > 0.0,
                 "`{name}` must be a number above 0, found {value}"

@@ -9,9 +9,7 @@ use crate::pruners::{Method, methods};
 pub(super) fn choice<T: DeserializeOwned + Clone + Send + Sync + 'static>(
     names: &[(&'static str, &'static str)],
 ) -> impl TypedValueParser<Value = T> {
-    let values = names
-        .iter()
-        .map(|(name, help)| PossibleValue::new(*name).help(*help));
+    let values = names.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     PossibleValuesParser::new(values).try_map(|name| serde_json::from_value(name.into()))
 }
 

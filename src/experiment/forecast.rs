@@ -20,10 +20,7 @@ impl Experiment {
         let initial = forecast.parameter_bytes();
         let idle = if train.momentum > 0.0 { 2 } else { 1 } * initial;
         let mut parts = vec![
-            (
-                format!("training step, batch {images}"),
-                initial + step.peak_bytes,
-            ),
+            (format!("training step, batch {images}"), initial + step.peak_bytes),
             (format!("test, batch {tested}"), idle + test.peak_bytes),
         ];
         if pruning && self.config.pruner != Method::DENSE {

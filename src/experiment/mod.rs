@@ -113,10 +113,9 @@ impl Experiment {
             Some(_) => 0,
             None => prune.prune_batch_size,
         };
-        for (name, size) in [
-            ("batch_size", config.common.train.batch_size),
-            ("prune_batch_size", pruning),
-        ] {
+        for (name, size) in
+            [("batch_size", config.common.train.batch_size), ("prune_batch_size", pruning)]
+        {
             let images = data.train.len();
             anyhow::ensure!(
                 size <= images,
@@ -124,14 +123,7 @@ impl Experiment {
                 data.name
             );
         }
-        Ok(Experiment {
-            config,
-            device: device.clone(),
-            data,
-            net,
-            skipped,
-            unchecked_mask: None,
-        })
+        Ok(Experiment { config, device: device.clone(), data, net, skipped, unchecked_mask: None })
     }
 
     /// Random keys derived from the seed, for initial weights, pruning batches, training and checks.
@@ -180,10 +172,7 @@ impl Experiment {
     /// # Errors
     /// If that file is damaged or belongs to another network.
     pub fn initial(&self) -> anyhow::Result<Initial> {
-        let Initial {
-            mut params,
-            mut state,
-        } = self.draw(self.keys()[0]);
+        let Initial { mut params, mut state } = self.draw(self.keys()[0]);
         if let Some(path) = &self.config.common.network.init {
             let file = TensorFile::read(path)?;
             params = file.params_like("", &params, &self.device)?;
@@ -260,10 +249,7 @@ impl Experiment {
                 ));
                 at
             }
-            None => Checkpoint {
-                train: trainer.start(params, state),
-                log: Log::default(),
-            },
+            None => Checkpoint { train: trainer.start(params, state), log: Log::default() },
         };
         while at.train.epoch < self.config.common.train.epochs {
             let (next, whole) = self.epoch(&trainer, at, watch)?;
@@ -272,12 +258,7 @@ impl Experiment {
             if let Some(row) = &row {
                 let earlier = &at.log.history[..at.log.history.len() - 1];
                 if earlier.iter().all(|e| e.test_top1 < row.test_top1) {
-                    let TrainState {
-                        params,
-                        state,
-                        step,
-                        ..
-                    } = &at.train;
+                    let TrainState { params, state, step, .. } = &at.train;
                     folder.save_best(&state_dict(params, state, *step)?)?;
                 }
             }
@@ -288,19 +269,11 @@ impl Experiment {
             match &row {
                 Some(row) => watch.epoch(row),
                 None => {
-                    return Ok(Outcome::Stopped {
-                        epochs: at.train.epoch,
-                        steps: at.train.step,
-                    });
+                    return Ok(Outcome::Stopped { epochs: at.train.epoch, steps: at.train.step });
                 }
             }
         }
-        let TrainState {
-            params,
-            state,
-            step,
-            ..
-        } = &at.train;
+        let TrainState { params, state, step, .. } = &at.train;
         state_dict(params, state, *step)?.write(&folder.path("model.safetensors"))?;
         let results = self.results(&pruned, params, &at.log.history);
         folder.write_json("results.json", &results)?;
@@ -356,10 +329,7 @@ impl Experiment {
     fn results(&self, pruned: &Pruned, params: &Params, history: &[EpochRow]) -> Results {
         let last = history.last().expect("there is an epoch");
         // Of several equal epochs, the first one.
-        let best = history
-            .iter()
-            .rev()
-            .max_by(|a, b| a.test_top1.total_cmp(&b.test_top1));
+        let best = history.iter().rev().max_by(|a, b| a.test_top1.total_cmp(&b.test_top1));
         let best = best.expect("there is an epoch");
         let sum = |f: fn(&LayerResult) -> usize| pruned.layers.iter().map(f).sum::<usize>();
         let (weights, kept) = (sum(|layer| layer.weights), sum(|layer| layer.kept));

@@ -121,15 +121,8 @@ impl Experiment {
             let mut moved = moved.into_iter();
             Ok(params.rebuild(&mut || moved.next().expect("one for each")))
         };
-        let initial = Initial {
-            params: wide(&initial.params)?,
-            state: wide(&initial.state)?,
-        };
-        let loader = Loader {
-            device: cpu.clone(),
-            dtype: DType::F64,
-            ..self.pruning_data()
-        };
+        let initial = Initial { params: wide(&initial.params)?, state: wide(&initial.state)? };
+        let loader = Loader { device: cpu.clone(), dtype: DType::F64, ..self.pruning_data() };
         values(&self.with_task(&initial, loader, |task| method.magnitudes(task))?)
     }
 }

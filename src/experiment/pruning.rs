@@ -81,11 +81,7 @@ impl Experiment {
             seed: config.seed,
         };
         let own = folder.path("mask.safetensors");
-        let given = if own.exists() {
-            Some(&own)
-        } else {
-            config.mask.as_ref()
-        };
+        let given = if own.exists() { Some(&own) } else { config.mask.as_ref() };
         if let Some(path) = given {
             let (mask, text) = Mask::load(path, &weights)?;
             // Masks written by other programs do not tell their origin.
@@ -221,25 +217,15 @@ impl Experiment {
         let layers = match &mask {
             Some(mask) => {
                 let layers = mask.layers().iter();
-                layers
-                    .map(|l| layer(&l.name, l.keep.len(), l.kept()))
-                    .collect()
+                layers.map(|l| layer(&l.name, l.keep.len(), l.kept())).collect()
             }
             None => {
                 let weights = prunable(params);
                 let weights = weights.iter();
-                weights
-                    .map(|(name, _, w)| layer(name, w.numel(), w.numel()))
-                    .collect()
+                weights.map(|(name, _, w)| layer(name, w.numel(), w.numel())).collect()
             }
         };
-        Ok(Pruned {
-            mask,
-            origin,
-            seconds,
-            layers,
-            statistics,
-        })
+        Ok(Pruned { mask, origin, seconds, layers, statistics })
     }
 }
 
@@ -262,10 +248,7 @@ impl Pruned {
             .iter()
             .flat_map(Statistics::collapsed)
             .map(|layer| {
-                format!(
-                    "`{}` ({} of {} weights kept)",
-                    layer.name, layer.kept, layer.weights
-                )
+                format!("`{}` ({} of {} weights kept)", layer.name, layer.kept, layer.weights)
             })
             .collect();
         let note = "layer collapse: no path from the input to the output passes";
@@ -283,10 +266,7 @@ impl Pruned {
         };
         folder.write_json("pruning.json", &statistics)?;
         if let Some(mask) = &self.mask {
-            mask.save(
-                &folder.path("mask.safetensors"),
-                &toml::to_string(&self.origin)?,
-            )?;
+            mask.save(&folder.path("mask.safetensors"), &toml::to_string(&self.origin)?)?;
         }
         Ok(())
     }

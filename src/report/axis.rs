@@ -24,21 +24,14 @@ impl Axis {
     /// An axis with labels of the usual size.
     pub fn new(name: &'static str, range: (f64, f64), ticks: Vec<(f64, String)>) -> Axis {
         let text = TEXT;
-        Axis {
-            name,
-            range,
-            ticks,
-            text,
-        }
+        Axis { name, range, ticks, text }
     }
 
     /// An axis for percentages between 0 and 100. Its range holds all finite values with a small margin.
     pub fn percent(values: impl Iterator<Item = f64>) -> Axis {
         let (low, high) = values
             .filter(|v| v.is_finite())
-            .fold((100.0, 0.0), |(low, high): (f64, f64), v| {
-                (low.min(v), high.max(v))
-            });
+            .fold((100.0, 0.0), |(low, high): (f64, f64), v| (low.min(v), high.max(v)));
         let (low, high) = (low.min(high), low.max(high));
         let room = (0.04 * (high - low)).max(0.4);
         let range = ((low - room).max(0.0), (high + room).min(100.0));
@@ -53,11 +46,7 @@ impl Axis {
         let mut ticks = RangedCoordusize::from(1..last.max(1)).key_points(12);
         ticks.extend((ticks.first() != Some(&1)).then_some(1));
         let ticks = ticks.into_iter().map(|e| (e as f64, e.to_string()));
-        let range = if last > 1 {
-            (1.0, last as f64)
-        } else {
-            (0.0, 2.0)
-        };
+        let range = if last > 1 { (1.0, last as f64) } else { (0.0, 2.0) };
         Axis::new("epoch", range, ticks.collect())
     }
 
@@ -77,10 +66,7 @@ impl Axis {
         let names = names.iter().map(|name| shortened(name, text, 200.0));
         let ticks: Vec<_> = (0..).map(|i| f64::from(i) + 0.5).zip(names).collect();
         let range = (ticks.len() as f64, 0.0);
-        Axis {
-            text,
-            ..Axis::new("", range, ticks)
-        }
+        Axis { text, ..Axis::new("", range, ticks) }
     }
 }
 
@@ -94,10 +80,7 @@ impl Ranged for &Axis {
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
         // Grid lines are at labels only.
-        let ticks = self
-            .ticks
-            .iter()
-            .filter(|_| !hint.weight().allow_light_points());
+        let ticks = self.ticks.iter().filter(|_| !hint.weight().allow_light_points());
         ticks.map(|tick| tick.0).collect()
     }
 
@@ -124,9 +107,7 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
         let multiples = multiples.clone().filter(|m| [1, 2, 5].contains(m));
         multiples.map(move |m| f64::from(power) + f64::from(m).log10())
     });
-    let ticks: Vec<f64> = ticks
-        .filter(|v| (low - 1e-9..=high + 1e-9).contains(v))
-        .collect();
+    let ticks: Vec<f64> = ticks.filter(|v| (low - 1e-9..=high + 1e-9).contains(v)).collect();
     match ticks.len() {
         0..=2 => RangedCoordf64::from(low..high).key_points(7),
         _ => ticks,
@@ -154,15 +135,9 @@ mod tests {
     fn ticks_are_round() {
         assert_eq!(labels(&Axis::epochs(1)), ["1"]);
         assert_eq!(labels(&Axis::epochs(3)), ["1", "2", "3"]);
-        assert_eq!(
-            labels(&Axis::epochs(30)),
-            ["5", "10", "15", "20", "25", "30", "1"]
-        );
+        assert_eq!(labels(&Axis::epochs(30)), ["5", "10", "15", "20", "25", "30", "1"]);
         let log = |low, high| Axis::log("", low, high);
-        assert_eq!(
-            labels(&log(0.0, 5.0)),
-            ["1", "10", "100", "1000", "10⁴", "10⁵"]
-        );
+        assert_eq!(labels(&log(0.0, 5.0)), ["1", "10", "100", "1000", "10⁴", "10⁵"]);
         assert_eq!(labels(&log(-4.2, -1.9)), ["10⁻⁴", "10⁻³", "10⁻²"]);
         assert_eq!(labels(&log(-1.0, 0.0)), ["0.1", "0.2", "0.5", "1"]);
         assert!(log_ticks(-12.0, 0.0).len() <= 9 && log_ticks(-3.01, -3.0).len() > 2);

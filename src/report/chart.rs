@@ -51,10 +51,7 @@ impl Chart {
         let y = Axis::rows(names);
         let row = if y.text < TEXT { 17.0 } else { 24.0 };
         let height = row * y.range.0;
-        Chart {
-            y,
-            ..Chart::new(title, alt, height, series)
-        }
+        Chart { y, ..Chart::new(title, alt, height, series) }
     }
 
     /// Returns the labelled series with the positions of their legend keys, in as many rows as needed.
@@ -127,9 +124,7 @@ impl Picture for Chart {
             .x_desc(self.x.name)
             .draw()?;
         for series in &self.series {
-            let parts = series
-                .points
-                .split(|(x, y)| !(x.is_finite() && y.is_finite()));
+            let parts = series.points.split(|(x, y)| !(x.is_finite() && y.is_finite()));
             for part in parts {
                 chart.draw_series(series.mark.shapes(series.color, part))?;
             }

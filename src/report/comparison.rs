@@ -58,9 +58,8 @@ impl ComparisonReport<'_> {
             );
         }
         let cells = table.rows.into_iter();
-        let cells: Vec<Vec<Cell>> = cells
-            .map(|row| row.into_iter().map(Cell::from).collect())
-            .collect();
+        let cells: Vec<Vec<Cell>> =
+            cells.map(|row| row.into_iter().map(Cell::from).collect()).collect();
         page.table(&table.columns, &cells, false);
         page.paragraph(
             "note",
@@ -149,10 +148,7 @@ impl ComparisonReport<'_> {
 
 fn run_row(run: &ComparedRun) -> Vec<Cell> {
     let results = &run.results;
-    let name = Cell::Link {
-        to: run.report.clone(),
-        text: results.pruner.clone(),
-    };
+    let name = Cell::Link { to: run.report.clone(), text: results.pruner.clone() };
     vec![
         name,
         results.check.map_or("", Check::title).into(),
@@ -173,10 +169,8 @@ fn verdict(groups: &[Group<'_>]) -> String {
     let Some(&highest) = sparsities(groups).last() else {
         return format!("Test accuracy: {}.", dense.unwrap_or_default());
     };
-    let mut pruned: Vec<&Group<'_>> = groups
-        .iter()
-        .filter(|g| g.pruned() && g.sparsity == highest)
-        .collect();
+    let mut pruned: Vec<&Group<'_>> =
+        groups.iter().filter(|g| g.pruned() && g.sparsity == highest).collect();
     // NaN is sorted last.
     pruned.sort_by(|a, b| b.top1().max(-1.0).total_cmp(&a.top1().max(-1.0)));
     let pruned: Vec<String> = pruned.into_iter().map(result).collect();

@@ -31,10 +31,7 @@ pub fn curves(groups: &[Group<'_>]) -> Chart {
 fn mean_curve(group: &Group<'_>) -> Vec<(f64, f64)> {
     let mut epochs: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for row in group.runs.iter().flat_map(|run| &run.history) {
-        epochs
-            .entry(row.epoch)
-            .or_default()
-            .push(100.0 * row.test_top1);
+        epochs.entry(row.epoch).or_default().push(100.0 * row.test_top1);
     }
     let mean = |(epoch, values): (usize, Vec<f64>)| (epoch as f64, Mean::of(&values).mean);
     epochs.into_iter().map(mean).collect()
@@ -109,13 +106,7 @@ pub fn layers(groups: &[Group<'_>]) -> Chart {
     };
     let values = shown.iter().map(|group| {
         let values = names.iter().map(|name| kept(group, name)).collect();
-        (
-            group.hue,
-            LayerValues {
-                label: group.name(),
-                values,
-            },
-        )
+        (group.hue, LayerValues { label: group.name(), values })
     });
     shares_kept(&names, values.collect())
 }

@@ -42,10 +42,8 @@ pub fn write_norms(file: &Path, layers: &[&str], norms: Vec<LayerValues>) -> any
 
 /// Returns the chart of the fractions of weights kept, with one colour and its values for each mask.
 pub fn shares_kept(layers: &[&str], shares: Vec<(RGBColor, LayerValues)>) -> Chart {
-    let alt = format!(
-        "Dot plot of the fraction of weights kept in each of {} layers.",
-        layers.len()
-    );
+    let alt =
+        format!("Dot plot of the fraction of weights kept in each of {} layers.", layers.len());
     let title = "Share of weights kept by layer";
     let mut chart = dots(title, alt, "kept", layers, shares, 0.0);
     for (value, label) in &mut chart.x.ticks {
@@ -72,24 +70,18 @@ fn dots(
     let low = positive.fold(10f64.powf(high - 1.0), |low, &v| low.min(v));
     let low = low.log10().floor();
     let middle = 0.5 * (values.len() as f64 - 1.0);
-    let series = values
-        .into_iter()
-        .enumerate()
-        .flat_map(|(k, (color, layers))| {
-            // Dots of different series in one row lie a little apart, so that equal values stay visible.
-            let apart = 0.5 + (0.6 / (2.0 * middle + 1.0)).min(0.2) * (k as f64 - middle);
-            let points = |zero: bool| {
-                let rows = layers.values.iter().enumerate();
-                let rows = rows.filter(move |(_, value)| (**value == 0.0) == zero);
-                let x = move |value: f64| if zero { low } else { value.log10() };
-                rows.map(move |(i, value)| (x(*value), i as f64 + apart))
-            };
-            let zeros = Series::new("", color, Mark::Ring, points(true));
-            [
-                Series::new(&*layers.label, color, Mark::Dot, points(false)),
-                zeros,
-            ]
-        });
+    let series = values.into_iter().enumerate().flat_map(|(k, (color, layers))| {
+        // Dots of different series in one row lie a little apart, so that equal values stay visible.
+        let apart = 0.5 + (0.6 / (2.0 * middle + 1.0)).min(0.2) * (k as f64 - middle);
+        let points = |zero: bool| {
+            let rows = layers.values.iter().enumerate();
+            let rows = rows.filter(move |(_, value)| (**value == 0.0) == zero);
+            let x = move |value: f64| if zero { low } else { value.log10() };
+            rows.map(move |(i, value)| (x(*value), i as f64 + apart))
+        };
+        let zeros = Series::new("", color, Mark::Ring, points(true));
+        [Series::new(&*layers.label, color, Mark::Dot, points(false)), zeros]
+    });
     let series = series.collect();
     Chart {
         x: Axis::log(axis, low, high),

@@ -106,12 +106,7 @@ pub struct Panel<'a> {
 impl<'a> Panel<'a> {
     fn new(title: &str, filters: &'a Filters, values: &'a [f32], pruned: bool) -> Panel<'a> {
         let title = title.into();
-        Panel {
-            title,
-            filters,
-            values,
-            pruned,
-        }
+        Panel { title, filters, values, pruned }
     }
 
     /// Makes the panel of all weights at initialization.
@@ -137,12 +132,7 @@ impl<'a> Panel<'a> {
         let fit = ((room / columns as f64 - GAP) / width as f64).floor();
         let zoom = fit.clamp(zoom, 2.0 * zoom);
         let height = rows as f64 * (GAP + zoom * height as f64);
-        Grid {
-            shown,
-            zoom,
-            columns,
-            height,
-        }
+        Grid { shown, zoom, columns, height }
     }
 
     /// Largest finite absolute weight, which gets full colour.
@@ -188,11 +178,7 @@ struct Grid {
 
 /// Colour of a value: blue for −1, white for 0, red for 1.
 fn diverging(value: f64) -> RGBColor {
-    let end = if value < 0.0 {
-        RGBColor(0x21, 0x66, 0xAC)
-    } else {
-        RGBColor(0xB2, 0x18, 0x2B)
-    };
+    let end = if value < 0.0 { RGBColor(0x21, 0x66, 0xAC) } else { RGBColor(0xB2, 0x18, 0x2B) };
     mixed(RGBColor(0xFF, 0xFF, 0xFF), end, value.abs().min(1.0))
 }
 
@@ -221,10 +207,7 @@ impl<'a> Panels<'a> {
 impl Picture for Panels<'_> {
     fn height(&self) -> f64 {
         let panels = self.panels.iter();
-        HEAD.0
-            + panels
-                .map(|(_, grid)| HEAD.1 + grid.height + 12.0)
-                .sum::<f64>()
+        HEAD.0 + panels.map(|(_, grid)| HEAD.1 + grid.height + 12.0).sum::<f64>()
     }
 
     fn alt(&self) -> String {

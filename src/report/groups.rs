@@ -38,9 +38,7 @@ pub struct Group<'a> {
 impl Group<'_> {
     /// Returns true if weights were removed.
     pub fn pruned(&self) -> bool {
-        self.runs
-            .iter()
-            .any(|run| run.results.weights_kept < run.results.weights)
+        self.runs.iter().any(|run| run.results.weights_kept < run.results.weights)
     }
 
     /// Name of the pruner, with the sparsity if weights were removed.
@@ -67,15 +65,8 @@ impl Group<'_> {
 pub fn groups(runs: &[ComparedRun]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for run in runs.iter().filter(|run| run.results.check.is_none()) {
-        let Results {
-            pruner,
-            sparsity_requested: sparsity,
-            ..
-        } = &run.results;
-        match groups
-            .iter_mut()
-            .find(|g| g.pruner == pruner && g.sparsity == *sparsity)
-        {
+        let Results { pruner, sparsity_requested: sparsity, .. } = &run.results;
+        match groups.iter_mut().find(|g| g.pruner == pruner && g.sparsity == *sparsity) {
             Some(group) => group.runs.push(run),
             None => groups.push(Group {
                 pruner,

@@ -68,10 +68,7 @@ pub enum Inline {
 impl Page {
     /// Creates a page that has only its title.
     pub fn new(title: &str) -> Page {
-        Page {
-            title: title.into(),
-            body: format!("<h1>{}</h1>\n", escape(title)),
-        }
+        Page { title: title.into(), body: format!("<h1>{}</h1>\n", escape(title)) }
     }
 
     /// Adds a paragraph of a class of the style sheet.
@@ -88,10 +85,7 @@ impl Page {
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         self.body += "<table class=\"facts\">\n";
         for (name, value) in facts {
-            let row = format!(
-                "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n",
-                escape(value)
-            );
+            let row = format!("<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n", escape(value));
             self.body += &row;
         }
         self.body += "</table>\n";
@@ -193,18 +187,11 @@ mod tests {
         page.paragraph("verdict", evil);
         page.heading(evil);
         page.facts(&[("name", evil.into())]);
-        let link = Cell::Link {
-            to: evil.into(),
-            text: evil.into(),
-        };
+        let link = Cell::Link { to: evil.into(), text: evil.into() };
         page.table(&[evil], &[vec![evil.into(), link]], false);
         page.details(evil, evil);
         let html = page.html(evil);
         assert!(!html.contains("<b ") && !html.contains('\u{1b}'));
-        assert_eq!(
-            html.matches("&lt;b onload=&quot;x&quot;&gt;&amp;&#39;")
-                .count(),
-            12
-        );
+        assert_eq!(html.matches("&lt;b onload=&quot;x&quot;&gt;&amp;&#39;").count(), 12);
     }
 }

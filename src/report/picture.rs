@@ -148,9 +148,7 @@ pub fn font(size: f64, color: RGBColor) -> TextStyle<'static> {
         let registered = register_font("sans-serif", FontStyle::Normal, font).is_ok();
         assert!(registered, "the embedded font is an OpenType font");
     });
-    ("sans-serif", size * LINE * SCALE)
-        .into_font()
-        .color(&color)
+    ("sans-serif", size * LINE * SCALE).into_font().color(&color)
 }
 
 /// Width of a text in CSS pixels in the embedded font; the fonts of browsers are rarely wider.

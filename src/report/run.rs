@@ -93,12 +93,7 @@ impl RunReport<'_> {
 }
 
 fn title(results: &Results) -> String {
-    let Results {
-        pruner,
-        model,
-        data,
-        ..
-    } = results;
+    let Results { pruner, model, data, .. } = results;
     if results.weights_kept == results.weights {
         format!("{pruner}: {model} on {data}")
     } else {
@@ -143,10 +138,7 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
         ),
         ("Effective sparsity", share(results.effective_sparsity)),
         ("FLOPs kept", share(results.flops_kept)),
-        (
-            "Prunable weights",
-            of(results.weights_kept, results.weights),
-        ),
+        ("Prunable weights", of(results.weights_kept, results.weights)),
         ("All parameters", of(results.params_kept, results.params)),
         ("Test top-1", percent(results.test_top1)),
         ("Test top-5", percent(results.test_top5)),

@@ -38,12 +38,7 @@ pub fn history(epochs: usize, top1: f64, seed: u64) -> Vec<EpochRow> {
 
 /// Returns the layers of LeNet-5 if `n` is 4, otherwise `n` invented ones.
 pub fn layers(n: usize, sparsity: f64, seed: u64) -> Vec<LayerResult> {
-    let lenet = [
-        ("conv1", 500),
-        ("conv2", 25_000),
-        ("fc1", 400_000),
-        ("fc2", 5000),
-    ];
+    let lenet = [("conv1", 500), ("conv2", 25_000), ("fc1", 400_000), ("fc2", 5000)];
     (0..n)
         .map(|i| {
             let (name, weights) = if n == 4 {
@@ -58,12 +53,7 @@ pub fn layers(n: usize, sparsity: f64, seed: u64) -> Vec<LayerResult> {
             let share = (1.0 - sparsity) * (0.2 + 3.0 * noise(seed, i)).min(1.0 / (1.0 - sparsity));
             let kept = ((weights as f64 * share) as usize).max(1);
             let sparsity = 1.0 - kept as f64 / weights as f64;
-            LayerResult {
-                name,
-                weights,
-                kept,
-                sparsity,
-            }
+            LayerResult { name, weights, kept, sparsity }
         })
         .collect()
 }
@@ -75,13 +65,9 @@ pub fn results(
     layers: Vec<LayerResult>,
     history: &[EpochRow],
 ) -> Results {
-    let best = history.iter().fold(history[0], |best, row| {
-        if row.test_top1 > best.test_top1 {
-            *row
-        } else {
-            best
-        }
-    });
+    let best = history
+        .iter()
+        .fold(history[0], |best, row| if row.test_top1 > best.test_top1 { *row } else { best });
     let last = history[history.len() - 1];
     let weights = layers.iter().map(|l| l.weights).sum();
     let weights_kept = layers.iter().map(|l| l.kept).sum();
@@ -120,18 +106,10 @@ pub fn scores(sparsity: f64) -> Vec<ScoredLayer> {
         .map(|(name, n, middle)| {
             let normal = |i: usize| (0..6).map(|k| noise(k + 40, i) - 0.5).sum::<f64>();
             let score = |i: usize| {
-                if noise(7, i) < 0.05 {
-                    0.0
-                } else {
-                    10f64.powf(middle + normal(i)) as f32
-                }
+                if noise(7, i) < 0.05 { 0.0 } else { 10f64.powf(middle + normal(i)) as f32 }
             };
             let scores: Vec<f32> = (0..n).map(score).collect();
-            ScoredLayer {
-                name: name.into(),
-                kept: Vec::new(),
-                scores,
-            }
+            ScoredLayer { name: name.into(), kept: Vec::new(), scores }
         })
         .collect();
     let mut all: Vec<f32> = layers.iter().flat_map(|l| l.scores.clone()).collect();
@@ -151,24 +129,11 @@ pub fn filters(shape: [usize; 4], sparsity: f64) -> Filters {
     let kept: Vec<bool> = (0..numel).map(|i| noise(2, i) >= sparsity).collect();
     let trained = (0..numel).map(|i| {
         let filter = (i / (shape[2] * shape[3])) as f64;
-        let (y, x) = (
-            (i / shape[3]) as f64 % height / height,
-            (i % shape[3]) as f64 / width,
-        );
+        let (y, x) = ((i / shape[3]) as f64 % height / height, (i % shape[3]) as f64 / width);
         let wave = (4.0 * (x * filter.sin() + y * filter.cos()) + filter).sin();
-        if kept[i] {
-            wave as f32 + 0.3 * initial[i]
-        } else {
-            0.0
-        }
+        if kept[i] { wave as f32 + 0.3 * initial[i] } else { 0.0 }
     });
-    Filters {
-        layer: "conv1.weight".into(),
-        shape,
-        trained: trained.collect(),
-        initial,
-        kept,
-    }
+    Filters { layer: "conv1.weight".into(), shape, trained: trained.collect(), initial, kept }
 }
 
 /// Returns one run of a comparison.
@@ -179,11 +144,7 @@ pub fn compared(pruner: &str, sparsity: f64, seed: u64, top1: f64) -> ComparedRu
     let layers = match sparsity {
         0.0 => layers(4, 0.0, 0)
             .into_iter()
-            .map(|l| LayerResult {
-                kept: l.weights,
-                sparsity: 0.0,
-                ..l
-            })
+            .map(|l| LayerResult { kept: l.weights, sparsity: 0.0, ..l })
             .collect(),
         _ => layers(4, sparsity, method + seed),
     };

@@ -113,12 +113,7 @@ impl Bars {
         if logs.is_empty() {
             let (origin, width) = (0.0, 1.0);
             let counts = Vec::new();
-            return Bars {
-                cut: None,
-                origin,
-                width,
-                counts,
-            };
+            return Bars { cut: None, origin, width, counts };
         }
         let high = logs.iter().map(|l| l.0).fold(f64::NEG_INFINITY, f64::max);
         let low = logs.iter().map(|l| l.0).fold(f64::INFINITY, f64::min);
@@ -134,12 +129,7 @@ impl Bars {
         for &(log, kept) in logs {
             counts[(bar(log) - first) as usize][usize::from(kept)] += 1;
         }
-        Bars {
-            cut,
-            origin: middle + first as f64 * width,
-            width,
-            counts,
-        }
+        Bars { cut, origin: middle + first as f64 * width, width, counts }
     }
 
     /// Left edge of a bar.
@@ -154,24 +144,15 @@ mod tests {
     use super::*;
 
     fn layer(scores: &[f32], kept: &[bool]) -> ScoredLayer {
-        ScoredLayer {
-            name: "a".into(),
-            scores: scores.into(),
-            kept: kept.into(),
-        }
+        ScoredLayer { name: "a".into(), scores: scores.into(), kept: kept.into() }
     }
 
     #[test]
     fn no_bar_has_scores_on_both_sides_of_the_threshold() {
-        let logs: Vec<(f64, bool)> = (0..1000)
-            .map(|i| (-7.0 + 0.005 * f64::from(i), i > 777))
-            .collect();
+        let logs: Vec<(f64, bool)> =
+            (0..1000).map(|i| (-7.0 + 0.005 * f64::from(i), i > 777)).collect();
         let bars = Bars::new(&logs, Some(logs[777].0));
-        assert!(
-            bars.counts
-                .iter()
-                .all(|&[removed, kept]| removed == 0 || kept == 0)
-        );
+        assert!(bars.counts.iter().all(|&[removed, kept]| removed == 0 || kept == 0));
         let sum = |which: usize| bars.counts.iter().map(|c| c[which]).sum::<usize>();
         assert_eq!((sum(0), sum(1)), (778, 222));
         assert!(bars.edge(0) < -7.0 && bars.edge(bars.counts.len()) >= logs[999].0);
@@ -180,11 +161,7 @@ mod tests {
     #[test]
     fn extreme_scores() {
         let zeros = scores(&[layer(&[0.0; 5], &[true, false, false, false, false])]);
-        assert!(
-            zeros
-                .alt
-                .contains("5 scores of zero or below, 1 of them kept")
-        );
+        assert!(zeros.alt.contains("5 scores of zero or below, 1 of them kept"));
         assert!(zeros.svg().unwrap().contains("No score is above zero."));
         for values in [&[1.0f32, 1.0][..], &[1e-38, 1e30], &[0.0, 1e-3]] {
             let picture = scores(&[layer(values, &[false, true])]);

@@ -37,12 +37,7 @@ impl Series {
         mark: Mark,
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Series {
-        Series {
-            label: label.into(),
-            color,
-            mark,
-            points: points.into_iter().collect(),
-        }
+        Series { label: label.into(), color, mark, points: points.into_iter().collect() }
     }
 
     /// Makes a remark in the legend, a series without points.

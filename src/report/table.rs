@@ -18,17 +18,8 @@ impl Table {
     pub fn of(comparison: &Comparison) -> Table {
         let mut columns = vec!["pruner", "sparsity", "weights kept", "test top-1"];
         columns.extend(comparison.checks().into_iter().map(|check| check.title()));
-        columns.extend([
-            "effective sparsity",
-            "FLOPs kept",
-            "pruning",
-            "training",
-            "seeds",
-        ]);
-        Table {
-            columns,
-            rows: comparison.summaries().iter().map(row).collect(),
-        }
+        columns.extend(["effective sparsity", "FLOPs kept", "pruning", "training", "seeds"]);
+        Table { columns, rows: comparison.summaries().iter().map(row).collect() }
     }
 
     /// Formats the table as plain text with aligned columns: the first is left-aligned, the others right-aligned.
@@ -92,12 +83,7 @@ fn row(summary: &Summary<'_>) -> Vec<String> {
 
 /// Accuracy over seeds, with the number of collapsed seeds if there are some; the collapsed layer if all
 /// seeds collapsed.
-fn tally(
-    Tally {
-        test_top1,
-        collapsed,
-    }: &Tally,
-) -> String {
+fn tally(Tally { test_top1, collapsed }: &Tally) -> String {
     match (&test_top1[..], &collapsed[..]) {
         ([], []) => "–".into(),
         ([], [layer, ..]) => format!("collapsed: {layer}"),

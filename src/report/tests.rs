@@ -15,9 +15,7 @@ const FOUR: [&str; 4] = ["accuracy.png", "sparsity.png", "scores.png", "filters.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {
-        let (tag, text) = part
-            .split_once('>')
-            .unwrap_or_else(|| panic!("unclosed: {part}"));
+        let (tag, text) = part.split_once('>').unwrap_or_else(|| panic!("unclosed: {part}"));
         for reference in text.split('&').skip(1).chain(tag.split('&').skip(1)) {
             let name = reference.split(';').next().unwrap_or_default();
             let known = ["lt", "gt", "amp", "quot", "apos", "#39"];
@@ -59,14 +57,8 @@ fn checked(dir: &Path, pictures: &[&str]) -> String {
         assert!(html.contains(&format!("<a href=\"{name}\">PNG</a>")));
     }
     let files = fs::read_dir(dir).unwrap().flatten();
-    let files = files
-        .filter(|f| f.path().extension() != Some("md".as_ref()))
-        .count();
-    assert_eq!(
-        files,
-        pictures.len() + 1,
-        "only the page, its table and its pictures"
-    );
+    let files = files.filter(|f| f.path().extension() != Some("md".as_ref())).count();
+    assert_eq!(files, pictures.len() + 1, "only the page, its table and its pictures");
     html
 }
 
@@ -147,38 +139,16 @@ fn a_run_with_many_layers_hostile_names_and_nan_accuracies() {
 
 #[test]
 fn filters_of_every_shape() {
-    assert_eq!(
-        Filters::shape_of(&[6, 1, 5, 5], [1, 28, 28]),
-        Some([6, 1, 5, 5])
-    );
-    assert_eq!(
-        Filters::shape_of(&[300, 784], [1, 28, 28]),
-        Some([300, 1, 28, 28])
-    );
+    assert_eq!(Filters::shape_of(&[6, 1, 5, 5], [1, 28, 28]), Some([6, 1, 5, 5]));
+    assert_eq!(Filters::shape_of(&[300, 784], [1, 28, 28]), Some([300, 1, 28, 28]));
     assert_eq!(Filters::shape_of(&[300, 80], [1, 28, 28]), None);
-    for shape in [
-        [300, 1, 28, 28],
-        [64, 3, 7, 7],
-        [1, 2, 1, 1],
-        [2, 3, 800, 3],
-        [2, 1, 3, 900],
-    ] {
-        assert!(
-            !filters(shape, 0.0)
-                .picture()
-                .unwrap()
-                .png()
-                .unwrap()
-                .is_empty()
-        );
+    for shape in [[300, 1, 28, 28], [64, 3, 7, 7], [1, 2, 1, 1], [2, 3, 800, 3], [2, 1, 3, 900]] {
+        assert!(!filters(shape, 0.0).picture().unwrap().png().unwrap().is_empty());
     }
     let mut short = filters([20, 1, 5, 5], 0.5);
     short.kept.pop();
     let error = short.picture().map(|_| ()).unwrap_err().to_string();
-    assert!(
-        error.contains("conv1.weight") && error.contains("[500, 499, 500]"),
-        "{error}"
-    );
+    assert!(error.contains("conv1.weight") && error.contains("[500, 499, 500]"), "{error}");
 }
 
 fn comparison(runs: &[ComparedRun]) -> Comparison {
@@ -217,39 +187,22 @@ fn a_comparison() {
         collapse("prospr", Some(Check::Invert), 0),
         collapse("synflow", None, 0),
     ];
-    let report = ComparisonReport {
-        runs: &runs,
-        comparison: &comparison,
-        config_toml: "seeds = [0, 1]\n",
-    };
+    let report =
+        ComparisonReport { runs: &runs, comparison: &comparison, config_toml: "seeds = [0, 1]\n" };
     let dir = tempfile::tempdir().unwrap();
     report.write(dir.path()).unwrap();
     let html = checked(
         dir.path(),
-        &[
-            "accuracy.png",
-            "accuracy-by-sparsity.png",
-            "sparsity.png",
-            "filters.png",
-        ],
+        &["accuracy.png", "accuracy-by-sparsity.png", "sparsity.png", "filters.png"],
     );
     assert!(html.contains("<a href=\"prospr-0.98-seed1/report.html\">prospr</a>"));
     assert!(html.contains("with 98 % of the weights removed"));
     assert!(html.contains(" ± "));
     let table = fs::read_to_string(dir.path().join("comparison.md")).unwrap();
     for (row, line) in [
-        (
-            "pruner",
-            "test top-1 | shuffled | inverted | effective sparsity",
-        ),
-        (
-            "prospr | 94.66 %",
-            "± 1.59 % | – | collapsed: conv1.weight |",
-        ),
-        (
-            "random | 95.95 %",
-            "± 1.59 % | 10.21 %, 1 of 2 collapsed | – |",
-        ),
+        ("pruner", "test top-1 | shuffled | inverted | effective sparsity"),
+        ("prospr | 94.66 %", "± 1.59 % | – | collapsed: conv1.weight |"),
+        ("random | 95.95 %", "± 1.59 % | 10.21 %, 1 of 2 collapsed | – |"),
         ("synflow | 98.00 %", "– | collapsed: conv1.weight | – | – |"),
     ] {
         let found = table.lines().find(|l| l.starts_with(&format!("| {row}")));
@@ -264,12 +217,7 @@ fn a_comparison_of_one_dense_run_and_of_none() {
     let report = |runs: &[ComparedRun], dir: &Path| {
         let comparison = &comparison(runs);
         let config_toml = "";
-        ComparisonReport {
-            runs,
-            comparison,
-            config_toml,
-        }
-        .write(dir)
+        ComparisonReport { runs, comparison, config_toml }.write(dir)
     };
     let dir = tempfile::tempdir().unwrap();
     report(&runs, dir.path()).unwrap();

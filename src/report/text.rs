@@ -19,11 +19,7 @@ pub fn count(n: usize) -> String {
 
 /// A fraction in percent with two decimals; `–` if it is not finite.
 pub fn percent(fraction: f64) -> String {
-    if fraction.is_finite() {
-        format!("{:.2} %", 100.0 * fraction)
-    } else {
-        "–".into()
-    }
+    if fraction.is_finite() { format!("{:.2} %", 100.0 * fraction) } else { "–".into() }
 }
 
 /// A fraction in percent with at most three decimals and no trailing zeros: `99.95 %`.
@@ -34,11 +30,7 @@ pub fn short_percent(fraction: f64) -> String {
 
 /// A loss with four decimals; `not finite` if training diverged.
 pub fn loss(loss: f64) -> String {
-    if loss.is_finite() {
-        format!("{loss:.4}")
-    } else {
-        "not finite".into()
-    }
+    if loss.is_finite() { format!("{loss:.4}") } else { "not finite".into() }
 }
 
 /// A duration in seconds, minutes or hours.

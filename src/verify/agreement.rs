@@ -91,10 +91,7 @@ mod tests {
         assert_eq!(agreement.max_rel_error, 0.125);
         assert_eq!(agreement.l2_rel_error, 0.1);
         assert!(agreement.within(0.125) && !agreement.within(0.124));
-        let masked = Agreement {
-            mask_agreement: Some(0.99),
-            ..agreement
-        };
+        let masked = Agreement { mask_agreement: Some(0.99), ..agreement };
         assert!(!masked.within(1.0));
     }
 

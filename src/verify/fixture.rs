@@ -48,10 +48,7 @@ impl Fixture {
                 .map_err(|e| format!("its metadata entry `case` is not the JSON object expected: {e}")),
             None => Err("expected a metadata entry `case` with the method and its options, found none; write one when the file is made".into()),
         };
-        let error = |reason| Error::File {
-            path: path.clone(),
-            reason,
-        };
+        let error = |reason| Error::File { path: path.clone(), reason };
         let case = case.map_err(error)?;
         let array = |name: &str| Ok((name.to_string(), file.array(name)?));
         let arrays = file.names().map(array).collect::<Result<_>>()?;
@@ -86,11 +83,7 @@ impl Fixture {
     /// # Errors
     /// If the tensor does not have the shape of images.
     pub fn image_shape(&self) -> Result<Option<[usize; 3]>> {
-        match self
-            .arrays
-            .get("batch.0.x")
-            .map(|(shape, _)| shape.as_slice())
-        {
+        match self.arrays.get("batch.0.x").map(|(shape, _)| shape.as_slice()) {
             None => Ok(None),
             Some(&[_, c, h, w]) if c * h * w > 0 => Ok(Some([c, h, w])),
             Some(other) => Err(self.error(format!(
@@ -110,11 +103,7 @@ impl Fixture {
         let read = |like: &Params| {
             let mut values = Params::new();
             for (name, role, _) in like.iter() {
-                values.insert(
-                    name,
-                    role,
-                    self.tensor(&format!("init.{name}"), dtype, device)?,
-                );
+                values.insert(name, role, self.tensor(&format!("init.{name}"), dtype, device)?);
             }
             Ok::<_, crate::pruners::Error>(values)
         };
@@ -129,9 +118,7 @@ impl Fixture {
         dtype: DType,
         device: &Device,
     ) -> Result<Vec<Batch>> {
-        (0..count)
-            .map(|i| self.batch(i, count, classes, dtype, device))
-            .collect()
+        (0..count).map(|i| self.batch(i, count, classes, dtype, device)).collect()
     }
 
     /// Reads batch `i` of `count` and checks its shapes and labels.
@@ -146,9 +133,7 @@ impl Fixture {
         let [x, y] = ["x", "y"].map(|part| format!("batch.{i}.{part}"));
         let find = |name: &str| {
             self.arrays.get(name).ok_or_else(|| {
-                self.error(format!(
-                    "`{name}` is missing; the case needs {count} batches"
-                ))
+                self.error(format!("`{name}` is missing; the case needs {count} batches"))
             })
         };
         let ((images, _), (labels, classes_of)) = (find(&x)?, find(&y)?);
@@ -159,9 +144,8 @@ impl Fixture {
                 "`{x}` and `{y}` have shapes {images:?} and {labels:?}; expected two or more images [n, channels, height, width] of one size in all batches, and their labels [n]"
             )));
         }
-        if let Some(bad) = classes_of
-            .iter()
-            .find(|&&l| !(0.0..classes as f64).contains(&l) || l.fract() != 0.0)
+        if let Some(bad) =
+            classes_of.iter().find(|&&l| !(0.0..classes as f64).contains(&l) || l.fract() != 0.0)
         {
             return Err(self.error(format!(
                 "`{y}` has the label {bad}; expected whole numbers below {classes}, the number of classes"
@@ -205,9 +189,10 @@ impl Fixture {
         }
         match stored.keys().next() {
             None => Ok(values),
-            Some(name) => Err(self.error(format!(
-                "`{prefix}{name}` belongs to no layer that the case scores"
-            ))),
+            Some(name) => {
+                Err(self
+                    .error(format!("`{prefix}{name}` belongs to no layer that the case scores")))
+            }
         }
     }
 }

@@ -30,10 +30,9 @@ impl Method {
             Some("first_order") => case.prospr().map(|p| Method::ProsPr(p.first_order())),
             Some("snip") => case.snip().map(Method::Snip),
             Some("grasp") => case.grasp().map(Method::Grasp),
-            Some("synflow") => case.synflow().map(|pruner| Method::SynFlow {
-                pruner,
-                first: !fixture.under(FIRST).is_empty(),
-            }),
+            Some("synflow") => case
+                .synflow()
+                .map(|pruner| Method::SynFlow { pruner, first: !fixture.under(FIRST).is_empty() }),
             Some(other) => Err(format!(
                 "`method` is `{other}`; expected full, first_order, snip, grasp or synflow"
             )),
@@ -71,17 +70,9 @@ impl Method {
             Method::Snip(pruner) => pruner.scores(task)?,
             Method::Grasp(pruner) => pruner.scores(task)?,
             Method::SynFlow { pruner, first } => {
-                let pruner = SynFlow {
-                    input: Some(input),
-                    ..pruner.clone()
-                };
-                let once = SynFlow {
-                    rounds: Rounds {
-                        iterations: 1,
-                        ..pruner.rounds.clone()
-                    },
-                    ..pruner
-                };
+                let pruner = SynFlow { input: Some(input), ..pruner.clone() };
+                let once =
+                    SynFlow { rounds: Rounds { iterations: 1, ..pruner.rounds.clone() }, ..pruner };
                 return match (*first, masked) {
                     (true, true) => Ok((once.scores(task)?, pruner.scores(task)?)),
                     (true, false) => twice(once.scores(task)?),
@@ -108,40 +99,23 @@ impl std::fmt::Display for Method {
         };
         match self {
             Method::ProsPr(p) => {
-                write!(
-                    f,
-                    "{}, {} steps, lr {}",
-                    p.name(),
-                    p.steps,
-                    p.optimizer.lr()
-                )?;
+                write!(f, "{}, {} steps, lr {}", p.name(), p.steps, p.optimizer.lr())?;
                 if let UpdateRule::Sgd(sgd) = p.optimizer
                     && sgd.momentum != 0.0
                 {
                     let detached = sgd.stop_first_momentum_gradient;
-                    let note = if detached {
-                        " (first buffer detached)"
-                    } else {
-                        ""
-                    };
+                    let note = if detached { " (first buffer detached)" } else { "" };
                     write!(f, ", momentum {}{note}", sgd.momentum)?;
                 }
-                f.write_str(if p.new_data {
-                    ", new data each step"
-                } else {
-                    ", one batch"
-                })?;
+                f.write_str(if p.new_data { ", new data each step" } else { ", one batch" })?;
                 f.write_str(match p.granularity {
                     crate::pruners::Granularity::Weight => "",
                     crate::pruners::Granularity::Channel => ", one score per channel",
                 })
             }
-            Method::Snip(p) => write!(
-                f,
-                "snip, {} batches, batch norm in {}",
-                p.batches,
-                norm(p.mode)
-            ),
+            Method::Snip(p) => {
+                write!(f, "snip, {} batches, batch norm in {}", p.batches, norm(p.mode))
+            }
             Method::Grasp(p) => write!(
                 f,
                 "grasp, {} batches, temperature {}, batch norm in {}",
@@ -190,20 +164,12 @@ impl Case {
 
     fn snip(&self) -> Result<Snip, String> {
         let (batches, mode) = (self.sum_over_batches()?, self.norm_mode()?);
-        Ok(Snip {
-            batches,
-            mode,
-            ..Snip::default()
-        })
+        Ok(Snip { batches, mode, ..Snip::default() })
     }
 
     fn grasp(&self) -> Result<Grasp, String> {
         let (batches, mode) = (self.sum_over_batches()?, self.norm_mode()?);
-        Ok(Grasp {
-            batches,
-            temperature: self.temperature.unwrap_or(200.0),
-            mode,
-        })
+        Ok(Grasp { batches, temperature: self.temperature.unwrap_or(200.0), mode })
     }
 
     /// SynFlow. Requires `iterations` and `density`.
@@ -216,10 +182,7 @@ impl Case {
         let sparsity =
             Sparsity::new(1.0 - density).map_err(|e| format!("`density` is {density}: {e}"))?;
         let iterations = need(self.iterations, "iterations")?;
-        Ok(SynFlow {
-            rounds: Rounds::new(iterations, sparsity),
-            ..SynFlow::new(sparsity)
-        })
+        Ok(SynFlow { rounds: Rounds::new(iterations, sparsity), ..SynFlow::new(sparsity) })
     }
 
     /// Number of batches; 1 by default.
@@ -232,11 +195,7 @@ impl Case {
 
     /// Mode of batch norm: the first word of `bn`; training by default.
     fn norm_mode(&self) -> Result<NormMode, String> {
-        match self
-            .bn
-            .as_deref()
-            .map(|text| text.split_whitespace().next())
-        {
+        match self.bn.as_deref().map(|text| text.split_whitespace().next()) {
             None | Some(Some("train")) => Ok(NormMode::Train),
             Some(Some("eval")) => Ok(NormMode::Eval),
             _ => Err("`bn` should begin with `train` or `eval`".into()),

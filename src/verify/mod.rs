@@ -101,11 +101,7 @@ pub fn verify(path: impl AsRef<Path>, options: &Options) -> Result<Report> {
         .map_err(|reason| fixture.error(reason))?;
     let case = Verification { fixture, method };
 
-    let dtype = if options.device.is_cpu() {
-        DType::F64
-    } else {
-        DType::F32
-    };
+    let dtype = if options.device.is_cpu() { DType::F64 } else { DType::F32 };
     let mut tolerance = options.tolerance.unwrap_or(default_tolerance(dtype));
     let (candidate, (scores, agreement)) =
         case.nearest(&candidates, tolerance, &options.device, dtype)?;
@@ -184,10 +180,7 @@ impl Verification {
     /// Error of the CPU's f32 against the file, if it exceeds the usual tolerance while the CPU's f64 is within its
     /// own.
     fn conditioning(&self, candidate: &Candidate) -> Result<Option<f64>> {
-        let run = |dtype| {
-            self.compare(candidate, &Device::cpu(), dtype)
-                .map(|(_, a)| a)
-        };
+        let run = |dtype| self.compare(candidate, &Device::cpu(), dtype).map(|(_, a)| a);
         if !run(DType::F64)?.within(default_tolerance(DType::F64)) {
             return Ok(None);
         }

@@ -43,10 +43,7 @@ fn linear<'a>(shapes: &Shapes<'a>) -> Result<(&'a str, [usize; 2]), String> {
     let found: Vec<_> = shapes
         .iter()
         .filter_map(|(name, shape)| {
-            Some((
-                name.strip_suffix(".weight")?,
-                <[usize; 2]>::try_from(*shape).ok()?,
-            ))
+            Some((name.strip_suffix(".weight")?, <[usize; 2]>::try_from(*shape).ok()?))
         })
         .collect();
     match found[..] {
@@ -76,28 +73,14 @@ fn resnet(
     let stages: Vec<Stage> = (1..)
         .map_while(|s| {
             let blocks = (0..).take_while(|&b| width(s, b).is_some()).count();
-            Some(Stage {
-                width: width(s, 0)?,
-                blocks,
-            })
+            Some(Stage { width: width(s, 0)?, blocks })
         })
         .collect();
     let has = |part: &str| shapes.keys().any(|name| name.contains(part));
-    let projection = if has(".downsample.") {
-        "downsample"
-    } else {
-        "shortcut"
-    };
+    let projection = if has(".downsample.") { "downsample" } else { "shortcut" };
     let projects = has(&format!(".{projection}."));
-    let shortcut = if projects {
-        Shortcut::Project
-    } else {
-        Shortcut::Pad
-    };
-    let widths: Vec<usize> = [stem]
-        .into_iter()
-        .chain(stages.iter().map(|s| s.width))
-        .collect();
+    let shortcut = if projects { Shortcut::Project } else { Shortcut::Pad };
+    let widths: Vec<usize> = [stem].into_iter().chain(stages.iter().map(|s| s.width)).collect();
     if !projects && !widths.is_sorted() {
         return Err(format!(
             "without `shortcut.0` or `downsample.0`, blocks cannot lose channels, but the widths are {widths:?}"
@@ -106,11 +89,7 @@ fn resnet(
     let net = ResNet {
         stem,
         large_images: kernel == 7,
-        block: if has("layer1.0.conv3.") {
-            Block::Bottleneck
-        } else {
-            Block::Basic
-        },
+        block: if has("layer1.0.conv3.") { Block::Bottleneck } else { Block::Basic },
         stages,
         shortcut,
         projection: projection.into(),

@@ -45,10 +45,7 @@ pub fn vggs(
         (PoolKind::Average, false),
         (PoolKind::Average, true),
     ] {
-        let mut net = Vgg {
-            pool,
-            ..net.clone()
-        };
+        let mut net = Vgg { pool, ..net.clone() };
         if trailing {
             net.layers.push(VggLayer::Pool);
         }
@@ -106,9 +103,7 @@ fn convolutions(shapes: &Shapes<'_>) -> Result<(String, Vec<Conv>), String> {
         let layer = name.strip_suffix(".weight").unwrap_or(name);
         let (prefix, index) = layer.split_at(layer.rfind('.').map_or(0, |dot| dot + 1));
         let Ok(index) = index.parse() else {
-            return Err(format!(
-                "`init.{name}` is a convolution without an index; {KNOWN}"
-            ));
+            return Err(format!("`init.{name}` is a convolution without an index; {KNOWN}"));
         };
         if shape[2] != shape[3] || shape[2] % 2 == 0 {
             return Err(format!(

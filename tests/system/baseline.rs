@@ -30,17 +30,13 @@ fn the_engine_computes_what_burn_does() {
 
         let options = ConvOptions::default().padding(1).stride(2);
         let (x, w) = (draw(2, &[2, 3, 6, 6]), draw(3, &[4, 3, 3, 3]));
-        let (y, pull) = vjp(
-            |(x, w): &(Tensor, Tensor)| x.conv2d(w, options),
-            &(x.clone(), w.clone()),
-        );
+        let (y, pull) =
+            vjp(|(x, w): &(Tensor, Tensor)| x.conv2d(w, options), &(x.clone(), w.clone()));
         let dy = draw(4, y.shape());
         let (dx, dw) = pull.call(&dy);
-        for (ours, direction) in [
-            (y, Direction::Forward),
-            (dx, Direction::InputGrad),
-            (dw, Direction::WeightGrad),
-        ] {
+        for (ours, direction) in
+            [(y, Direction::Forward), (dx, Direction::InputGrad), (dw, Direction::WeightGrad)]
+        {
             let burns = run(Baseline::Conv2d(direction, options), &[&x, &w, &dy]);
             close("conv2d", &[ours], &burns);
         }
@@ -68,31 +64,18 @@ fn the_engine_computes_what_burn_does() {
         let pooled = run(Baseline::MaxPool(window), &[&x]);
         close("max pool", &[y], &pooled);
         let op = Baseline::MaxPoolGrad(window);
-        close(
-            "its gradient",
-            &[pull.call(&dy)],
-            &run(op, &[&x, &dy, &pooled[1]]),
-        );
+        close("its gradient", &[pull.call(&dy)], &run(op, &[&x, &dy, &pooled[1]]));
 
-        let (z, labels) = (
-            draw(9, &[3, 4]),
-            Tensor::new(&[3, 0, 1], &[3], device).unwrap(),
-        );
+        let (z, labels) = (draw(9, &[3, 4]), Tensor::new(&[3, 0, 1], &[3], device).unwrap());
         let (loss, dz) = value_and_grad(|z: &Tensor| cross_entropy(z, &labels))(&z);
         let op = Baseline::CrossEntropyWithGradient;
         close("cross-entropy", &[loss, dz], &run(op, &[&z, &labels]));
 
         let [w, g, m, mask] = [10, 11, 12, 13].map(|n| draw(n, &[8]));
         let sgd = Sgd::new(0.1).momentum(0.9).weight_decay(0.01);
-        let before = SgdState {
-            buffers: Some(m.clone()),
-        };
+        let before = SgdState { buffers: Some(m.clone()) };
         let (next, state) = sgd.update(&w, &g, &before);
-        let op = Baseline::Sgd {
-            lr: 0.1,
-            momentum: 0.9,
-            weight_decay: 0.01,
-        };
+        let op = Baseline::Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.01 };
         let ours = [next * &mask, state.buffers.unwrap()];
         close("sgd", &ours, &run(op, &[&w, &g, &m, &mask]));
         close("top k", &[w.top_k(3, 0).0], &run(Baseline::TopK(3), &[&w]));

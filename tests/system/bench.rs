@@ -21,10 +21,7 @@ fn number(row: &Value, field: &str) -> f64 {
 fn every_kernel_is_measured_against_burn_and_the_limits() {
     let sandbox = Sandbox::new();
     for device in ["cpu", "gpu"] {
-        let rows = rows(
-            &sandbox,
-            &format!("kernels --quick --repeats 1 --device {device}"),
-        );
+        let rows = rows(&sandbox, &format!("kernels --quick --repeats 1 --device {device}"));
         let of = |name: &str| rows.iter().filter(|r| r["name"] == name).count();
         assert_eq!(rows[0]["name"], "copy");
         // The copy is compared with itself; the tolerance is for rounding.
@@ -95,10 +92,7 @@ fn steps_and_meta_gradients_are_measured() {
             has(&out, &["\"precision\": \"mixed\""]);
             has(&err, &["mixed precision: ", "computes in f32"]);
             let row = &rows(&sandbox, &format!("meta --steps 1 {how}"))[0];
-            assert_eq!(
-                (&row["steps"], &row["policy"]),
-                (&1.into(), &"per-step".into())
-            );
+            assert_eq!((&row["steps"], &row["policy"]), (&1.into(), &"per-step".into()));
             assert!(number(row, "ms") > 0.0 && number(row, "launches") > 20.0);
         }
     }
@@ -142,50 +136,24 @@ fn tables_compare_with_another_program() {
     let (json, _) = sandbox.good(&format!("{how} --json"));
     std::fs::write(sandbox.path("before.json"), json).unwrap();
     let (table, _) = sandbox.good(&format!("{how} --beside before.json"));
-    has(
-        &table,
-        &[
-            "cpu: ",
-            "images/s",
-            "launches",
-            "train mlp:16",
-            "vs before",
-            "before peak",
-        ],
-    );
+    has(&table, &["cpu: ", "images/s", "launches", "train mlp:16", "vs before", "before peak"]);
     let (table, _) = sandbox.good(&format!("{how} --beside before.json --markdown"));
-    has(
-        &table,
-        &[
-            "| before ms |",
-            "|---|---|---:|",
-            "| train mlp:16 | 2×1×28×28 |",
-        ],
-    );
+    has(&table, &["| before ms |", "|---|---|---:|", "| train mlp:16 | 2×1×28×28 |"]);
     std::fs::write(sandbox.path("other.json"), "{}").unwrap();
-    sandbox.bad(
-        &format!("{how} --beside other.json"),
-        &["other.json", "--json"],
-    );
+    sandbox.bad(&format!("{how} --beside other.json"), &["other.json", "--json"]);
 }
 
 #[test]
 fn wrong_arguments_list_the_valid_ones() {
     let sandbox = Sandbox::new();
     for (args, parts) in [
-        (
-            "train --model lenet-6",
-            &["lenet-6", "lenet-5", "resnet-20"][..],
-        ),
+        ("train --model lenet-6", &["lenet-6", "lenet-5", "resnet-20"][..]),
         ("meta --model resnet", &["resnet-18", "vgg:LAYERS"]),
         ("prune --iterations 0", &["`--iterations`", "found 0"]),
         ("meta --policy all", &["`all`", "per-step", "every:K"]),
         ("kernels --batch 0", &["`--batch`", "found 0"]),
         ("train --repeats 0", &["`--repeats`", "found 0"]),
-        (
-            "meta --precision mixed",
-            &["scores are always computed in f32"],
-        ),
+        ("meta --precision mixed", &["scores are always computed in f32"]),
     ] {
         sandbox.bad(&format!("bench {args} --device cpu"), parts);
     }

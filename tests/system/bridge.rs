@@ -14,9 +14,7 @@ use crate::support::gpu;
 
 fn read<B: Backend>(t: FloatTensor<B>) -> Vec<f64> {
     let data = pollster::block_on(B::float_into_data(t)).unwrap();
-    data.convert_dtype(burn_backend::DType::F64)
-        .try_to_vec()
-        .unwrap()
+    data.convert_dtype(burn_backend::DType::F64).try_to_vec().unwrap()
 }
 
 /// Computes `y = H(2x) w`, with `H` the Hessian of `Σ x⁴`, inside a Burn program with the loss `Σ y²`: Burn
@@ -32,24 +30,15 @@ fn hessian_vector_products<B: Shared>(device: &B::Device) {
     let doubled = AD::<B>::float_mul_scalar(x.clone(), 2.0f64.into());
     let product = |[x, w]: &[Tensor; 2]| hvp(|x: &Tensor| x.powf(4.0).sum(), x, w);
     let y = bridge::apply::<B, 2>(product, [doubled, w.clone()]).unwrap();
-    assert_eq!(
-        read::<AD<B>>(y.clone()),
-        [12.0 * 4.0 * 0.5, -12.0 * 16.0, 12.0 * 36.0 * 2.0]
-    );
+    assert_eq!(read::<AD<B>>(y.clone()), [12.0 * 4.0 * 0.5, -12.0 * 16.0, 12.0 * 36.0 * 2.0]);
     // loss = Σ y²; y = 12 (2x)² w, so dy/dx = 96 x w and dy/dw = 48 x².
     let loss = AD::<B>::float_sum(AD::<B>::float_mul(y.clone(), y.clone()));
     let grads = AD::<B>::backward(loss);
     let expected = |f: fn(f64, f64) -> f64| {
         [(1.0, 0.5), (2.0, -1.0), (3.0, 2.0)].map(|(x, w)| 2.0 * 48.0 * x * x * w * f(x, w))
     };
-    assert_eq!(
-        read::<B>(AD::<B>::grad(&x, &grads).unwrap()),
-        expected(|x, w| 96.0 * x * w)
-    );
-    assert_eq!(
-        read::<B>(AD::<B>::grad(&w, &grads).unwrap()),
-        expected(|x, _| 48.0 * x * x)
-    );
+    assert_eq!(read::<B>(AD::<B>::grad(&x, &grads).unwrap()), expected(|x, w| 96.0 * x * w));
+    assert_eq!(read::<B>(AD::<B>::grad(&w, &grads).unwrap()), expected(|x, _| 48.0 * x * x));
 }
 
 /// Computes a meta-gradient through three steps of gradient descent as one operation of Burn.
@@ -60,11 +49,7 @@ fn meta_gradients<B: Shared>(device: &B::Device) {
         let rates = vec![w.full_like(0.1); 3];
         let step =
             |w: &Tensor, rate: &Tensor| (w - grad(|w: &Tensor| w.square().sum())(w) * rate, ());
-        unroll(step, w, &rates, Policy::PerStep)
-            .unwrap()
-            .0
-            .square()
-            .sum()
+        unroll(step, w, &rates, Policy::PerStep).unwrap().0.square().sum()
     };
     let y = bridge::apply::<B, 1>(descend, [x.clone()]).unwrap();
     let slope = read::<B>(Autodiff::<B>::grad(&x, &Autodiff::<B>::backward(y)).unwrap());
@@ -97,10 +82,7 @@ fn tensors_pass_without_a_copy() {
     let there = Wgpu::import(t.clone());
     assert_eq!(*there.device(), gpu);
     let back = Wgpu::export(&there).unwrap();
-    assert_eq!(
-        back.handle.memory.descriptor().id,
-        t.handle.memory.descriptor().id
-    );
+    assert_eq!(back.handle.memory.descriptor().id, t.handle.memory.descriptor().id);
     assert_eq!((there * 3.0).to_vec::<f32>().unwrap(), [3.0, 6.0]);
 }
 

@@ -9,9 +9,7 @@ use crate::sandbox::{SMALL, SMALL_BLIND, Sandbox, has, text};
 /// Runs a small comparison; `args` must contain `--sparsities`.
 fn compare(sandbox: &Sandbox, args: &str) -> String {
     let small = SMALL.replace("--sparsity 0.9 ", "");
-    sandbox
-        .good(&format!("compare {small} --epochs 1 {args}"))
-        .0
+    sandbox.good(&format!("compare {small} --epochs 1 {args}")).0
 }
 
 /// Returns each layer of a mask: 1 for kept weights, 0 for removed ones.
@@ -32,29 +30,14 @@ fn each_check_changes_one_thing_and_has_a_column() {
     let args = "--pruners dense,prospr --sparsities 0.5 --seeds 0,1 --checks shuffle,reinit,invert";
     let table = compare(&sandbox, &format!("{args} --out c"));
     let lines: Vec<&str> = table.lines().collect();
-    has(
-        lines[0],
-        &[
-            "test top-1",
-            "shuffled",
-            "re-initialised",
-            "inverted",
-            "effective sparsity",
-        ],
-    );
+    has(lines[0], &["test top-1", "shuffled", "re-initialised", "inverted", "effective sparsity"]);
     assert_eq!(lines[1].matches('–').count(), 3, "{table}");
     // Deviations of four accuracies, effective sparsity and FLOPs.
     assert_eq!(lines[2].matches('±').count(), 6, "{table}");
     let markdown = text(&sandbox.bytes("c/comparison.md"));
-    has(
-        &markdown,
-        &["| pruner | sparsity |", "| prospr | 50.00 % |"],
-    );
+    has(&markdown, &["| pruner | sparsity |", "| prospr | 50.00 % |"]);
     let html = text(&sandbox.bytes("c/report.html"));
-    has(
-        &html,
-        &["re-initialised", "prospr-0.5-invert-s1/report.html"],
-    );
+    has(&html, &["re-initialised", "prospr-0.5-invert-s1/report.html"]);
 
     let plain = mask(&sandbox, "c/prospr-0.5-s0");
     let shuffled = mask(&sandbox, "c/prospr-0.5-shuffle-s0");
@@ -86,11 +69,7 @@ fn each_check_changes_one_thing_and_has_a_column() {
                 .map(|run| sandbox.bytes(&format!("{run}/{file}")));
             assert!(a == b, "{check}: {file}");
         }
-        assert!(
-            !sandbox
-                .path(&format!("c/prospr-0.5-{check}-s0/scores.safetensors"))
-                .exists()
-        );
+        assert!(!sandbox.path(&format!("c/prospr-0.5-{check}-s0/scores.safetensors")).exists());
     }
     assert!(
         sandbox.bytes("reinit/model.safetensors")
@@ -121,9 +100,7 @@ fn a_reinitialised_run_starts_from_weights_that_were_not_scored() {
     sandbox.good(&format!(
         "train {SMALL} --epochs 1 --mask reinit/mask.safetensors --init reinit/init.safetensors --out halves"
     ));
-    sandbox.good(&format!(
-        "run {SMALL} --epochs 1 --check reinit --out whole"
-    ));
+    sandbox.good(&format!("run {SMALL} --epochs 1 --check reinit --out whole"));
     assert!(sandbox.bytes("halves/model.safetensors") == sandbox.bytes("whole/model.safetensors"));
     assert_eq!(sandbox.json("halves/results.json")["check"], "reinit");
 }
@@ -139,11 +116,7 @@ fn a_comparison_continues_after_a_layer_collapse() {
     let collapsed = results["collapsed"].as_array().unwrap();
     let runs = results["runs"].as_array().unwrap().len();
     assert_eq!(runs + collapsed.len(), 2 * 2 * 2 * 2);
-    assert!(
-        collapsed
-            .iter()
-            .all(|run| run["sparsity_requested"] == 0.998)
-    );
+    assert!(collapsed.iter().all(|run| run["sparsity_requested"] == 0.998));
     let html = text(&sandbox.bytes("c/report.html"));
     has(&html, &["Layers collapsed", "collapsed: fc2.weight"]);
     // Results that exist are not computed again.
@@ -156,10 +129,7 @@ fn a_comparison_continues_after_a_layer_collapse() {
         &["fc2.weight", "--min-per-layer"],
     );
     // All runs collapse.
-    let none = compare(
-        &sandbox,
-        "--model mlp:8 --pruners snip --sparsities 0.9999 --out none",
-    );
+    let none = compare(&sandbox, "--model mlp:8 --pruners snip --sparsities 0.9999 --out none");
     has(&none, &["collapsed: "]);
 }
 
@@ -170,29 +140,15 @@ fn layers_without_a_path_give_a_warning() {
     let ones =
         |shape: &[usize]| prospr::Tensor::ones(shape, prospr::DType::U8, &prospr::Device::cpu());
     file.insert("fc1.weight", &ones(&[4, 784])).unwrap();
-    file.insert("fc2.weight", &ones(&[10, 4]).zeros_like())
-        .unwrap();
+    file.insert("fc2.weight", &ones(&[10, 4]).zeros_like()).unwrap();
     file.write(&sandbox.path("cut.safetensors")).unwrap();
     let args = "--model mlp:4 --epochs 1 --mask cut.safetensors --out cut";
     let (_, err) = sandbox.good(&format!("train {SMALL} {args}"));
-    has(
-        &err,
-        &[
-            "layer collapse",
-            "`fc1.weight` (3136 of 3136",
-            "`fc2.weight` (0 of 40",
-        ],
-    );
+    has(&err, &["layer collapse", "`fc1.weight` (3136 of 3136", "`fc2.weight` (0 of 40"]);
     assert_eq!(sandbox.json("cut/results.json")["effective_sparsity"], 1.0);
-    for args in [
-        "--pruner dense --check shuffle",
-        "--mask cut.safetensors --check reinit",
-    ] {
+    for args in ["--pruner dense --check shuffle", "--mask cut.safetensors --check reinit"] {
         let folder = args.replace([' ', '-'], "");
-        sandbox.bad(
-            &format!("run {SMALL_BLIND} {args} --out {folder}"),
-            &["`check`", "`pruner`"],
-        );
+        sandbox.bad(&format!("run {SMALL_BLIND} {args} --out {folder}"), &["`check`", "`pruner`"]);
     }
 }
 
@@ -206,17 +162,9 @@ fn checks_can_be_limited_to_some_sparsities() {
         ..CompareConfig::defaults()
     };
     let labels: Vec<String> = config.runs().iter().map(|run| run.label()).collect();
-    let expected = [
-        "dense-s0",
-        "snip-0.5-s0",
-        "snip-0.9-s0",
-        "snip-0.9-shuffle-s0",
-        "snip-0.9-invert-s0",
-    ];
+    let expected =
+        ["dense-s0", "snip-0.5-s0", "snip-0.9-s0", "snip-0.9-shuffle-s0", "snip-0.9-invert-s0"];
     assert_eq!(labels, expected);
-    let all = CompareConfig {
-        check_sparsities: None,
-        ..config
-    };
+    let all = CompareConfig { check_sparsities: None, ..config };
     assert_eq!(all.runs().len(), 1 + 2 * 3);
 }

@@ -21,30 +21,20 @@ fn devices_are_listed_with_the_choice() {
     let stdout = text(&output.stdout);
     println!("{stdout}");
     assert!(output.status.success());
-    for part in [
-        "gpu:0",
-        "cpu: ",
-        "driver",
-        "memory",
-        "16-bit floats",
-        "cooperative matrices",
-        "using ",
-    ] {
+    for part in
+        ["gpu:0", "cpu: ", "driver", "memory", "16-bit floats", "cooperative matrices", "using "]
+    {
         assert!(stdout.contains(part), "`{part}` is missing in:\n{stdout}");
     }
     let forced = text(&prospr(&["devices"], Some("cpu")).stdout);
-    assert!(
-        forced.contains("using cpu: ") && forced.contains("PROSPR_DEVICE=cpu"),
-        "{forced}"
-    );
+    assert!(forced.contains("using cpu: ") && forced.contains("PROSPR_DEVICE=cpu"), "{forced}");
 }
 
 #[test]
 fn an_unknown_device_is_an_error_that_lists_all_devices() {
-    for (args, variable) in [
-        (&["devices", "--device", "gpu:97"][..], None),
-        (&["devices"], Some("gpu:97")),
-    ] {
+    for (args, variable) in
+        [(&["devices", "--device", "gpu:97"][..], None), (&["devices"], Some("gpu:97"))]
+    {
         let output = prospr(args, variable);
         let stderr = text(&output.stderr);
         assert!(!output.status.success());

@@ -131,9 +131,7 @@ fn extreme_sparsities_are_exact_or_errors() {
         let error = of(1.0, |_| ()).unwrap_err().to_string();
         assert!(error.contains("not in [0, 1)"), "{method:?}: {error}");
         // Two kept weights are too few for three layers.
-        let error = of(1.0 - 2.0 / WEIGHTS as f64, |c| {
-            c.common.prune.min_per_layer = 0
-        });
+        let error = of(1.0 - 2.0 / WEIGHTS as f64, |c| c.common.prune.min_per_layer = 0);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("--min-per-layer 1"), "{method:?}: {error}");
         let error = of(1.0 - 2.0 / WEIGHTS as f64, |_| ());
@@ -177,9 +175,8 @@ fn nan_scores_are_an_error() {
         assert_eq!(mask.is_ok(), blind, "{method:?}");
         if let Err(error) = mask {
             let error = error.to_string();
-            let said = ["not finite", "non-finite", "leave the range"]
-                .iter()
-                .any(|s| error.contains(s));
+            let said =
+                ["not finite", "non-finite", "leave the range"].iter().any(|s| error.contains(s));
             assert!(said, "{method:?}: {error}");
         }
     }
@@ -196,9 +193,7 @@ fn methods_get_the_batches_that_they_need() {
             let folder = RunFolder::create(folder.path(), "").unwrap();
             let experiment = Experiment::new(config, &Device::cpu()).unwrap();
             let initial = experiment.initial().unwrap();
-            experiment
-                .prune(&folder, &initial)
-                .map(|pruned| pruned.mask.unwrap())
+            experiment.prune(&folder, &initial).map(|pruned| pruned.mask.unwrap())
         };
         let kept = run(|_| ()).unwrap().kept();
         let balanced = |c: &mut RunConfig| c.common.prune.prune_per_class = Some(2);
@@ -207,10 +202,7 @@ fn methods_get_the_batches_that_they_need() {
         assert!(first == run(balanced).unwrap(), "{method:?}");
         let error = run(|c| c.common.prune.prune_per_class = Some(1000)).unwrap_err();
         let error = error.to_string();
-        assert!(
-            error.contains("images, but 1000") && error.contains("class"),
-            "{error}"
-        );
+        assert!(error.contains("images, but 1000") && error.contains("class"), "{error}");
         run(|c| c.common.prune.prune_norm = NormMode::Eval).unwrap();
     }
 }

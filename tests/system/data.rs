@@ -64,10 +64,7 @@ fn data_sets_are_listed_and_checked_and_measured() {
     let bench = "data bench --data mnist-5k --batch-size 500 --rate 10000";
     let (output, text) = prospr(bench, folder.path());
     assert!(output.status.success(), "{text}");
-    assert!(
-        text.contains("images/s") && text.contains("waits"),
-        "{text}"
-    );
+    assert!(text.contains("images/s") && text.contains("waits"), "{text}");
 }
 
 /// Trains a linear network on a packed folder of images with one damaged image, which is left out if `skip_bad`.
@@ -106,10 +103,7 @@ fn run(folder: &Path, skip_bad: bool) -> anyhow::Result<(Experiment, RunFolder)>
 fn a_damaged_image_is_an_error_or_is_counted() {
     let folder = folder();
     let error = format!("{:#}", run(folder.path(), false).err().unwrap());
-    assert!(
-        error.contains("3.jpg") && error.contains("cut short"),
-        "{error}"
-    );
+    assert!(error.contains("3.jpg") && error.contains("cut short"), "{error}");
     let (experiment, runs) = run(folder.path(), true).unwrap();
     let note = experiment.skip_note().unwrap();
     assert!(note.contains("2 times") && note.contains("3.jpg"), "{note}");

@@ -7,22 +7,13 @@ use crate::support::{each_device, gpu};
 #[test]
 fn selectors_choose_devices_or_are_errors() {
     let gpu = gpu();
-    assert_eq!(
-        Device::select("gpu:0").unwrap(),
-        Device::list()[0].selector.parse_device()
-    );
+    assert_eq!(Device::select("gpu:0").unwrap(), Device::list()[0].selector.parse_device());
     assert_eq!(Device::select("cpu").unwrap(), Device::cpu());
     let part = &gpu.info().name[..4];
-    assert_eq!(
-        Device::select(&format!("gpu:{}", part.to_uppercase())).unwrap(),
-        gpu
-    );
+    assert_eq!(Device::select(&format!("gpu:{}", part.to_uppercase())).unwrap(), gpu);
     for wrong in ["gpu:99", "gpu:no such card", "tpu", "", "cpu:1"] {
         let message = Device::select(wrong).unwrap_err().to_string();
-        assert!(
-            message.contains("cpu: ") && message.contains("gpu:0: "),
-            "{message}"
-        );
+        assert!(message.contains("cpu: ") && message.contains("gpu:0: "), "{message}");
     }
 }
 
@@ -41,10 +32,7 @@ fn tensors_move_and_keep_their_values() {
     let (cpu, gpu) = (Device::cpu(), gpu());
     let x = Key::new(1).normal(&[3, 5], DType::F32, &cpu);
     let there = x.to_device(&gpu).unwrap();
-    assert_eq!(
-        there.to_device(&cpu).unwrap().to_vec::<f32>().unwrap(),
-        x.to_vec::<f32>().unwrap()
-    );
+    assert_eq!(there.to_device(&cpu).unwrap().to_vec::<f32>().unwrap(), x.to_vec::<f32>().unwrap());
     let double = Key::new(1).normal(&[3], DType::F64, &cpu);
     let error = double.to_device(&gpu).unwrap_err().to_string();
     assert!(error.contains("64-bit"), "{error}");
@@ -65,11 +53,7 @@ fn types_and_lengths_are_checked() {
         assert!(matches!(x.item(), Err(Error::Length { .. })));
         assert!(matches!(
             Tensor::new(&[1f32; 3], &[2, 2], device),
-            Err(Error::Length {
-                expected: 4,
-                found: 3,
-                ..
-            })
+            Err(Error::Length { expected: 4, found: 3, .. })
         ));
     });
 }

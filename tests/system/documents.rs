@@ -24,9 +24,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap()
 }
 
 fn is_markdown(path: &Path) -> bool {
@@ -37,10 +35,7 @@ fn is_markdown(path: &Path) -> bool {
 fn pages() -> Vec<PathBuf> {
     let named = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
     let docs = files(&root().join("docs"));
-    named
-        .into_iter()
-        .chain(docs.into_iter().filter(|path| is_markdown(path)))
-        .collect()
+    named.into_iter().chain(docs.into_iter().filter(|path| is_markdown(path))).collect()
 }
 
 fn text(page: &Path) -> String {
@@ -50,10 +45,7 @@ fn text(page: &Path) -> String {
 /// Targets of a page's relative links.
 fn links(page: &Path) -> Vec<PathBuf> {
     let text = text(page);
-    let targets = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'));
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
     targets
         .map(|(target, _)| target.split('#').next().unwrap_or_default())
         .filter(|target| !target.is_empty() && !target.contains("://"))
@@ -93,15 +85,9 @@ fn named_source_files_exist() {
             let is_path = name
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c));
-            let is_source = [".rs", ".wgsl", ".py", ".sh"]
-                .iter()
-                .any(|end| name.ends_with(end));
+            let is_source = [".rs", ".wgsl", ".py", ".sh"].iter().any(|end| name.ends_with(end));
             let exists = known.iter().any(|path| path.ends_with(name));
-            assert!(
-                !is_path || !is_source || exists,
-                "{}: {name}",
-                page.display()
-            );
+            assert!(!is_path || !is_source || exists, "{}: {name}", page.display());
         }
     }
 }
@@ -134,10 +120,7 @@ fn setting_table() -> String {
             match settings.iter().find(|setting| arg.get_id() == setting.name) {
                 None => others.push(format!("`{method}`")),
                 Some(ReadSetting { default: None, .. }) => readers.push(format!("`{method}`")),
-                Some(ReadSetting {
-                    default: Some(default),
-                    ..
-                }) => {
+                Some(ReadSetting { default: Some(default), .. }) => {
                     readers.push(format!("`{method}` ({default})"));
                 }
             }

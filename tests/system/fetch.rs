@@ -32,39 +32,19 @@ fn failed_downloads_are_errors_with_names() {
     let wrong = server("200 OK", "a page that asks to log in");
     sandbox.bad(
         &fetch("cifar-10", &wrong),
-        &[
-            "cifar-10-binary.tar.gz",
-            &wrong,
-            "c32a1d4ab5d03f1284b67883e8d87530",
-            "--url",
-        ],
+        &["cifar-10-binary.tar.gz", &wrong, "c32a1d4ab5d03f1284b67883e8d87530", "--url"],
     );
     let missing = server("404 Not Found", "");
-    sandbox.bad(
-        &fetch("tiny-imagenet", &missing),
-        &["tiny-imagenet-200.zip", "404"],
-    );
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    sandbox.bad(&fetch("tiny-imagenet", &missing), &["tiny-imagenet-200.zip", "404"]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     sandbox.bad(
         &fetch("mnist", &format!("http://{port}")),
         &["train-images-idx3-ubyte.gz", "check the network"],
     );
     assert_eq!(std::fs::read_dir(sandbox.path("d")).unwrap().count(), 0);
-    sandbox.bad(
-        &fetch("imagenet", &missing),
-        &["https://image-net.org", "train/CLASS"],
-    );
-    sandbox.bad(
-        &fetch("mnits", &missing),
-        &["mnits", "fashion-mnist, kmnist, cifar-10"],
-    );
-    has(
-        &sandbox.good("data fetch --help").0,
-        &["--data-dir", "tiny-imagenet"],
-    );
+    sandbox.bad(&fetch("imagenet", &missing), &["https://image-net.org", "train/CLASS"]);
+    sandbox.bad(&fetch("mnits", &missing), &["mnits", "fashion-mnist, kmnist, cifar-10"]);
+    has(&sandbox.good("data fetch --help").0, &["--data-dir", "tiny-imagenet"]);
 }
 
 /// The files that the user has put into the folder do not change, and no server is contacted.

@@ -22,9 +22,7 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
             // Lazy tensors and their evaluation.
             &["tensor"],
             // Operations on tensors with their derivative rules; trees, parameters, random keys.
-            &[
-                "ops", "tree", "params", "random", "images", "top_k", "baseline",
-            ],
+            &["ops", "tree", "params", "random", "images", "top_k", "baseline"],
             // Functional transforms; descriptions of plans.
             &["transform", "explain"],
             // Users of transforms: checks of derivatives, exchange with Burn.
@@ -33,17 +31,9 @@ const FLOORS: &[(&str, &[&[&str]])] = &[
     ),
     (
         "engine/store/src/lib.rs",
-        &[
-            &["strided", "values", "atomic"],
-            &["pickle"],
-            &["torch"],
-            &["tensor_file"],
-        ],
+        &[&["strided", "values", "atomic"], &["pickle"], &["torch"], &["tensor_file"]],
     ),
-    (
-        "engine/nn/src/lib.rs",
-        &[&["nn", "optim"], &["models", "train"]],
-    ),
+    ("engine/nn/src/lib.rs", &[&["nn", "optim"], &["models", "train"]]),
     ("shaders/src/lib.rs", &[]),
     ("pruners/src/lib.rs", &[]),
     ("datasets/src/lib.rs", &[]),
@@ -80,10 +70,7 @@ impl Crate {
                 _ => file.parent().unwrap().to_path_buf(),
             };
             for name in declared(&code) {
-                let places = [
-                    folder.join(format!("{name}.rs")),
-                    folder.join(&name).join("mod.rs"),
-                ];
+                let places = [folder.join(format!("{name}.rs")), folder.join(&name).join("mod.rs")];
                 let is_file = |place: &PathBuf| place.is_file();
                 if let Some(place) = places.into_iter().find(is_file) {
                     let child = module.iter().cloned().chain([name]).collect();
@@ -146,10 +133,7 @@ impl Crate {
             }
             let mut found = Vec::new();
             expand(rest, &mut Vec::new(), &mut found);
-            for mut path in found
-                .into_iter()
-                .filter(|path| path.last().unwrap() == item)
-            {
+            for mut path in found.into_iter().filter(|path| path.last().unwrap() == item) {
                 if path.len() == 2 && path[0] == "crate" && module.is_empty() {
                     continue; // An inline module of this file exports the item again.
                 }
@@ -167,10 +151,7 @@ impl Crate {
 
 /// Returns the code of a file up to its first `#[cfg(test)] mod`, without comments.
 fn library_code(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap()).collect();
     let is_test = |at: &usize| {
         let next = lines.get(at + 1).unwrap_or(&"");
         lines[*at].trim() == "#[cfg(test)]" && next.contains("mod ") && next.ends_with('{')
@@ -192,15 +173,8 @@ fn library_code(text: &str) -> String {
 /// Returns the names of the submodules that a file declares.
 fn declared(code: &str) -> Vec<String> {
     let module = |line: &str| {
-        let name = line
-            .trim()
-            .strip_suffix(';')?
-            .rsplit_once("mod ")?
-            .1
-            .to_string();
-        name.chars()
-            .all(|c| c.is_alphanumeric() || c == '_')
-            .then_some(name)
+        let name = line.trim().strip_suffix(';')?.rsplit_once("mod ")?.1.to_string();
+        name.chars().all(|c| c.is_alphanumeric() || c == '_').then_some(name)
     };
     code.lines().filter_map(module).collect()
 }
@@ -231,9 +205,7 @@ fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<Strin
             }
         }
     }
-    let end = text
-        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     if name.is_empty() {
         return rest;
@@ -271,17 +243,9 @@ fn upward(root: &str, floors: &[&[&str]], imports: &BTreeSet<(Module, Module)>) 
     };
     imports
         .iter()
-        .filter(|(from, to)| {
-            floor(from)
-                .zip(floor(to))
-                .is_some_and(|(from, to)| to > from)
-        })
+        .filter(|(from, to)| floor(from).zip(floor(to)).is_some_and(|(from, to)| to > from))
         .map(|(from, to)| {
-            format!(
-                "{root}: {} imports {}, a floor above",
-                from.join("::"),
-                to.join("::")
-            )
+            format!("{root}: {} imports {}, a floor above", from.join("::"), to.join("::"))
         })
         .collect()
 }

@@ -24,9 +24,8 @@ fn scores(
         sgd = sgd.stop_first_momentum_gradient();
     }
     let structured = case["structured"].as_bool().unwrap_or(false);
-    let batches: Vec<(Tensor, Tensor)> = (0..=steps)
-        .map(|i| fixture.batch(i, dtype, device))
-        .collect();
+    let batches: Vec<(Tensor, Tensor)> =
+        (0..=steps).map(|i| fixture.batch(i, dtype, device)).collect();
     let init = fixture.params(dtype, device);
 
     let scored = init.filter(|name, role| {
@@ -46,10 +45,8 @@ fn scores(
         let mut state = (init.clone(), sgd.init(&init));
         (state, _) = unroll(step, &state, &batches[..steps], policy).unwrap();
         let grads = grad(|w: &Params| loss(w, &batches[steps]))(&state.0);
-        return scored.zip_leaves(
-            &grads.filter(|name, _| scored.get(name).is_some()),
-            |w, g| (w * g).abs(),
-        );
+        return scored
+            .zip_leaves(&grads.filter(|name, _| scored.get(name).is_some()), |w, g| (w * g).abs());
     }
     let meta_loss = |masks: &Params| {
         let w = init.with(&masks.zip_leaves(&scored, |c, w| c * w));
@@ -68,16 +65,9 @@ fn flat(fixture: &Fixture, scores: &Params) -> (Vec<f64>, Vec<f64>) {
         found.extend(score.to_f64s().unwrap());
         expected.extend(&fixture.tensors[&format!("score.{name}")].1);
     }
-    let all = fixture
-        .tensors
-        .iter()
-        .filter(|(k, _)| k.starts_with("score."))
-        .map(|(_, t)| t.1.len());
-    assert_eq!(
-        expected.len(),
-        all.sum::<usize>(),
-        "every score is compared"
-    );
+    let all =
+        fixture.tensors.iter().filter(|(k, _)| k.starts_with("score.")).map(|(_, t)| t.1.len());
+    assert_eq!(expected.len(), all.sum::<usize>(), "every score is compared");
     (found, expected)
 }
 
@@ -86,17 +76,12 @@ fn check(name: &str, network: Network, f32_bar: f64) {
     let fixture = Fixture::load(name);
     each_device(|device, dtype| {
         let kept = Kinks::Kept;
-        let (found, expected) = flat(
-            &fixture,
-            &scores(&fixture, network, kept, Policy::PerStep, device, dtype),
-        );
+        let (found, expected) =
+            flat(&fixture, &scores(&fixture, network, kept, Policy::PerStep, device, dtype));
         let error = relative_l2(&found, &expected);
         println!("{name} on {device} in {dtype}: relative L2 error {error:.2e}");
         let bar = if dtype == DType::F64 { 1e-5 } else { f32_bar };
-        assert!(
-            error <= bar,
-            "{name} on {device} in {dtype}: {error:.2e} exceeds {bar:.0e}"
-        );
+        assert!(error <= bar, "{name} on {device} in {dtype}: {error:.2e} exceeds {bar:.0e}");
     });
 }
 
@@ -104,27 +89,14 @@ fn check(name: &str, network: Network, f32_bar: f64) {
 fn check_smooth(name: &str, network: Network) {
     let fixture = Fixture::load(name);
     let run = |device: &Device, dtype| {
-        flat(
-            &fixture,
-            &scores(
-                &fixture,
-                network,
-                Kinks::Smoothed,
-                Policy::PerStep,
-                device,
-                dtype,
-            ),
-        )
-        .0
+        flat(&fixture, &scores(&fixture, network, Kinks::Smoothed, Policy::PerStep, device, dtype))
+            .0
     };
     let exact = run(&Device::cpu(), DType::F64);
     each_device(|device, dtype| {
         let error = relative_l2(&run(device, dtype), &exact);
         println!("{name} without kinks on {device} in {dtype}: relative L2 error {error:.2e}");
-        assert!(
-            error <= 1e-3,
-            "{name} without kinks on {device} in {dtype}: {error:.2e}"
-        );
+        assert!(error <= 1e-3, "{name} without kinks on {device} in {dtype}: {error:.2e}");
     });
 }
 

@@ -20,22 +20,10 @@ fn predicted_and_measured_peaks_agree() {
         ("train --model resnet-20 --batch 8 --device cpu", 0.01),
         ("train --model lenet-5 --batch 16 --device cpu", 0.01),
         ("train --model lenet-5 --batch 4 --device gpu", 0.02),
-        (
-            "meta --model resnet-20 --batch 4 --steps 3 --device cpu",
-            0.05,
-        ),
-        (
-            "meta --model lenet-5 --batch 16 --steps 1 --device cpu",
-            0.05,
-        ),
-        (
-            "meta --model lenet-5 --batch 16 --steps 5 --policy every:2 --device cpu",
-            0.05,
-        ),
-        (
-            "meta --model lenet-5 --batch 4 --steps 6 --policy every:4 --device cpu",
-            0.05,
-        ),
+        ("meta --model resnet-20 --batch 4 --steps 3 --device cpu", 0.05),
+        ("meta --model lenet-5 --batch 16 --steps 1 --device cpu", 0.05),
+        ("meta --model lenet-5 --batch 16 --steps 5 --policy every:2 --device cpu", 0.05),
+        ("meta --model lenet-5 --batch 4 --steps 6 --policy every:4 --device cpu", 0.05),
         ("meta --model mlp:50 --batch 4 --steps 2 --device gpu", 0.05),
     ] {
         let (predicted, measured) = peaks(&sandbox, args);
@@ -57,10 +45,7 @@ fn plans_are_explained() {
     let train = report("--device cpu");
     let number = |report: &Value, field: &str| report[field].as_u64().unwrap();
     let kernels = |report: &Value| report["kernels"].as_array().unwrap().clone();
-    assert_eq!(
-        (&train["pass"], &train["batch"]),
-        (&"train".into(), &4.into())
-    );
+    assert_eq!((&train["pass"], &train["batch"]), (&"train".into(), &4.into()));
     assert!(number(&train, "recorded") > kernels(&train).len() as u64);
     assert!(number(&train, "recorded_bytes") > number(&train, "bytes"));
     assert!(number(&train, "peak_bytes") > number(&train, "input_bytes"));
@@ -94,10 +79,7 @@ fn plans_are_explained() {
             "M = 3, per-step: peak",
         ],
     );
-    sandbox.bad(
-        "explain --model lenet-6 --device cpu",
-        &["lenet-6", "lenet-5"],
-    );
+    sandbox.bad("explain --model lenet-6 --device cpu", &["lenet-6", "lenet-5"]);
     sandbox.bad("explain --batch 0 --device cpu", &["`--batch`", "found 0"]);
     let (completions, _) = sandbox.good("completions bash");
     has(&completions, &["prospr__subcmd__explain", "--memory"]);
@@ -154,11 +136,7 @@ fn a_run_prints_its_predicted_peak_and_resumes_after_lack_of_memory() {
     let mask = sandbox.bytes("r/mask.safetensors");
     sandbox.bad(
         "run --resume --out r --memory 9MB",
-        &[
-            "is out of memory",
-            "the memory budget is 9.0 MB",
-            "--resume",
-        ],
+        &["is out of memory", "the memory budget is 9.0 MB", "--resume"],
     );
     assert!(sandbox.bytes("r/checkpoints/last.safetensors") == checkpoint);
     assert!(sandbox.bytes("r/mask.safetensors") == mask);

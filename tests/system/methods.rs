@@ -29,9 +29,7 @@ fn meta_gradients_equal_finite_differences() {
     });
     let (params, _) = net.init(Key::new(5), &[1, 2, 2], DType::F64, &device);
     let batch = |i| Batch {
-        images: Key::new(6)
-            .fold_in(i)
-            .normal(&[5, 1, 2, 2], DType::F64, &device),
+        images: Key::new(6).fold_in(i).normal(&[5, 1, 2, 2], DType::F64, &device),
         labels: Tensor::new(&[0, 1, 1, 0, 1], &[5], &device).unwrap(),
     };
     let sgd = Sgd::new(0.3);
@@ -40,16 +38,8 @@ fn meta_gradients_equal_finite_differences() {
         plain(sgd.momentum(0.9).weight_decay(0.01).into()),
         plain(sgd.momentum(0.9).nesterov().into()),
         plain(Adam::new(0.05).into()),
-        ProsPr {
-            clip: Some(0.2),
-            inner_decay: 0.5,
-            ..plain(sgd.into())
-        },
-        ProsPr {
-            clip: Some(100.0),
-            inner_decay: 0.5,
-            ..plain(Adam::new(0.05).into())
-        },
+        ProsPr { clip: Some(0.2), inner_decay: 0.5, ..plain(sgd.into()) },
+        ProsPr { clip: Some(100.0), inner_decay: 0.5, ..plain(Adam::new(0.05).into()) },
     ];
     for pruner in cases {
         let of = |params: &Params, pruner: &ProsPr| {
@@ -63,9 +53,7 @@ fn meta_gradients_equal_finite_differences() {
             let mut w = params.clone();
             let rule = |i: i32| match pruner.inner_decay {
                 1.0 => pruner.optimizer,
-                decay => pruner
-                    .optimizer
-                    .with_lr(pruner.optimizer.lr() * decay.powi(i)),
+                decay => pruner.optimizer.with_lr(pruner.optimizer.lr() * decay.powi(i)),
             };
             let mut state = pruner.optimizer.init(&w);
             let of = |w: &Params, batch: &Batch| {
@@ -100,15 +88,9 @@ fn meta_gradients_equal_finite_differences() {
             }
         }
         let found = of(&params, &pruner);
-        let found: Vec<f64> = found
-            .iter()
-            .flat_map(|(.., t)| t.to_f64s().unwrap())
-            .collect();
+        let found: Vec<f64> = found.iter().flat_map(|(.., t)| t.to_f64s().unwrap()).collect();
         let error = relative_l2(&found, &expected);
-        println!(
-            "{:?}, clip {:?}: {error:.1e}",
-            pruner.optimizer, pruner.clip
-        );
+        println!("{:?}, clip {:?}: {error:.1e}", pruner.optimizer, pruner.clip);
         assert!(error < 1e-7, "{pruner:?}: {error:.2e}");
     }
 }
@@ -135,11 +117,7 @@ fn synflow_ranks_resnet_50_the_same_in_f32() {
     let exact = scores(&Device::cpu(), DType::F64);
     assert_eq!(
         exact.len(),
-        prunable(
-            &net.init(Key::new(3), &[3, 64, 64], DType::F32, &Device::cpu())
-                .0
-        )
-        .numel()
+        prunable(&net.init(Key::new(3), &[3, 64, 64], DType::F32, &Device::cpu()).0).numel()
     );
     let largest = exact.iter().copied().fold(0.0, f64::max);
     println!("the largest score is {largest:.1e}");
@@ -178,32 +156,21 @@ fn peak(pruner: &dyn Pruner, device: &Device, count: usize) -> u64 {
 /// First-order steps and sums over batches need the memory of one step and one batch.
 #[test]
 fn memory_does_not_grow_with_steps_or_batches() {
-    alone(
-        "methods::memory_does_not_grow_with_steps_or_batches",
-        || {
-            let cpu = Device::cpu();
-            let first_order =
-                |steps| ProsPr::new(steps, Sgd::new(0.01).momentum(0.9)).first_order();
-            let few = peak(&first_order(8), &cpu, 9);
-            let many = peak(&first_order(2048), &cpu, 2049);
-            println!("first-order: {few} bytes in 8 steps, {many} in 2,048");
-            // The only growth is the loss of each step, four bytes.
-            assert_eq!(many, few + 4 * 2040);
-            let snip = |batches| Snip {
-                batches,
-                abs_per_batch: true,
-                ..Snip::default()
-            };
-            assert_eq!(peak(&snip(3), &cpu, 3), peak(&snip(40), &cpu, 40));
-            // GraSP keeps its batches in host memory, which does grow.
-            let grasp = |batches| Grasp {
-                batches,
-                ..Grasp::default()
-            };
-            let gpu = gpu();
-            assert_eq!(peak(&grasp(3), &gpu, 3), peak(&grasp(40), &gpu, 40));
-        },
-    );
+    alone("methods::memory_does_not_grow_with_steps_or_batches", || {
+        let cpu = Device::cpu();
+        let first_order = |steps| ProsPr::new(steps, Sgd::new(0.01).momentum(0.9)).first_order();
+        let few = peak(&first_order(8), &cpu, 9);
+        let many = peak(&first_order(2048), &cpu, 2049);
+        println!("first-order: {few} bytes in 8 steps, {many} in 2,048");
+        // The only growth is the loss of each step, four bytes.
+        assert_eq!(many, few + 4 * 2040);
+        let snip = |batches| Snip { batches, abs_per_batch: true, ..Snip::default() };
+        assert_eq!(peak(&snip(3), &cpu, 3), peak(&snip(40), &cpu, 40));
+        // GraSP keeps its batches in host memory, which does grow.
+        let grasp = |batches| Grasp { batches, ..Grasp::default() };
+        let gpu = gpu();
+        assert_eq!(peak(&grasp(3), &gpu, 3), peak(&grasp(40), &gpu, 40));
+    });
 }
 
 /// Random masks of all three layer-wise densities, and magnitude pruning, in one comparison.
@@ -219,9 +186,7 @@ fn random_masks_have_their_layer_densities() {
         let text = sandbox.bytes(&format!("c/{method}-0.9-s0/pruning.json"));
         let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let layers = file["layers"].as_array().unwrap().iter();
-        layers
-            .map(|l| 1.0 - l["sparsity"].as_f64().unwrap())
-            .collect()
+        layers.map(|l| 1.0 - l["sparsity"].as_f64().unwrap()).collect()
     };
     let spread = |densities: &[f64]| {
         densities.iter().copied().fold(0.0, f64::max)
@@ -234,14 +199,10 @@ fn random_masks_have_their_layer_densities() {
         "prune --keep conv9 --device cpu --out p",
         &["conv9", "first, last or one of conv1.weight"],
     );
-    sandbox.bad(
-        "prune --inner-nesterov --device cpu --out q",
-        &["inner_nesterov", "inner_momentum"],
-    );
-    sandbox.bad(
-        "prune --prune-per-class 0 --device cpu --out r",
-        &["prune_per_class", "1 or more"],
-    );
+    sandbox
+        .bad("prune --inner-nesterov --device cpu --out q", &["inner_nesterov", "inner_momentum"]);
+    sandbox
+        .bad("prune --prune-per-class 0 --device cpu --out r", &["prune_per_class", "1 or more"]);
 }
 
 /// Returns a network with the logits `W x` of three inputs, whose scores have closed forms.
@@ -273,10 +234,7 @@ fn scores_of(pruner: &dyn Pruner, batches: &[Batch]) -> Vec<f64> {
 /// Computes `∂L/∂W = Σᵢ (softmax(W xᵢ) − onehot(yᵢ)) xᵢᵀ / n` of cross-entropy, or `−Σᵢ onehot(yᵢ) xᵢᵀ / n`
 /// of raw logits.
 fn gradient_by_hand(weight: &[f64], batch: &Batch, loss: Loss) -> Vec<f64> {
-    let (x, y) = (
-        batch.images.to_f64s().unwrap(),
-        batch.labels.to_f64s().unwrap(),
-    );
+    let (x, y) = (batch.images.to_f64s().unwrap(), batch.labels.to_f64s().unwrap());
     let n = y.len() as f64;
     let mut gradient = vec![0.0; 6];
     for (x, y) in x.chunks(3).zip(y) {
@@ -297,15 +255,9 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
     let batches: Vec<Batch> = (1..5).map(|seed| linear_batch(seed, 7, &device)).collect();
     let weight = linear_net(&device).1["fc.weight"].to_f64s().unwrap();
     let close = |found: Vec<f64>, expected: Vec<f64>| {
-        assert!(
-            relative_l2(&found, &expected) < 1e-12,
-            "{found:?}, {expected:?}"
-        );
+        assert!(relative_l2(&found, &expected) < 1e-12, "{found:?}, {expected:?}");
     };
-    close(
-        scores_of(&Magnitude, &[]),
-        weight.iter().map(|w| w.abs()).collect(),
-    );
+    close(scores_of(&Magnitude, &[]), weight.iter().map(|w| w.abs()).collect());
     let times = |g: &[f64], w: &[f64]| -> Vec<f64> {
         g.iter().zip(w).map(|(g, w)| (g * w).abs()).collect()
     };
@@ -316,18 +268,9 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
         scores.iter().map(|s| s / total).collect()
     };
     let (first, second) = (ce(&weight, &batches[0]), ce(&weight, &batches[1]));
-    let snip = Snip {
-        batches: 2,
-        ..Snip::default()
-    };
-    close(
-        scores_of(&snip, &batches),
-        normalised(times(&add(&first, &second), &weight)),
-    );
-    let abs_per_batch = Snip {
-        abs_per_batch: true,
-        ..snip
-    };
+    let snip = Snip { batches: 2, ..Snip::default() };
+    close(scores_of(&snip, &batches), normalised(times(&add(&first, &second), &weight)));
+    let abs_per_batch = Snip { abs_per_batch: true, ..snip };
     close(
         scores_of(&abs_per_batch, &batches),
         normalised(add(&times(&first, &weight), &times(&second, &weight))),
@@ -341,24 +284,12 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
     let mut order: Vec<usize> = (0..6).collect();
     let once = times(&add(&first, &second), &weight);
     order.sort_by(|&a, &b| once[b].total_cmp(&once[a]));
-    let left: Vec<f64> = (0..6)
-        .map(|at| {
-            if order[..3].contains(&at) {
-                weight[at]
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    let mean: Vec<f64> = add(&ce(&left, &batches[2]), &ce(&left, &batches[3]))
-        .iter()
-        .map(|g| g / 2.0)
-        .collect();
+    let left: Vec<f64> =
+        (0..6).map(|at| if order[..3].contains(&at) { weight[at] } else { 0.0 }).collect();
+    let mean: Vec<f64> =
+        add(&ce(&left, &batches[2]), &ce(&left, &batches[3])).iter().map(|g| g / 2.0).collect();
     close(scores_of(&force, &batches), times(&mean, &weight));
-    close(
-        scores_of(&force.clone().iter_snip(), &batches),
-        times(&mean, &left),
-    );
+    close(scores_of(&force.clone().iter_snip(), &batches), times(&mean, &left));
     let raw = Force {
         loss: Loss::RawLogit,
         batches: 1,
@@ -367,10 +298,7 @@ fn scores_of_a_linear_layer_are_the_closed_forms() {
     };
     close(
         scores_of(&raw, &batches),
-        times(
-            &gradient_by_hand(&weight, &batches[0], Loss::RawLogit),
-            &weight,
-        ),
+        times(&gradient_by_hand(&weight, &batches[0], Loss::RawLogit), &weight),
     );
 }
 
@@ -385,9 +313,6 @@ fn ntk_sap_of_a_linear_layer_is_its_expectation() {
     };
     let expected = 2.0 * 0.01f64.powi(2) * 64_000.0;
     for score in scores_of(&pruner, &[linear_batch(1, 64, &Device::cpu())]) {
-        assert!(
-            (score / expected - 1.0).abs() < 0.2,
-            "{score} against {expected}"
-        );
+        assert!((score / expected - 1.0).abs() < 0.2, "{score} against {expected}");
     }
 }

@@ -14,9 +14,8 @@ use crate::support::{Fixture, gpu, relative_l2};
 
 /// Hash of a name: FNV-1a.
 fn seed(name: &str) -> u32 {
-    name.bytes().fold(0x811C_9DC5, |seed: u32, byte| {
-        (seed ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    name.bytes()
+        .fold(0x811C_9DC5, |seed: u32, byte| (seed ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Pseudorandom integer: the seed, mixed with the index (Wellons' lowbias32).
@@ -86,10 +85,7 @@ fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors
     let classes = case["classes"].as_u64().unwrap() as u32;
     let (params, state) = net.init(Key::new(0), &shape[1..], dtype, device);
     assert_eq!(params.numel() as u64, case["parameters"]);
-    let (params, state) = (
-        formula(&params, dtype, device),
-        formula(&state, dtype, device),
-    );
+    let (params, state) = (formula(&params, dtype, device), formula(&state, dtype, device));
     let pixels = units(case["images"].as_str().unwrap(), shape.iter().product());
     let images = tensor(pixels.map(|u| u * 3f64.sqrt()), &shape, dtype, device);
 
@@ -113,9 +109,7 @@ fn errors(fixture: &Fixture, net: &Net, device: &Device, dtype: DType) -> Errors
         .fold(0.0, f64::max);
     let expected = |name: &str, kind: &str| &fixture.tensors[&format!("{kind}.{name}")].1;
     // Batch norm makes some gradients zero, so errors are relative to at least 1 % of the mean norm.
-    let squares = gradients
-        .iter()
-        .map(|(name, ..)| expected(name, "grad")[0].powi(2));
+    let squares = gradients.iter().map(|(name, ..)| expected(name, "grad")[0].powi(2));
     let floor = 0.01 * (squares.sum::<f64>() / gradients.len() as f64).sqrt();
     let largest = |found: &Params, kind: &str, floor: f64| {
         let errors = found.iter().map(|(name, _, value)| {
@@ -152,11 +146,7 @@ fn check(file: &str, net: impl Fn([usize; 3], usize) -> Net, devices: &[(Device,
     let torch = case["torch_f32_error"].as_f64().unwrap();
     for (device, dtype) in devices {
         let found = errors(&fixture, &net, device, *dtype);
-        let Errors {
-            outputs,
-            statistics,
-            gradients,
-        } = found;
+        let Errors { outputs, statistics, gradients } = found;
         println!(
             "{file} on {device} in {dtype}: outputs {outputs:.1e}, statistics {statistics:.1e}, gradients {gradients:.1e} (PyTorch's f32: {torch:.1e})"
         );
@@ -208,19 +198,12 @@ fn vggs_for_small_images_equal_torchvisions() {
 /// The networks have 64 hidden units instead of 4096, and no dropout.
 #[test]
 fn vggs_equal_torchvisions() {
-    for (name, vgg) in [
-        ("vgg-16-imagenet", Vgg::vgg16 as fn(usize) -> Vgg),
-        ("vgg-19-imagenet", Vgg::vgg19),
-    ] {
-        let head = Head::Hidden {
-            width: 64,
-            dropout: 0.0,
-        };
+    for (name, vgg) in
+        [("vgg-16-imagenet", Vgg::vgg16 as fn(usize) -> Vgg), ("vgg-19-imagenet", Vgg::vgg19)]
+    {
+        let head = Head::Hidden { width: 64, dropout: 0.0 };
         let net = |_, classes| {
-            let net: Net = std::sync::Arc::new(Vgg {
-                head,
-                ..vgg(classes)
-            });
+            let net: Net = std::sync::Arc::new(Vgg { head, ..vgg(classes) });
             net
         };
         check(name, net, &cpu());
@@ -248,37 +231,17 @@ fn initial_values_never_change() {
     // Fingerprints of parameters and state.
     let recorded = [
         ("lenet-5", 0x3252_3923_6055_0260, 0xCBF2_9CE4_8422_2325),
-        (
-            "lenet-300-100",
-            0xDA35_B4CA_3FD7_B257,
-            0xCBF2_9CE4_8422_2325,
-        ),
+        ("lenet-300-100", 0xDA35_B4CA_3FD7_B257, 0xCBF2_9CE4_8422_2325),
         ("resnet-20", 0x7755_CB80_575F_113E, 0xD285_7726_8192_3C39),
         ("resnet-20-b", 0x7620_122C_D38C_6FBC, 0x4F84_27E3_E81F_844B),
         ("resnet-18", 0x76E5_F57A_9DE5_C721, 0x10D7_1DB8_2968_ED3D),
         ("resnet-50", 0x2F97_E026_88F8_CAE1, 0xC649_6C51_6330_1D03),
         ("vgg-16", 0x653E_5F74_1093_BD4F, 0xE735_22C6_3812_978B),
         ("vgg-19", 0x49AB_2E76_5CAA_CCCB, 0x4FF2_461C_D42F_ABB5),
-        (
-            "resnet-18-imagenet",
-            0x7BC0_6CAE_A00D_0C46,
-            0x10D7_1DB8_2968_ED3D,
-        ),
-        (
-            "resnet-50-imagenet",
-            0x630C_340B_E72E_9C69,
-            0xC649_6C51_6330_1D03,
-        ),
-        (
-            "vgg-16-imagenet",
-            0xBB52_E938_AC13_BFBB,
-            0xE735_22C6_3812_978B,
-        ),
-        (
-            "vgg-19-imagenet",
-            0xB95B_8193_35E0_7D03,
-            0x4FF2_461C_D42F_ABB5,
-        ),
+        ("resnet-18-imagenet", 0x7BC0_6CAE_A00D_0C46, 0x10D7_1DB8_2968_ED3D),
+        ("resnet-50-imagenet", 0x630C_340B_E72E_9C69, 0xC649_6C51_6330_1D03),
+        ("vgg-16-imagenet", 0xBB52_E938_AC13_BFBB, 0xE735_22C6_3812_978B),
+        ("vgg-19-imagenet", 0xB95B_8193_35E0_7D03, 0x4FF2_461C_D42F_ABB5),
         ("unet", 0x7C16_0DFA_FD5D_8618, 0x97D9_D316_0DFC_0459),
         ("vgg", 0x26C0_CBE9_36EB_A5FD, 0xC738_A391_5685_6A59),
         ("mlp", 0xDA35_B4CA_3FD7_B257, 0xCBF2_9CE4_8422_2325),
@@ -296,11 +259,7 @@ fn prospr(args: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prospr"));
     let output = command.args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.success(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
@@ -328,10 +287,7 @@ fn the_command_lists_networks() {
     assert_eq!(row["layers"].as_array().unwrap().len(), 20);
     let one = ["--model", "vgg:8,M", "--image", "1,28,28", "--classes", "5"];
     let (_, text, _) = prospr(&one);
-    assert!(
-        text.contains("features.0") && text.contains("8×1×3×3"),
-        "{text}"
-    );
+    assert!(text.contains("features.0") && text.contains("8×1×3×3"), "{text}");
     let (ok, _, error) = prospr(&["--model", "resnet-21"]);
     assert!(!ok && error.contains("resnet-20-b, resnet-18"), "{error}");
     let (ok, _, error) = prospr(&["--model", "unet", "--image", "1,28"]);

@@ -15,31 +15,18 @@ pub enum Kinks {
 
 impl Kinks {
     fn activate(self, x: &Tensor) -> Tensor {
-        if self == Kinks::Kept {
-            x.relu()
-        } else {
-            x.softplus()
-        }
+        if self == Kinks::Kept { x.relu() } else { x.softplus() }
     }
 
     fn pool(self, x: &Tensor) -> Tensor {
         let window = PoolOptions::new(2);
-        if self == Kinks::Kept {
-            x.max_pool2d(window)
-        } else {
-            x.avg_pool2d(window)
-        }
+        if self == Kinks::Kept { x.max_pool2d(window) } else { x.avg_pool2d(window) }
     }
 }
 
 fn norm(params: &Params, name: &str, x: &Tensor) -> Tensor {
-    batch_norm_train(
-        x,
-        &params[&format!("{name}.weight")],
-        &params[&format!("{name}.bias")],
-        1e-5,
-    )
-    .0
+    batch_norm_train(x, &params[&format!("{name}.weight")], &params[&format!("{name}.bias")], 1e-5)
+        .0
 }
 
 /// A VGG-like network whose layers follow from the parameters' names: a `Sequential` of convolutions, norms and ReLUs,
@@ -49,10 +36,7 @@ pub fn vgg(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
         .iter()
         .filter(|(.., t)| t.rank() == 4)
         .filter_map(|(name, ..)| {
-            name.strip_prefix("features.")?
-                .strip_suffix(".weight")?
-                .parse()
-                .ok()
+            name.strip_prefix("features.")?.strip_suffix(".weight")?.parse().ok()
         })
         .collect();
     convs.sort_unstable();
@@ -63,20 +47,13 @@ pub fn vgg(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
             x = kinks.pool(&x);
         }
         let name = format!("features.{at}");
-        let (weight, bias) = (
-            &params[&format!("{name}.weight")],
-            &params[&format!("{name}.bias")],
-        );
+        let (weight, bias) = (&params[&format!("{name}.weight")], &params[&format!("{name}.bias")]);
         x = nn::conv2d(&x, weight, Some(bias), ConvOptions::default().padding(1));
         x = kinks.activate(&norm(params, &format!("features.{}", at + 1), &x));
         next = at + 3;
     }
     let pooled = kinks.pool(&x).adaptive_avg_pool2d(1, 1).flatten_from(1);
-    nn::linear(
-        &pooled,
-        &params["classifier.weight"],
-        Some(&params["classifier.bias"]),
-    )
+    nn::linear(&pooled, &params["classifier.weight"], Some(&params["classifier.bias"]))
 }
 
 /// ResNet-20 with parameter-free (option A) shortcuts (He et al., 2016, section 4.2).
@@ -92,17 +69,10 @@ pub fn resnet20(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
         for block in 0..3 {
             let name = format!("layer{stage}.{block}");
             let stride = if stage > 1 && block == 0 { 2 } else { 1 };
-            let y = norm(
-                params,
-                &format!("{name}.bn1"),
-                &conv(&format!("{name}.conv1"), &x, stride),
-            );
+            let y =
+                norm(params, &format!("{name}.bn1"), &conv(&format!("{name}.conv1"), &x, stride));
             let y = kinks.activate(&y);
-            let y = norm(
-                params,
-                &format!("{name}.bn2"),
-                &conv(&format!("{name}.conv2"), &y, 1),
-            );
+            let y = norm(params, &format!("{name}.bn2"), &conv(&format!("{name}.conv2"), &y, 1));
             let shortcut = if stride == 1 {
                 x
             } else {
@@ -115,9 +85,5 @@ pub fn resnet20(params: &Params, x: &Tensor, kinks: Kinks) -> Tensor {
         }
     }
     let pooled = x.adaptive_avg_pool2d(1, 1).flatten_from(1);
-    nn::linear(
-        &pooled,
-        &params["linear.weight"],
-        Some(&params["linear.bias"]),
-    )
+    nn::linear(&pooled, &params["linear.weight"], Some(&params["linear.bias"]))
 }

@@ -20,11 +20,7 @@ fn five_steps_equal_pytorchs_and_have_correct_derivatives() {
     let file = std::fs::read(fixture("optimizers.json")).unwrap();
     let fixture: serde_json::Value = serde_json::from_slice(&file).unwrap();
     let list = |v: &serde_json::Value| -> Vec<f64> {
-        v.as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v.as_f64().unwrap())
-            .collect()
+        v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
     };
     let sgd = Sgd::new(0.1);
     each_device(|device, dtype| {
@@ -43,19 +39,10 @@ fn five_steps_equal_pytorchs_and_have_correct_derivatives() {
             ("sgd_dampening", run(sgd.momentum(0.9).dampening(0.5))),
             ("sgd_nesterov", run(sgd.momentum(0.9).nesterov())),
             ("adam", run(Adam::new(0.05))),
-            (
-                "adam_decay",
-                run(Adam {
-                    weight_decay: 0.1,
-                    ..Adam::new(0.05)
-                }),
-            ),
+            ("adam_decay", run(Adam { weight_decay: 0.1, ..Adam::new(0.05) })),
             ("adamw", run(Adam::w(0.05, 0.1))),
         ];
-        assert_eq!(
-            cases.len(),
-            fixture["after_five_steps"].as_object().unwrap().len()
-        );
+        assert_eq!(cases.len(), fixture["after_five_steps"].as_object().unwrap().len());
         for (name, run) in cases {
             let expected = list(&fixture["after_five_steps"][name]);
             // The fixture's numbers are f64, and 0.3 and -0.2 are not exact in f32.
@@ -103,8 +90,5 @@ fn the_first_momentum_buffer_can_be_detached() {
         grad(meta)(&x).item().unwrap()
     };
     let sgd = Sgd::new(0.1).momentum(0.9);
-    assert_eq!(
-        (slope(sgd), slope(sgd.stop_first_momentum_gradient())),
-        (0.8, 1.0)
-    );
+    assert_eq!((slope(sgd), slope(sgd.stop_first_momentum_gradient())), (0.8, 1.0));
 }

@@ -21,25 +21,15 @@ const X: [usize; 4] = [4, 2, 6, 6];
 const SHAPES: [&[usize]; 4] = [&[3, 2, 3, 3], &[3], &[3], &[27, 4]];
 
 fn mean_over(x: T, dims: &[usize]) -> T {
-    dims.iter().fold(x, |x, &d| {
-        <Twice as FloatTensorOps<Twice>>::float_mean_dim(x, d)
-    })
+    dims.iter().fold(x, |x, &d| <Twice as FloatTensorOps<Twice>>::float_mean_dim(x, d))
 }
 
 /// Computes the mean of `sin(pool(tanh(norm(conv(x, w)))) · v)`, with a 2×2 average pool.
 fn burn_network(x: T, p: &[T; 4]) -> T {
-    let conv = Twice::conv2d(
-        x,
-        p[0].clone(),
-        None,
-        BurnConv::new([1, 1], [1, 1], [1, 1], 1),
-    );
+    let conv = Twice::conv2d(x, p[0].clone(), None, BurnConv::new([1, 1], [1, 1], [1, 1], 1));
     let mean = mean_over(conv.clone(), &[0, 2, 3]);
     let centred = Twice::float_sub(conv, mean);
-    let var = mean_over(
-        Twice::float_mul(centred.clone(), centred.clone()),
-        &[0, 2, 3],
-    );
+    let var = mean_over(Twice::float_mul(centred.clone(), centred.clone()), &[0, 2, 3]);
     let std = Twice::float_sqrt(Twice::float_add_scalar(var, 1e-2.into()));
     let channel = |t: &T| Twice::float_reshape(t.clone(), Shape::new([1, 3, 1, 1]));
     let normed = Twice::float_add(
@@ -47,10 +37,7 @@ fn burn_network(x: T, p: &[T; 4]) -> T {
         channel(&p[2]),
     );
     let active = Twice::float_tanh(normed);
-    let pooled = mean_over(
-        Twice::float_reshape(active, Shape::new([4, 3, 3, 2, 3, 2])),
-        &[3, 5],
-    );
+    let pooled = mean_over(Twice::float_reshape(active, Shape::new([4, 3, 3, 2, 3, 2])), &[3, 5]);
     let flat = Twice::float_reshape(pooled, Shape::new([4, 27]));
     let out = Twice::float_sin(Twice::float_matmul(flat, p[3].clone()));
     Twice::float_reshape(mean_over(out, &[0, 1]), Shape::new([1]))
@@ -59,10 +46,7 @@ fn burn_network(x: T, p: &[T; 4]) -> T {
 fn our_network(x: &Tensor, p: &[Tensor; 4]) -> Tensor {
     let conv = x.conv2d(&p[0], ConvOptions::default().padding(1));
     let (normed, _) = batch_norm_train(&conv, &p[1], &p[2], 1e-2);
-    let pooled = normed
-        .tanh()
-        .avg_pool2d(PoolOptions::new(2))
-        .flatten_from(1);
+    let pooled = normed.tanh().avg_pool2d(PoolOptions::new(2)).flatten_from(1);
     pooled.matmul(&p[3]).sin().mean()
 }
 
@@ -75,27 +59,19 @@ fn check(dtype: DType, device: &Device, tolerance: f64) {
     let gradient = grad(ours)(&params);
     let product = hvp(ours, &params, &vector);
 
-    let wanted = if dtype == DType::F64 {
-        BurnDType::F64
-    } else {
-        BurnDType::F32
-    };
+    let wanted = if dtype == DType::F64 { BurnDType::F64 } else { BurnDType::F32 };
     let data = |t: &Tensor| {
         TensorData::new(t.to_f64s().unwrap(), t.shape().to_vec()).convert_dtype(wanted)
     };
     let leaf = |t: &Tensor| Twice::float_from_data(data(t), &FlexDevice);
     let once = |t: &Tensor| Once::float_from_data(data(t), &FlexDevice);
     // Track in the inner graph first, then in the outer one.
-    let tracked = params
-        .each_ref()
-        .map(|t| Once::float_set_require_grad(once(t), true));
+    let tracked = params.each_ref().map(|t| Once::float_set_require_grad(once(t), true));
     let inputs: [T; 4] = tracked
         .each_ref()
         .map(|t| Twice::float_set_require_grad(Twice::from_inner(t.clone()), true));
     let grads = Twice::backward(burn_network(leaf(&x), &inputs));
-    let first = inputs
-        .each_ref()
-        .map(|t| Twice::grad(t, &grads).expect("a gradient"));
+    let first = inputs.each_ref().map(|t| Twice::grad(t, &grads).expect("a gradient"));
     let along = first
         .iter()
         .zip(&vector)
@@ -105,9 +81,8 @@ fn check(dtype: DType, device: &Device, tolerance: f64) {
     let second = Once::backward(along);
 
     let read = |t: FloatTensor<Flex>| -> Vec<f64> {
-        let data = pollster::block_on(Flex::float_into_data(t))
-            .unwrap()
-            .convert_dtype(BurnDType::F64);
+        let data =
+            pollster::block_on(Flex::float_into_data(t)).unwrap().convert_dtype(BurnDType::F64);
         data.try_to_vec().unwrap()
     };
     for i in 0..4 {

@@ -19,16 +19,10 @@ fn a_registered_method_works_by_name() {
         assert_eq!(sandbox.json("r/results.json")["pruner"], "balanced-snip");
         run(&format!("{own} --prune-batches 2 --out r --resume")).unwrap();
         let error = run(&format!("{own} --iterations 2 --out s")).unwrap_err();
-        assert!(
-            error.to_string().contains("pruner is balanced-snip"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("pruner is balanced-snip"), "{error}");
         let small = SMALL.replace("--sparsity 0.9 ", "");
         let methods = "--pruners snip,balanced-snip --sparsities 0.5 --prune-batches 2";
-        run(&format!(
-            "compare {small} --model mlp:8 --epochs 1 {methods} --out c"
-        ))
-        .unwrap();
+        run(&format!("compare {small} --model mlp:8 --epochs 1 {methods} --out c")).unwrap();
         let runs = &sandbox.json("c/results.json")["runs"];
         assert_eq!(runs[1]["pruner"], "balanced-snip");
         let masks =

@@ -16,18 +16,11 @@ fn a_probe_has_the_gradient_and_the_meta_gradients() {
     // 384 images make 12 batches, so 13 steps begin a second epoch.
     let found = probe(&sandbox, "--meta-steps 1,13 --roundings");
     let rows = found["rows"].as_array().unwrap();
-    let steps: Vec<u64> = rows
-        .iter()
-        .map(|row| row["steps"].as_u64().unwrap())
-        .collect();
+    let steps: Vec<u64> = rows.iter().map(|row| row["steps"].as_u64().unwrap()).collect();
     assert_eq!(steps, [0, 1, 13]);
     for row in rows {
-        let norms: Vec<f64> = row["layers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|norm| norm.as_f64().unwrap())
-            .collect();
+        let norms: Vec<f64> =
+            row["layers"].as_array().unwrap().iter().map(|norm| norm.as_f64().unwrap()).collect();
         let all = row["norm"].as_f64().unwrap();
         let sum = norms.iter().map(|n| n * n).sum::<f64>().sqrt();
         assert!(norms.len() == 2 && (all / sum - 1.0).abs() < 1e-12);
@@ -55,23 +48,14 @@ fn unstable_and_stable_steps_are_reported_and_drawn() {
     let sandbox = Sandbox::new();
     let found = probe(&sandbox, "--meta-steps 1,2,4,8 --inner-lr 30 --same-batch");
     assert!(found["unstable_from"].as_u64().is_some(), "{found}");
-    let found = probe(
-        &sandbox,
-        "--meta-steps 1,2,4,8 --inner-lr 0.001 --same-batch",
-    );
+    let found = probe(&sandbox, "--meta-steps 1,2,4,8 --inner-lr 0.001 --same-batch");
     assert!(found["unstable_from"].is_null(), "{found}");
 
     let data = "--device cpu --data mnist --data-dir . --prune-batch-size 32 --model mlp:16";
     let args = format!("probe {data} --meta-steps 1,2 --picture norms.svg");
     let (out, err) = sandbox.good(&args);
-    has(
-        &out,
-        &["fc1.weight", "all layers", "times that of M = 0", "stable"],
-    );
+    has(&out, &["fc1.weight", "all layers", "times that of M = 0", "stable"]);
     has(&err, &["M = 2: "]);
-    has(
-        &text(&sandbox.bytes("norms.svg")),
-        &["fc2.weight", "M = 2", "L2 norm"],
-    );
+    has(&text(&sandbox.bytes("norms.svg")), &["fc2.weight", "M = 2", "L2 norm"]);
     sandbox.bad("probe --steps 5 --device cpu", &["--meta-steps"]);
 }

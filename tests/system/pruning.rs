@@ -44,21 +44,14 @@ fn scores_from(
 }
 
 fn flat(params: &Params) -> Vec<f64> {
-    params
-        .iter()
-        .flat_map(|(.., t)| t.to_f64s().unwrap())
-        .collect()
+    params.iter().flat_map(|(.., t)| t.to_f64s().unwrap()).collect()
 }
 
 #[test]
 fn the_pruner_computes_algorithm_one() {
     for (name, steps, sgd) in [
         ("smallvgg_full_m1", 1, Sgd::new(0.1)),
-        (
-            "smallvgg_full_m3_mom",
-            3,
-            Sgd::new(0.1).momentum(0.9).stop_first_momentum_gradient(),
-        ),
+        ("smallvgg_full_m3_mom", 3, Sgd::new(0.1).momentum(0.9).stop_first_momentum_gradient()),
     ] {
         let fixture = Fixture::load(name);
         each_device(|device, dtype| {
@@ -103,11 +96,7 @@ fn loader(device: &Device, batch_size: usize) -> Loader {
 }
 
 fn batches(device: &Device, size: usize, count: usize) -> Vec<Batch> {
-    loader(device, size)
-        .epoch(Key::new(1))
-        .take(count)
-        .map(|b| b.unwrap())
-        .collect()
+    loader(device, size).epoch(Key::new(1)).take(count).map(|b| b.unwrap()).collect()
 }
 
 #[test]
@@ -115,24 +104,14 @@ fn masks_agree_between_cpu_and_gpu() {
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let mask = |pruner: &dyn Pruner, device: &Device| {
         let scores = scores(pruner, &net, batches(device, 16, 3), device, DType::F32);
-        let mask = Mask::new(
-            &scores,
-            Sparsity::new(0.9).unwrap(),
-            &MaskOptions::default(),
-        )
-        .unwrap();
+        let mask =
+            Mask::new(&scores, Sparsity::new(0.9).unwrap(), &MaskOptions::default()).unwrap();
         assert_eq!(mask.kept(), 43_050);
         flat(&mask.tensors(DType::F32, &Device::cpu()).unwrap())
     };
     let prospr = ProsPr::new(2, Sgd::new(0.1));
-    let grasp = Grasp {
-        batches: 2,
-        ..Grasp::default()
-    };
-    let synflow = SynFlow {
-        rounds: Rounds::new(5, Sparsity::new(0.9).unwrap()),
-        input: None,
-    };
+    let grasp = Grasp { batches: 2, ..Grasp::default() };
+    let synflow = SynFlow { rounds: Rounds::new(5, Sparsity::new(0.9).unwrap()), input: None };
     let cases: [&dyn Pruner; 7] = [
         &prospr,
         &prospr.first_order(),
@@ -145,16 +124,8 @@ fn masks_agree_between_cpu_and_gpu() {
     for pruner in cases {
         let (a, b) = (mask(pruner, &Device::cpu()), mask(pruner, &gpu()));
         let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
-        println!(
-            "{}: {differing} of {} mask entries differ",
-            pruner.name(),
-            a.len()
-        );
-        assert!(
-            differing as f64 <= 1e-3 * a.len() as f64,
-            "{}: {differing} differ",
-            pruner.name()
-        );
+        println!("{}: {differing} of {} mask entries differ", pruner.name(), a.len());
+        assert!(differing as f64 <= 1e-3 * a.len() as f64, "{}: {differing} differ", pruner.name());
     }
 }
 
@@ -163,13 +134,7 @@ fn snip_is_prospr_without_steps() {
     let device = Device::cpu();
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let data = batches(&device, 16, 1);
-    let found = scores(
-        &ProsPr::new(0, Sgd::new(0.1)),
-        &net,
-        data.clone(),
-        &device,
-        DType::F32,
-    );
+    let found = scores(&ProsPr::new(0, Sgd::new(0.1)), &net, data.clone(), &device, DType::F32);
     let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, &device);
     let grads = grad(|w: &Params| {
         let (logits, _) = net.apply(w, &state, &data[0].images, Mode::Train(Key::new(0)));
@@ -190,10 +155,7 @@ fn synflow_removes_weights_in_each_iteration() {
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let run = |iterations, input, data| {
         let final_sparsity = Sparsity::new(0.9).unwrap();
-        let pruner = SynFlow {
-            rounds: Rounds::new(iterations, final_sparsity),
-            input,
-        };
+        let pruner = SynFlow { rounds: Rounds::new(iterations, final_sparsity), input };
         flat(&scores(&pruner, &net, data, &device, DType::F64))
     };
     let zeros = |scores: &[f64]| scores.iter().filter(|s| **s == 0.0).count();
@@ -238,12 +200,7 @@ fn synflow_rescales_scores_beyond_the_range_of_the_type() {
         let ratios: Vec<f64> = ratios.map(|(l, p)| l / p).collect();
         assert!(ratios.len() >= 43_050 && ratios[0].log2().fract() == 0.0);
         assert!(ratios.iter().all(|r| *r == ratios[0]), "on {device}");
-        assert!(
-            plain
-                .iter()
-                .zip(&large)
-                .all(|(p, l)| (*p > 0.0) == (*l > 0.0))
-        );
+        assert!(plain.iter().zip(&large).all(|(p, l)| (*p > 0.0) == (*l > 0.0)));
         if dtype == DType::F32 {
             let error = scores(1e37).unwrap_err().to_string();
             assert!(error.contains("leave the range of F32"), "{error}");
@@ -258,14 +215,8 @@ fn too_little_data_is_an_error() {
     let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, &device);
     let mut two = batches(&device, 8, 2).into_iter();
     let mut task = Task::new(&net, &params, &state, &mut two, Key::new(4));
-    let error = ProsPr::new(3, Sgd::new(0.1))
-        .scores(&mut task)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("4 batches are needed") && error.contains("gave 2"),
-        "{error}"
-    );
+    let error = ProsPr::new(3, Sgd::new(0.1)).scores(&mut task).unwrap_err().to_string();
+    assert!(error.contains("4 batches are needed") && error.contains("gave 2"), "{error}");
 }
 
 /// Momentum and weight decay must not change pruned weights.
@@ -278,12 +229,8 @@ fn pruned_weights_stay_exactly_zero() {
         let net: Net = Arc::new(LeNet5 { classes: 10 });
         let (params, state) = net.init(Key::new(0), &MNIST, dtype, device);
         let scores = scores(&Random, &net, Vec::new(), device, dtype);
-        let mask = Mask::new(
-            &scores,
-            Sparsity::new(0.95).unwrap(),
-            &MaskOptions::default(),
-        )
-        .unwrap();
+        let mask =
+            Mask::new(&scores, Sparsity::new(0.95).unwrap(), &MaskOptions::default()).unwrap();
         let mask = mask.tensors(dtype, device).unwrap();
         let optimizer = Sgd::new(0.05).momentum(0.9).weight_decay(1e-3);
         let trainer = Trainer::new(&net, optimizer).mask(mask.clone());
@@ -292,12 +239,7 @@ fn pruned_weights_stay_exactly_zero() {
         assert_eq!((now.step, now.epoch), (3, 1));
         for (name, _, mask) in mask.iter() {
             let (w, m) = (now.params[name].to_f64s().unwrap(), mask.to_f64s().unwrap());
-            assert!(
-                w.iter()
-                    .zip(&m)
-                    .all(|(w, m)| *m == 1.0 || w.to_bits() << 1 == 0),
-                "{name}"
-            );
+            assert!(w.iter().zip(&m).all(|(w, m)| *m == 1.0 || w.to_bits() << 1 == 0), "{name}");
             assert!(w.iter().any(|w| *w != 0.0));
         }
     });
@@ -344,14 +286,9 @@ fn training_stops_at_a_loss_that_is_not_finite() {
     let net: Net = Arc::new(LeNet5 { classes: 10 });
     let (params, state) = net.init(Key::new(3), &MNIST, DType::F32, &device);
     let data = batches(&device, 16, 20).into_iter().map(Ok::<_, Error>);
-    let error = Trainer::new(&net, Sgd::new(1e6))
-        .fit(&params, &state, 1, |_| data.clone())
-        .err()
-        .unwrap();
-    assert!(
-        matches!(error, Error::NonFinite { step: 1.., .. }),
-        "{error}"
-    );
+    let error =
+        Trainer::new(&net, Sgd::new(1e6)).fit(&params, &state, 1, |_| data.clone()).err().unwrap();
+    assert!(matches!(error, Error::NonFinite { step: 1.., .. }), "{error}");
 }
 
 #[test]
@@ -371,10 +308,7 @@ fn prospr_beats_random() {
         }
     };
     let (prospr, random) = (run("prospr"), run("random"));
-    println!(
-        "top-1: ProsPr {:.3}, random {:.3}",
-        prospr.test_top1, random.test_top1
-    );
+    println!("top-1: ProsPr {:.3}, random {:.3}", prospr.test_top1, random.test_top1);
     assert_eq!((prospr.weights, prospr.weights_kept), (430_500, 8_610));
     assert_eq!((prospr.params, prospr.params_kept), (431_080, 9_190));
     assert_eq!(random.weights_kept, prospr.weights_kept);

@@ -47,17 +47,10 @@ fn views_of_a_shared_storage_become_arrays() {
         ("expanded", &[3, 2], &[5; 6]),
     ] {
         let values = values.iter().map(|&v| f64::from(v)).collect();
-        assert_eq!(
-            file.array(name).unwrap(),
-            (shape.to_vec(), values),
-            "{name}"
-        );
+        assert_eq!(file.array(name).unwrap(), (shape.to_vec(), values), "{name}");
     }
     let (shape, values) = file.array("permuted").unwrap();
-    assert_eq!(
-        (shape, &values[..7]),
-        (vec![4, 2, 3], &[0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 1.0][..])
-    );
+    assert_eq!((shape, &values[..7]), (vec![4, 2, 3], &[0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 1.0][..]));
     assert!((0..24).map(f64::from).eq(file.array("tied").unwrap().1));
 }
 
@@ -71,11 +64,7 @@ fn checkpoints_parameters_and_data_parallel_give_the_same_weights() {
         assert!(other.names().eq(names.iter().copied()), "{name}");
     }
     let parameters = read("parameters.pt");
-    assert!(
-        parameters
-            .names()
-            .eq(["0.bias", "0.weight", "1.bias", "1.weight"])
-    );
+    assert!(parameters.names().eq(["0.bias", "0.weight", "1.bias", "1.weight"]));
     for name in parameters.names() {
         let of = |file: &TensorFile| file.array(name).unwrap();
         assert_eq!(of(&parameters), of(&plain), "{name}");
@@ -91,14 +80,8 @@ fn files_without_a_state_dict_are_errors() {
         let error = TensorFile::read(&fixture(name)).unwrap_err().to_string();
         has(&error, &[&[name], parts].concat());
     };
-    refused(
-        "hostile.pt",
-        &["posix.system", "not run", "model.state_dict()"],
-    );
-    refused(
-        "module.pt",
-        &["torch.nn.modules", "not run", "model.state_dict()"],
-    );
+    refused("hostile.pt", &["posix.system", "not run", "model.state_dict()"]);
+    refused("module.pt", &["torch.nn.modules", "not run", "model.state_dict()"]);
     refused("complex.pt", &["torch.ComplexFloatStorage"]);
     refused("no_tensors.pt", &["epoch, lr", "`state_dict`"]);
     refused("mixed.pt", &["`epoch`"]);
@@ -108,10 +91,7 @@ fn files_without_a_state_dict_are_errors() {
     for (command, file) in [("eval", ""), ("run --out r", " --init")] {
         let call = |name: &str| format!("{command} {SMALL}{file} {}", fixture(name).display());
         sandbox.bad(&call("hostile.pt"), &["hostile.pt", "posix.system"]);
-        sandbox.bad(
-            &call("plain.pt").replace("--out r", "--out s"),
-            &["plain.pt", "conv1.weight"],
-        );
+        sandbox.bad(&call("plain.pt").replace("--out r", "--out s"), &["plain.pt", "conv1.weight"]);
     }
 }
 
@@ -131,26 +111,13 @@ fn a_run_opens_in_pytorch() {
         let values = mask.array(name).unwrap().1;
         assert!(values.iter().all(|&v| v == 0.0 || v == 1.0), "{name}");
         let weights = model.array(name).unwrap().1;
-        assert!(
-            weights
-                .iter()
-                .zip(&values)
-                .all(|(w, keep)| *keep == 1.0 || *w == 0.0),
-            "{name}"
-        );
+        assert!(weights.iter().zip(&values).all(|(w, keep)| *keep == 1.0 || *w == 0.0), "{name}");
         let kept = values.iter().sum::<f64>();
         said.push(format!("{name}: {kept} of {} stay", values.len()));
     }
     let layers = ["conv1", "conv2", "fc1", "fc2"];
-    assert!(
-        mask.names()
-            .eq(layers.map(|layer| format!("{layer}.weight")))
-    );
-    assert_eq!(
-        model.names().count(),
-        8,
-        "a weight and a bias for each layer"
-    );
+    assert!(mask.names().eq(layers.map(|layer| format!("{layer}.weight"))));
+    assert_eq!(model.names().count(), 8, "a weight and a bias for each layer");
 
     let python = |args: &[&str]| {
         let mut command = Command::new("python3");
@@ -163,22 +130,13 @@ fn a_run_opens_in_pytorch() {
     let example = std::path::absolute("examples/pytorch_mask.py").unwrap();
     let output = python(&[example.to_str().unwrap(), "r"]).unwrap();
     let text = String::from_utf8_lossy(&output.stdout).to_string();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     said.iter().for_each(|line| has(&text, &[line]));
     has(&text, &["logits"]);
     let convert = "import torch, safetensors.torch as s; torch.save({'epoch': 1, 'state_dict': s.load_file('r/model.safetensors')}, 'model.pt'); torch.save(s.load_file('r/mask.safetensors'), 'mask.pt')";
     assert!(python(&["-c", convert]).unwrap().status.success());
-    let tested = |path: &str| {
-        sandbox
-            .good(&format!("eval {path} {SMALL} --json --quiet"))
-            .0
-    };
+    let tested = |path: &str| sandbox.good(&format!("eval {path} {SMALL} --json --quiet")).0;
     assert_eq!(tested("model.pt"), tested("r/model.safetensors"));
-    sandbox.good(&format!(
-        "train {SMALL} --epochs 1 --init model.pt --mask mask.pt --out t --quiet"
-    ));
+    sandbox
+        .good(&format!("train {SMALL} --epochs 1 --init model.pt --mask mask.pt --out t --quiet"));
 }

@@ -15,10 +15,7 @@ fn metrics(csv: &[u8]) -> Vec<String> {
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "waited too long until {what}"
-        );
+        assert!(start.elapsed() < Duration::from_secs(120), "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -26,9 +23,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 #[cfg(unix)]
 /// Sends SIGINT to the process, as Ctrl-C does.
 fn interrupt(child: &Child) {
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.unwrap().success());
 }
 
@@ -49,10 +44,7 @@ fn a_resumed_run_is_bit_identical() {
     wait_until("an epoch is over", || epochs("killed") >= 1);
     killed.kill().unwrap();
     killed.wait().unwrap();
-    assert!(
-        !sandbox.path("killed/results.json").exists(),
-        "it was killed too late"
-    );
+    assert!(!sandbox.path("killed/results.json").exists(), "it was killed too late");
     // The folder contains the settings, so `--resume` alone is enough.
     sandbox.good("run --resume --out killed");
 
@@ -61,20 +53,12 @@ fn a_resumed_run_is_bit_identical() {
     std::thread::sleep(Duration::from_millis(40));
     interrupt(&stopped);
     assert_eq!(stopped.wait().unwrap().code(), Some(130));
-    assert!(
-        sandbox
-            .path("stopped/checkpoints/last.safetensors")
-            .exists()
-    );
+    assert!(sandbox.path("stopped/checkpoints/last.safetensors").exists());
     let (_, err) = sandbox.good(&format!("{run} --resume --out stopped"));
     has(&err, &["continuing after"]);
 
     for folder in ["killed", "stopped"] {
-        for file in [
-            "mask.safetensors",
-            "model.safetensors",
-            "checkpoints/best.safetensors",
-        ] {
+        for file in ["mask.safetensors", "model.safetensors", "checkpoints/best.safetensors"] {
             let (a, b) = (
                 sandbox.bytes(&format!("whole/{file}")),
                 sandbox.bytes(&format!("{folder}/{file}")),
@@ -95,24 +79,13 @@ fn a_resumed_run_is_bit_identical() {
 #[test]
 fn a_run_folder_has_all_results_and_settings() {
     let sandbox = Sandbox::new();
-    let (out, _) = sandbox.good(&format!(
-        "run {SMALL} --epochs 2 --seed 3 --out r --json --quiet"
-    ));
+    let (out, _) = sandbox.good(&format!("run {SMALL} --epochs 2 --seed 3 --out r --json --quiet"));
     let results = sandbox.json("r/results.json");
-    assert_eq!(
-        results,
-        serde_json::from_str::<serde_json::Value>(&out).unwrap()
-    );
+    assert_eq!(results, serde_json::from_str::<serde_json::Value>(&out).unwrap());
     assert_eq!(results["pruner"], "prospr");
     assert_eq!(results["sparsity_requested"], 0.9);
-    assert_eq!(
-        (&results["sparsity"], &results["seed"]),
-        (&0.9.into(), &3.into())
-    );
-    assert_eq!(
-        (&results["params"], &results["params_kept"]),
-        (&431_080.into(), &43_630.into())
-    );
+    assert_eq!((&results["sparsity"], &results["seed"]), (&0.9.into(), &3.into()));
+    assert_eq!((&results["params"], &results["params_kept"]), (&431_080.into(), &43_630.into()));
     let kept: u64 = results["layers"]
         .as_array()
         .unwrap()
@@ -125,15 +98,7 @@ fn a_run_folder_has_all_results_and_settings() {
     }
     assert!(results["device"].as_str().unwrap().contains("cpu"));
     let config = text(&sandbox.bytes("r/config.toml"));
-    has(
-        &config,
-        &[
-            "version = \"",
-            "device_name = \"cpu",
-            "seed = 3",
-            "milestones = [1]",
-        ],
-    );
+    has(&config, &["version = \"", "device_name = \"cpu", "seed = 3", "milestones = [1]"]);
     assert_eq!(metrics(&sandbox.bytes("r/metrics.csv")).len(), 3);
 
     // `prune` and `train` give the same weights as `run`.
@@ -150,14 +115,8 @@ fn a_run_folder_has_all_results_and_settings() {
     has(&out, &["top-1", "top-5"]);
 
     // Existing files are not overwritten, and the settings of a run do not change when it resumes.
-    sandbox.bad(
-        &format!("run {SMALL} --out r"),
-        &["holds a run already", "--resume", "--out"],
-    );
-    sandbox.bad(
-        "run --resume --out r --lr 0.5",
-        &["`lr` is 0.01 there, 0.5 here"],
-    );
+    sandbox.bad(&format!("run {SMALL} --out r"), &["holds a run already", "--resume", "--out"]);
+    sandbox.bad("run --resume --out r --lr 0.5", &["`lr` is 0.01 there, 0.5 here"]);
 }
 
 #[test]
@@ -168,11 +127,7 @@ fn a_comparison_lists_its_runs_and_resumes() {
     );
     let args = args.replace("--sparsity 0.9 ", "");
     let (table, _) = sandbox.good(&format!("{args} --out c"));
-    assert_eq!(
-        table.lines().filter(|line| line.contains('±')).count(),
-        3,
-        "{table}"
-    );
+    assert_eq!(table.lines().filter(|line| line.contains('±')).count(), 3, "{table}");
     let first = sandbox.json("c/results.json");
     assert_eq!(first["runs"].as_array().unwrap().len(), 6);
     assert!(sandbox.path("c/random-0.5-s1/model.safetensors").exists());
@@ -181,16 +136,8 @@ fn a_comparison_lists_its_runs_and_resumes() {
     std::fs::remove_dir_all(sandbox.path("c/random-0.9-s1")).unwrap();
     sandbox.good(&format!("{args} --resume --out c"));
     let again = sandbox.json("c/results.json");
-    for (a, b) in first["runs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(again["runs"].as_array().unwrap())
-    {
-        assert_eq!(
-            (&a["test_top1"], &a["layers"]),
-            (&b["test_top1"], &b["layers"])
-        );
+    for (a, b) in first["runs"].as_array().unwrap().iter().zip(again["runs"].as_array().unwrap()) {
+        assert_eq!((&a["test_top1"], &a["layers"]), (&b["test_top1"], &b["layers"]));
     }
 }
 
@@ -198,24 +145,12 @@ fn a_comparison_lists_its_runs_and_resumes() {
 fn wrong_settings_and_files_are_errors() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("typo.toml"), "epoch = 3\n").unwrap();
-    sandbox.bad(
-        "run --config typo.toml",
-        &["typo.toml", "`epoch`", "`epochs`"],
-    );
+    sandbox.bad("run --config typo.toml", &["typo.toml", "`epoch`", "`epochs`"]);
     sandbox.bad("run --sparsity 1.5 --device cpu --out x", &["1.5"]);
     sandbox.bad("run --batch-size 0 --device cpu --out y", &["`batch_size`"]);
-    sandbox.bad(
-        "run --data nist --device cpu --out z",
-        &["nist", "mnist-5k"],
-    );
-    sandbox.bad(
-        "run --model lenet --device cpu --out w",
-        &["lenet", "lenet-5"],
-    );
-    sandbox.bad(
-        "run --policy always --device cpu --out v",
-        &["always", "per-step"],
-    );
+    sandbox.bad("run --data nist --device cpu --out z", &["nist", "mnist-5k"]);
+    sandbox.bad("run --model lenet --device cpu --out w", &["lenet", "lenet-5"]);
+    sandbox.bad("run --policy always --device cpu --out v", &["always", "per-step"]);
     sandbox.bad("prune --pruner dense", &["dense"]);
     sandbox.bad(
         "run --pruner snip --perturbation 3 --device cpu --out x",
@@ -224,10 +159,7 @@ fn wrong_settings_and_files_are_errors() {
     let (out, _) = sandbox.good("run --lr 0.5 --print-config");
     std::fs::write(sandbox.path("all.toml"), &out).unwrap();
     assert_eq!(sandbox.good("run --config all.toml --print-config").0, out);
-    has(
-        &sandbox.good("completions bash").0,
-        &["prospr", "--sparsity"],
-    );
+    has(&sandbox.good("completions bash").0, &["prospr", "--sparsity"]);
 
     // Damaged data sets.
     let images = sandbox.bytes("train-images-idx3-ubyte");
@@ -238,23 +170,14 @@ fn wrong_settings_and_files_are_errors() {
         sandbox.bad(&format!("run {SMALL} --out {}", out.display()), parts);
     };
     let name = "train-images-idx3-ubyte";
-    damage(
-        &images[..5000],
-        &[name, "expected", "download the file again"],
-    );
+    damage(&images[..5000], &[name, "expected", "download the file again"]);
     damage(&[&[1, 2, 3, 4], &images[4..]].concat(), &[name, "01 02 03"]);
-    damage(
-        &[&images[..7], &[0x7f], &images[8..]].concat(),
-        &[name, "found"],
-    );
+    damage(&[&images[..7], &[0x7f], &images[8..]].concat(), &[name, "found"]);
     std::fs::write(sandbox.path(name), images).unwrap();
 
     // A folder that cannot be created, even by root.
     std::fs::write(sandbox.path("file"), "").unwrap();
-    sandbox.bad(
-        &format!("run {SMALL} --out file/run"),
-        &["file/run", "--out"],
-    );
+    sandbox.bad(&format!("run {SMALL} --out file/run"), &["file/run", "--out"]);
 
     // A mask of another network.
     let mut foreign = prospr::TensorFile::new("");
@@ -263,12 +186,7 @@ fn wrong_settings_and_files_are_errors() {
     foreign.write(&sandbox.path("foreign.safetensors")).unwrap();
     sandbox.bad(
         &format!("train {SMALL} --mask foreign.safetensors --out f"),
-        &[
-            "foreign.safetensors",
-            "another network",
-            "[3, 2]",
-            "[20, 1, 5, 5]",
-        ],
+        &["foreign.safetensors", "another network", "[3, 2]", "[20, 1, 5, 5]"],
     );
 }
 
@@ -281,10 +199,7 @@ fn stopped_run(sandbox: &Sandbox) -> String {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(
-        !sandbox.path("r/results.json").exists(),
-        "it was killed too late"
-    );
+    assert!(!sandbox.path("r/results.json").exists(), "it was killed too late");
     run
 }
 
@@ -293,11 +208,8 @@ fn after_a_truncated_checkpoint_the_previous_one_is_used() {
     let sandbox = Sandbox::new();
     let run = stopped_run(&sandbox);
     let last = sandbox.bytes("r/checkpoints/last.safetensors");
-    std::fs::write(
-        sandbox.path("r/checkpoints/last.safetensors"),
-        &last[..last.len() / 2],
-    )
-    .unwrap();
+    std::fs::write(sandbox.path("r/checkpoints/last.safetensors"), &last[..last.len() / 2])
+        .unwrap();
     sandbox.bad(
         &format!("{run} --resume --out r"),
         &[
@@ -333,12 +245,7 @@ fn a_full_disk_does_not_damage_the_last_checkpoint() {
     assert_eq!(output.status.code(), Some(1));
     has(
         &text(&output.stderr),
-        &[
-            "last good checkpoint",
-            "make room",
-            "--resume --out r",
-            "cannot be written",
-        ],
+        &["last good checkpoint", "make room", "--resume --out r", "cannot be written"],
     );
     assert!(last == sandbox.bytes("r/checkpoints/last.safetensors"));
     sandbox.good(&format!("{run} --resume --out r"));

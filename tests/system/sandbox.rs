@@ -57,21 +57,12 @@ impl Sandbox {
     /// Runs a command that must fail with a message that contains all parts.
     pub fn bad(&self, args: &str, parts: &[&str]) {
         let output = self.prospr(args);
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{args}: {}",
-            text(&output.stdout)
-        );
+        assert_eq!(output.status.code(), Some(1), "{args}: {}", text(&output.stdout));
         has(&text(&output.stderr), parts);
     }
 
     pub fn start(&self, args: &str) -> Child {
-        self.command(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     pub fn bytes(&self, name: &str) -> Vec<u8> {
@@ -97,9 +88,7 @@ fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
     let [_, h, w] = split.shape;
     let header = |shape: &[usize]| -> Vec<u8> {
         let mut bytes = vec![0, 0, 8, shape.len() as u8];
-        shape
-            .iter()
-            .for_each(|&n| bytes.extend((n as u32).to_be_bytes()));
+        shape.iter().for_each(|&n| bytes.extend((n as u32).to_be_bytes()));
         bytes
     };
     let mut images = header(&[count, h, w]);
@@ -107,9 +96,7 @@ fn write_idx(folder: &Path, prefix: &str, split: &Split, count: usize) {
     for index in 0..count {
         let sample = split.sample(index).unwrap();
         images.extend(&*sample.image.pixels);
-        let Label::Class(class) = sample.label else {
-            panic!("digits have classes")
-        };
+        let Label::Class(class) = sample.label else { panic!("digits have classes") };
         labels.push(class as u8);
     }
     std::fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();

@@ -17,20 +17,12 @@ struct Subject {
 
 impl Subject {
     fn new(model: &str, image: [usize; 3], classes: usize) -> Subject {
-        Subject::of(
-            prospr::models::by_name(model, image, classes).unwrap(),
-            image,
-        )
+        Subject::of(prospr::models::by_name(model, image, classes).unwrap(), image)
     }
 
     fn of(net: Net, image: [usize; 3]) -> Subject {
         let (params, state) = net.init(Key::new(0), &image, DType::F64, &Device::cpu());
-        Subject {
-            net,
-            params,
-            state,
-            image,
-        }
+        Subject { net, params, state, image }
     }
 
     /// Returns the mask that keeps the elements for which `keep` is true, given the layer's name and the
@@ -46,9 +38,7 @@ impl Subject {
                 indices
             };
             MaskLayer {
-                keep: (0..weight.numel())
-                    .map(|at| keep(name, &indices(at)))
-                    .collect(),
+                keep: (0..weight.numel()).map(|at| keep(name, &indices(at))).collect(),
                 name: name.into(),
                 shape,
             }
@@ -142,18 +132,11 @@ fn paths_go_through_shortcuts() {
     for model in ["resnet-20", "resnet-20-b"] {
         let resnet = Subject::new(model, [3, 32, 32], 10);
         let whole = resnet.effective(|_, _| true);
-        assert!(
-            whole
-                .iter()
-                .all(|(name, n)| *n == resnet.params[name].numel())
-        );
+        assert!(whole.iter().all(|(name, n)| *n == resnet.params[name].numel()));
         let (dead, cut) = ("layer2.1.conv1.weight", "layer2.1.conv2.weight");
         for (name, n) in resnet.effective(|name, _| name != cut) {
-            let expected = if name == dead || name == cut {
-                0
-            } else {
-                resnet.params[&name].numel()
-            };
+            let expected =
+                if name == dead || name == cut { 0 } else { resnet.params[&name].numel() };
             assert_eq!(n, expected, "{model}: {name}");
         }
     }
@@ -169,11 +152,7 @@ fn paths_go_through_the_skip_connections_of_a_unet() {
     for name in ["inc.double_conv.0.weight", "outc.conv.weight"] {
         assert_eq!(of(name), whole(name), "{name}");
     }
-    for name in [
-        lowest,
-        "down2.maxpool_conv.1.double_conv.3.weight",
-        "up1.up.weight",
-    ] {
+    for name in [lowest, "down2.maxpool_conv.1.double_conv.3.weight", "up1.up.weight"] {
         assert_eq!(of(name), 0, "{name}");
     }
     // The half of the channels that comes from the lower level is dead.
@@ -212,18 +191,12 @@ fn ineffective_weights_do_not_change_outputs() {
         let subject = Subject::new(model, image, 10);
         let draw = |w: &Tensor| Key::new(5).uniform(w.shape(), DType::F32, &Device::cpu());
         let scores = prunable(&subject.params).map_leaves(draw);
-        let options = MaskOptions {
-            min_per_layer: 2,
-            ..MaskOptions::default()
-        };
+        let options = MaskOptions { min_per_layer: 2, ..MaskOptions::default() };
         let mask = Mask::new(&scores, Sparsity::new(sparsity).unwrap(), &options).unwrap();
         let (params, state) = (&subject.params, &subject.state);
         let connected =
             prospr::pruners::connected(&*subject.net, params, state, &mask, image).unwrap();
-        assert!(
-            connected.kept() < mask.kept(),
-            "{model}: all weights are on paths"
-        );
+        assert!(connected.kept() < mask.kept(), "{model}: all weights are on paths");
         for (a, b) in mask.layers().iter().zip(connected.layers()) {
             let kept = a.keep.iter().zip(&b.keep);
             assert!(kept.into_iter().all(|(a, b)| *a || !b));
@@ -272,10 +245,7 @@ fn a_channel_mask_counts_all_weights_of_its_channels() {
         shape: vec![4, 1, 1, 1],
         keep: keep.into(),
     };
-    let names: Vec<String> = prunable(&vgg.params)
-        .iter()
-        .map(|(n, ..)| n.into())
-        .collect();
+    let names: Vec<String> = prunable(&vgg.params).iter().map(|(n, ..)| n.into()).collect();
     let first = [true, false, true, true];
     let mask = Mask::from_layers(vec![layer(&names[0], first), layer(&names[1], [true; 4])]);
     let statistics = vgg.statistics(&mask);
@@ -301,8 +271,6 @@ fn overlap_is_intersection_over_union() {
     assert_eq!((total.both, total.either), (7, 19));
     assert!((total.iou() - 7.0 / 19.0).abs() < 1e-15);
     let other = Subject::new("mlp:4", [1, 1, 2], 2);
-    let error = overlap(&a, &other.mask(|_, _| true))
-        .unwrap_err()
-        .to_string();
+    let error = overlap(&a, &other.mask(|_, _| true)).unwrap_err().to_string();
     assert!(error.contains("3 and 2 layers"), "{error}");
 }

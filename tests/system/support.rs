@@ -14,11 +14,9 @@ pub fn gpu() -> Device {
 
 /// Runs a test on the CPU in f64 and f32, and on the GPU in f32.
 pub fn each_device(mut test: impl FnMut(&Device, DType)) {
-    for (device, dtype) in [
-        (Device::cpu(), DType::F64),
-        (Device::cpu(), DType::F32),
-        (gpu(), DType::F32),
-    ] {
+    for (device, dtype) in
+        [(Device::cpu(), DType::F64), (Device::cpu(), DType::F32), (gpu(), DType::F32)]
+    {
         println!("running on {device} in {dtype}");
         test(&device, dtype);
     }
@@ -59,10 +57,7 @@ impl Archive {
     pub fn read(path: impl AsRef<Path>) -> Archive {
         let file = TensorFile::read(path.as_ref()).unwrap();
         let array = |name: &str| (name.to_string(), file.array(name).unwrap());
-        Archive {
-            tensors: file.names().map(array).collect(),
-            metadata: file.metadata.clone(),
-        }
+        Archive { tensors: file.names().map(array).collect(), metadata: file.metadata.clone() }
     }
 }
 
@@ -91,19 +86,13 @@ impl Fixture {
     /// Inputs and labels of one batch.
     pub fn batch(&self, index: usize, dtype: DType, device: &Device) -> (Tensor, Tensor) {
         let x = self.tensor(&format!("batch.{index}.x"), dtype, device);
-        (
-            x,
-            self.tensor(&format!("batch.{index}.y"), DType::I32, device),
-        )
+        (x, self.tensor(&format!("batch.{index}.y"), DType::I32, device))
     }
 
     /// Returns the trainable parameters whose names begin with `init.`, sorted by name.
     pub fn params(&self, dtype: DType, device: &Device) -> Params {
-        let mut names: Vec<&str> = self
-            .tensors
-            .keys()
-            .filter_map(|k| k.strip_prefix("init."))
-            .collect();
+        let mut names: Vec<&str> =
+            self.tensors.keys().filter_map(|k| k.strip_prefix("init.")).collect();
         names.sort_unstable();
         let mut params = Params::new();
         for name in names {

@@ -47,10 +47,7 @@ fn derivatives_of_a_power_up_to_order_five() {
     }
     each_device(|device, dtype| {
         let x = scalar(2.0, device, dtype);
-        for (n, expected) in [32.0, 80.0, 160.0, 240.0, 240.0, 120.0]
-            .into_iter()
-            .enumerate()
-        {
+        for (n, expected) in [32.0, 80.0, 160.0, 240.0, 240.0, 120.0].into_iter().enumerate() {
             assert_eq!(item(&nth(n, &x)), expected, "order {n}");
         }
     });
@@ -86,28 +83,17 @@ fn transforms_accept_trees_and_auxiliary_outputs() {
     }
     each_device(|device, dtype| {
         let two = scalar(2.0, device, dtype);
-        let layer = Layer {
-            weight: two.clone(),
-            bias: scalar(5.0, device, dtype),
-            stride: 3,
-        };
+        let layer = Layer { weight: two.clone(), bias: scalar(5.0, device, dtype), stride: 3 };
         let input = (vec![layer.clone(), layer], [two.clone(), two.clone()]);
         let f = |(layers, xs): &(Vec<Layer>, [Tensor; 2])| {
-            let ys: Vec<Tensor> = layers
-                .iter()
-                .zip(xs)
-                .map(|(l, x)| &l.weight * x + &l.bias)
-                .collect();
+            let ys: Vec<Tensor> =
+                layers.iter().zip(xs).map(|(l, x)| &l.weight * x + &l.bias).collect();
             ((&ys[0] * &ys[1]).sum(), ys)
         };
         let ((loss, ys), (layers, xs)) = value_and_grad_aux(f)(&input);
         assert_eq!((item(&loss), item(&ys[0])), (81.0, 9.0));
         assert_eq!(
-            (
-                item(&layers[0].weight),
-                item(&layers[1].bias),
-                layers[1].stride
-            ),
+            (item(&layers[0].weight), item(&layers[1].bias), layers[1].stride),
             (18.0, 9.0, 3)
         );
         assert_eq!(item(&xs[1]), 18.0);
@@ -117,24 +103,16 @@ fn transforms_accept_trees_and_auxiliary_outputs() {
         params.insert("unused", Role::Bias, Tensor::ones(&[3], dtype, device));
         let gradient = grad(|p: &Params| p["used"].square())(&params);
         assert_eq!(
-            (
-                item(&gradient["used"]),
-                gradient["unused"].to_f64s().unwrap()
-            ),
+            (item(&gradient["used"]), gradient["unused"].to_f64s().unwrap()),
             (4.0, vec![0.0; 3])
         );
 
-        let (y, pullback) = vjp(
-            |(a, b): &(Tensor, Tensor)| (a * b, a + b),
-            &(two.clone(), two.clone()),
-        );
+        let (y, pullback) =
+            vjp(|(a, b): &(Tensor, Tensor)| (a * b, a + b), &(two.clone(), two.clone()));
         let (one, zero) = (two.ones_like(), two.zeros_like());
         let first = pullback.call(&(one.clone(), zero.clone()));
         let second = pullback.call(&(zero, one));
-        assert_eq!(
-            (item(&y.0), item(&first.0), item(&second.1)),
-            (4.0, 2.0, 1.0)
-        );
+        assert_eq!((item(&y.0), item(&first.0), item(&second.1)), (4.0, 2.0, 1.0));
     });
 }
 
@@ -143,10 +121,7 @@ fn stop_gradient_has_no_derivative() {
     each_device(|device, dtype| {
         let x = scalar(3.0, device, dtype);
         assert_eq!(item(&grad(|x: &Tensor| x * x.stop_gradient())(&x)), 3.0);
-        assert_eq!(
-            item(&jvp(|x: &Tensor| x * x.stop_gradient(), &x, &x.ones_like()).1),
-            3.0
-        );
+        assert_eq!(item(&jvp(|x: &Tensor| x * x.stop_gradient(), &x, &x.ones_like()).1), 3.0);
     });
 }
 
@@ -242,10 +217,8 @@ fn custom_rules_apply_in_all_modes() {
         close(&grad(|x: &Tensor| grad(&cube)(x))(&x), 4.2);
         close(&hvp(&cube, &x, &x.ones_like()), 4.2);
         // The straight-through estimator of the sign.
-        let sign = custom_vjp(
-            |x: &Tensor| x.sign(),
-            |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone(),
-        );
+        let sign =
+            custom_vjp(|x: &Tensor| x.sign(), |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone());
         close(&grad(|x: &Tensor| sign(x) * 5.0)(&x), 5.0);
     });
 }

@@ -23,13 +23,7 @@ fn loss(params: &Params, x: &Tensor) -> Tensor {
 }
 
 fn batches(count: usize, dtype: DType, device: &Device) -> Vec<Tensor> {
-    (0..count)
-        .map(|i| {
-            Key::new(99)
-                .fold_in(i as u64)
-                .normal(&[4, 8], dtype, device)
-        })
-        .collect()
+    (0..count).map(|i| Key::new(99).fold_in(i as u64).normal(&[4, 8], dtype, device)).collect()
 }
 
 /// Returns the gradient of the loss after the steps with respect to the initial parameters.
@@ -55,10 +49,7 @@ where
 }
 
 fn flat(tree: &Params) -> Vec<f64> {
-    tree.leaves()
-        .iter()
-        .flat_map(|t| t.to_f64s().unwrap())
-        .collect()
+    tree.leaves().iter().flat_map(|t| t.to_f64s().unwrap()).collect()
 }
 
 #[test]
@@ -89,18 +80,8 @@ fn all_policies_agree() {
             }
         }
         with(Sgd::new(0.1), &params, &xs, tolerance);
-        with(
-            Sgd::new(0.1).momentum(0.9).weight_decay(0.01),
-            &params,
-            &xs,
-            tolerance,
-        );
-        with(
-            Sgd::new(0.1).momentum(0.9).nesterov(),
-            &params,
-            &xs,
-            tolerance,
-        );
+        with(Sgd::new(0.1).momentum(0.9).weight_decay(0.01), &params, &xs, tolerance);
+        with(Sgd::new(0.1).momentum(0.9).nesterov(), &params, &xs, tolerance);
         with(Adam::new(0.05), &params, &xs, tolerance);
     });
 }
@@ -125,10 +106,7 @@ fn the_meta_gradient_equals_central_differences() {
     let difference = (along(1e-5) - along(-1e-5)) / 2e-5;
     let gradient = meta_gradient(sgd, &params, &xs, Policy::PerStep).unwrap();
     let product = tree_dot(&gradient, &v).item().unwrap();
-    assert!(
-        (product - difference).abs() < 1e-8,
-        "{product} against {difference}"
-    );
+    assert!((product - difference).abs() < 1e-8, "{product} against {difference}");
 }
 
 /// First and second derivatives with respect to a tensor that the step captures.
@@ -151,24 +129,12 @@ fn captured_hyperparameters_have_higher_derivatives() {
         for policy in [Policy::Keep, Policy::PerStep, Policy::Every(2)] {
             let close = |a: Tensor, b: f64| {
                 let a = a.item().unwrap();
-                assert!(
-                    (a - b).abs() < 1e-4 * b.abs(),
-                    "{policy:?}: {a} against {b}"
-                );
+                assert!((a - b).abs() < 1e-4 * b.abs(), "{policy:?}: {a} against {b}");
             };
             close(grad(f(policy))(&rate), -12.0 * 0.8f64.powi(5));
-            close(
-                grad(|r: &Tensor| grad(f(policy))(r))(&rate),
-                120.0 * 0.8f64.powi(4),
-            );
-            close(
-                hvp(f(policy), &rate, &rate.ones_like()),
-                120.0 * 0.8f64.powi(4),
-            );
-            close(
-                jvp(f(policy), &rate, &rate.ones_like()).1,
-                -12.0 * 0.8f64.powi(5),
-            );
+            close(grad(|r: &Tensor| grad(f(policy))(r))(&rate), 120.0 * 0.8f64.powi(4));
+            close(hvp(f(policy), &rate, &rate.ones_like()), 120.0 * 0.8f64.powi(4));
+            close(jvp(f(policy), &rate, &rate.ones_like()).1, -12.0 * 0.8f64.powi(5));
         }
     });
 }
@@ -176,59 +142,52 @@ fn captured_hyperparameters_have_higher_derivatives() {
 /// From M = 3 to M = 64, `PerStep` adds no more than 61 copies of the state; `Keep` adds far more.
 #[test]
 fn per_step_memory_is_one_graph_and_the_states() {
-    alone(
-        "unroll::per_step_memory_is_one_graph_and_the_states",
-        || {
-            each_device(|device, dtype| {
-                let params = init(1024, dtype, device);
-                let state: u64 = params.leaves().iter().map(Tensor::bytes).sum();
-                let x = batches(1, dtype, device).remove(0);
-                prospr::eval(&[params.leaves(), vec![x.clone()]].concat()).unwrap();
-                let peak = |steps: usize, options: UnrollOptions| {
-                    let xs = vec![x.clone(); steps];
-                    let before = device.memory().live;
-                    device.reset_peak_memory();
-                    // The step has no outputs besides the state, so that nothing else grows with M.
-                    let step = |w: &Params, x: &Tensor| {
-                        let grads = grad(|w: &Params| loss(w, x))(w);
-                        (w.zip_leaves(&grads, |w, g| w - g * 0.01), ())
-                    };
-                    let meta = |w: &Params| {
-                        Ok::<_, Error>((loss(&unroll(step, w, &xs, options)?.0, &xs[0]), ()))
-                    };
-                    try_value_and_grad(meta)(&params)
-                        .unwrap()
-                        .1
-                        .eval_leaves()
-                        .unwrap();
-                    device.memory().peak - before
+    alone("unroll::per_step_memory_is_one_graph_and_the_states", || {
+        each_device(|device, dtype| {
+            let params = init(1024, dtype, device);
+            let state: u64 = params.leaves().iter().map(Tensor::bytes).sum();
+            let x = batches(1, dtype, device).remove(0);
+            prospr::eval(&[params.leaves(), vec![x.clone()]].concat()).unwrap();
+            let peak = |steps: usize, options: UnrollOptions| {
+                let xs = vec![x.clone(); steps];
+                let before = device.memory().live;
+                device.reset_peak_memory();
+                // The step has no outputs besides the state, so that nothing else grows with M.
+                let step = |w: &Params, x: &Tensor| {
+                    let grads = grad(|w: &Params| loss(w, x))(w);
+                    (w.zip_leaves(&grads, |w, g| w - g * 0.01), ())
                 };
-                let grown = |options: UnrollOptions| {
-                    let (three, many) = (peak(3, options), peak(64, options));
-                    println!(
-                        "{options:?} on {device} in {dtype}: {three} bytes at M = 3, {many} at M = 64; state {state}"
-                    );
-                    (many.saturating_sub(three)) as f64 / state as f64
+                let meta = |w: &Params| {
+                    Ok::<_, Error>((loss(&unroll(step, w, &xs, options)?.0, &xs[0]), ()))
                 };
-                let per_step = grown(Policy::PerStep.into());
-                assert!(per_step <= 61.5, "PerStep grew by {per_step:.1} states");
-                let every = grown(Policy::Every(8).into());
-                assert!(every <= 20.0, "Every(8) grew by {every:.1} states");
-                let keep = grown(Policy::Keep.into());
-                assert!(
-                    keep > 2.0 * 61.0,
-                    "Keep grew by only {keep:.1} states: the measurement misses some memory"
+                try_value_and_grad(meta)(&params).unwrap().1.eval_leaves().unwrap();
+                device.memory().peak - before
+            };
+            let grown = |options: UnrollOptions| {
+                let (three, many) = (peak(3, options), peak(64, options));
+                println!(
+                    "{options:?} on {device} in {dtype}: {three} bytes at M = 3, {many} at M = 64; state {state}"
                 );
-                if !device.is_cpu() {
-                    let offloaded = grown(Policy::PerStep.host_offload());
-                    assert!(
-                        offloaded <= 5.0,
-                        "host_offload grew by {offloaded:.1} states on the device"
-                    );
-                }
-            });
-        },
-    );
+                (many.saturating_sub(three)) as f64 / state as f64
+            };
+            let per_step = grown(Policy::PerStep.into());
+            assert!(per_step <= 61.5, "PerStep grew by {per_step:.1} states");
+            let every = grown(Policy::Every(8).into());
+            assert!(every <= 20.0, "Every(8) grew by {every:.1} states");
+            let keep = grown(Policy::Keep.into());
+            assert!(
+                keep > 2.0 * 61.0,
+                "Keep grew by only {keep:.1} states: the measurement misses some memory"
+            );
+            if !device.is_cpu() {
+                let offloaded = grown(Policy::PerStep.host_offload());
+                assert!(
+                    offloaded <= 5.0,
+                    "host_offload grew by {offloaded:.1} states on the device"
+                );
+            }
+        });
+    });
 }
 
 #[test]
@@ -254,10 +213,7 @@ fn time_is_linear_in_the_steps() {
         thousand = thousand.min(time(1000));
     }
     println!("PerStep: {hundreds:.3} s for 10 × 100 steps, {thousand:.3} s for 1,000");
-    assert!(
-        thousand <= 1.2 * hundreds,
-        "{thousand:.3} s against {hundreds:.3} s"
-    );
+    assert!(thousand <= 1.2 * hundreds, "{thousand:.3} s against {hundreds:.3} s");
 }
 
 #[test]
@@ -354,39 +310,21 @@ fn automatic_policies_stay_within_their_budget() {
         meta_gradient(Sgd::new(0.01), &params, &xs, Policy::Auto(budget)).unwrap();
     }
     let error = meta_gradient(Sgd::new(0.01), &params, &xs, Policy::Auto(5 * state)).unwrap_err();
-    let Error::Budget { needed, budget, .. } = &error else {
-        panic!("{error}")
-    };
-    assert!(
-        *needed > *budget && error.to_string().contains("host_offload"),
-        "{error}"
-    );
+    let Error::Budget { needed, budget, .. } = &error else { panic!("{error}") };
+    assert!(*needed > *budget && error.to_string().contains("host_offload"), "{error}");
 }
 
 #[test]
 fn the_error_of_a_non_finite_loss_has_its_step() {
     each_device(|device, dtype| {
         let step = |w: &Tensor, x: &Tensor| (w * x, (w * x).log());
-        let xs: Vec<Tensor> = [2.0, 1.0, -1.0, 1.0]
-            .map(|v| Tensor::scalar(v, dtype, device))
-            .to_vec();
-        for policy in [
-            Policy::Keep,
-            Policy::PerStep,
-            Policy::Every(2),
-            Policy::Every(3),
-        ] {
+        let xs: Vec<Tensor> =
+            [2.0, 1.0, -1.0, 1.0].map(|v| Tensor::scalar(v, dtype, device)).to_vec();
+        for policy in [Policy::Keep, Policy::PerStep, Policy::Every(2), Policy::Every(3)] {
             let one = Tensor::scalar(1.0, dtype, device);
             let f = |w: &Tensor| Ok::<_, Error>((unroll(step, w, &xs, policy)?.0, ()));
             let error = try_value_and_grad(f)(&one).expect_err("ln of a negative number");
-            assert_eq!(
-                error,
-                Error::NonFinite {
-                    step: 2,
-                    what: "loss".into()
-                },
-                "{policy:?}"
-            );
+            assert_eq!(error, Error::NonFinite { step: 2, what: "loss".into() }, "{policy:?}");
         }
     });
 }

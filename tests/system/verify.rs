@@ -54,10 +54,7 @@ fn files_of_pytorch_are_reproduced() {
 #[test]
 fn ill_conditioned_files_pass_and_wrong_files_fail() {
     let resnet = "resnet20 (stem 16, blocks 3×16 3×32 3×64, option A shortcuts, 10 classes)";
-    for (name, network) in [
-        ("smallvgg_first_order_m5", VGG),
-        ("resnet20_full_m3", resnet),
-    ] {
+    for (name, network) in [("smallvgg_first_order_m5", VGG), ("resnet20_full_m3", resnet)] {
         let gpu = reproduces(name, network, gpu());
         assert!(gpu.tolerance > 1e-3 && gpu.note.unwrap().contains("ill-conditioned"));
     }
@@ -65,10 +62,7 @@ fn ill_conditioned_files_pass_and_wrong_files_fail() {
         scale(archive, "score.features.4.weight", 1.01);
     });
     let report = run(&wrong, gpu()).unwrap();
-    assert!(
-        !report.ok && report.note.is_none() && report.tolerance == 1e-3,
-        "{report}"
-    );
+    assert!(!report.ok && report.note.is_none() && report.tolerance == 1e-3, "{report}");
 }
 
 fn scale(archive: &mut Archive, name: &str, factor: f64) {
@@ -88,10 +82,7 @@ pub fn save(archive: &Archive) -> tempfile::TempPath {
         .collect();
     let views = bytes.iter().map(|(name, shape, bytes)| {
         let f64 = safetensors::Dtype::F64;
-        (
-            name,
-            safetensors::tensor::TensorView::new(f64, shape.to_vec(), bytes).unwrap(),
-        )
+        (name, safetensors::tensor::TensorView::new(f64, shape.to_vec(), bytes).unwrap())
     });
     let file = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     let metadata = Some(archive.metadata.clone().into_iter().collect());
@@ -121,12 +112,7 @@ fn the_command_accepts_right_scores_and_rejects_wrong_ones() {
     let right = path("smallvgg_snip");
     let (output, stdout) = prospr(Path::new(&right), &[]);
     assert!(output.status.success(), "{stdout}");
-    for line in [
-        "max_rel_error: ",
-        "l2_rel_error: ",
-        "rank_agreement: 1.0",
-        "verdict: ok",
-    ] {
+    for line in ["max_rel_error: ", "l2_rel_error: ", "rank_agreement: 1.0", "verdict: ok"] {
         assert!(stdout.contains(line), "`{line}` is missing in:\n{stdout}");
     }
     let (output, stdout) = prospr(Path::new(&right), &["--json"]);
@@ -137,20 +123,12 @@ fn the_command_accepts_right_scores_and_rejects_wrong_ones() {
     assert!(output.status.code() == Some(1) && stdout.contains("verdict: FAILED"));
 
     let mask = |archive: &mut Archive| {
-        let mask = &mut archive
-            .tensors
-            .get_mut("mask.features.11.weight")
-            .unwrap()
-            .1;
+        let mask = &mut archive.tensors.get_mut("mask.features.11.weight").unwrap().1;
         mask.reverse();
     };
     for wrong in [
-        edited("smallvgg_snip", |a| {
-            scale(a, "score.features.4.weight", 1.01)
-        }),
-        edited("smallvgg_snip", |a| {
-            scale(a, "init.features.4.weight", 1.01)
-        }),
+        edited("smallvgg_snip", |a| scale(a, "score.features.4.weight", 1.01)),
+        edited("smallvgg_snip", |a| scale(a, "init.features.4.weight", 1.01)),
         edited("smallvgg_synflow", mask),
     ] {
         let (output, stdout) = prospr(&wrong, &[]);
@@ -169,42 +147,21 @@ fn missing_and_unknown_entries_are_errors_with_their_names() {
     };
     let cases: [(Edit, &str); 14] = [
         (|a| a.metadata.clear(), "metadata entry `case`"),
-        (
-            |a| *a.metadata.get_mut("case").unwrap() = "[".into(),
-            "not the JSON object",
-        ),
-        (
-            |a| case(a, "method", json!("magic")),
-            "`magic`; expected full, first_order",
-        ),
-        (
-            |a| case(a, "num_steps", Value::Null),
-            "`num_steps` is missing",
-        ),
-        (
-            |a| case(a, "num_steps", json!(6)),
-            "`batch.6.x` is missing; the case needs 7 batches",
-        ),
+        (|a| *a.metadata.get_mut("case").unwrap() = "[".into(), "not the JSON object"),
+        (|a| case(a, "method", json!("magic")), "`magic`; expected full, first_order"),
+        (|a| case(a, "num_steps", Value::Null), "`num_steps` is missing"),
+        (|a| case(a, "num_steps", json!(6)), "`batch.6.x` is missing; the case needs 7 batches"),
         (
             |a| drop(a.tensors.remove("init.features.5.bias")),
             "`init.features.5.bias` of shape [16] is missing",
         ),
-        (
-            |a| drop(a.tensors.remove("init.features.4.weight")),
-            "expected it at index 3, or at 4",
-        ),
-        (
-            |a| drop(a.tensors.remove("init.classifier.weight")),
-            "expected one linear layer",
-        ),
+        (|a| drop(a.tensors.remove("init.features.4.weight")), "expected it at index 3, or at 4"),
+        (|a| drop(a.tensors.remove("init.classifier.weight")), "expected one linear layer"),
         (
             |a| drop(a.tensors.remove("score.features.8.weight")),
             "`score.features.8.weight` is missing",
         ),
-        (
-            |a| drop(a.tensors.remove("batch.1.y")),
-            "`batch.1.y` is missing",
-        ),
+        (|a| drop(a.tensors.remove("batch.1.y")), "`batch.1.y` is missing"),
         (
             |a| a.tensors.get_mut("batch.0.y").unwrap().1[3] = 10.0,
             "label 10; expected whole numbers below 10",
@@ -226,27 +183,15 @@ fn missing_and_unknown_entries_are_errors_with_their_names() {
         let file = edited("smallvgg_full_m1", edit);
         let error = run(&file, Device::cpu()).unwrap_err().to_string();
         let name = file.display().to_string();
-        assert!(
-            error.contains(part) && error.contains(&name),
-            "expected `{part}` in: {error}"
-        );
+        assert!(error.contains(part) && error.contains(&name), "expected `{part}` in: {error}");
     }
-    let foreign = edited("resnet20_full_m3", |a| {
-        take(a, "init.layer2.1.bn1.running_var")
-    });
+    let foreign = edited("resnet20_full_m3", |a| take(a, "init.layer2.1.bn1.running_var"));
     let error = run(&foreign, Device::cpu()).unwrap_err().to_string();
-    assert!(
-        error.contains("`init.layer2.1.bn1.running_var` of shape [32] is missing"),
-        "{error}"
-    );
+    assert!(error.contains("`init.layer2.1.bn1.running_var` of shape [32] is missing"), "{error}");
 
     let garbage = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     let whole = std::fs::read(path("smallvgg_snip")).unwrap();
-    for bytes in [
-        &b"not a safetensors file"[..],
-        &[],
-        &whole[..whole.len() / 2],
-    ] {
+    for bytes in [&b"not a safetensors file"[..], &[], &whole[..whole.len() / 2]] {
         std::fs::write(&garbage, bytes).unwrap();
         let (output, _) = prospr(&garbage, &[]);
         let stderr = String::from_utf8_lossy(&output.stderr);

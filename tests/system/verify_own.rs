@@ -65,11 +65,7 @@ fn round_trip(
     insert(&mut archive, "score.", &scores);
     let sparsity = Sparsity::new(0.5).unwrap();
     let mask = Mask::new(&scores, sparsity, &MaskOptions::default()).unwrap();
-    insert(
-        &mut archive,
-        "mask.",
-        &mask.tensors(DType::F64, &Device::cpu()).unwrap(),
-    );
+    insert(&mut archive, "mask.", &mask.tensors(DType::F64, &Device::cpu()).unwrap());
     insert(&mut archive, "init.", &params);
     insert(&mut archive, "init.", &state);
     if case["method"] != "synflow" {
@@ -84,16 +80,11 @@ fn round_trip(
     let report = run(save(&archive), Device::cpu()).unwrap();
     println!("{report}\n");
     assert!(report.ok && report.agreement.error() < 1e-12, "{report}");
-    assert_eq!(
-        (report.network, report.agreement.mask_agreement),
-        (name, Some(1.0))
-    );
+    assert_eq!((report.network, report.agreement.mask_agreement), (name, Some(1.0)));
 }
 
 fn layers(text: &str) -> Vec<VggLayer> {
-    text.split(',')
-        .map(|layer| layer.parse().unwrap())
-        .collect()
+    text.split(',').map(|layer| layer.parse().unwrap()).collect()
 }
 
 /// Returns a network without a pool at the end, batch norm or biases, with average pools, a flattening classifier, and
@@ -121,38 +112,22 @@ fn other_vggs_are_recognised() {
         json!({"num_steps": 2, "inner_lr": 0.1, "inner_momentum": 0.9}),
     );
     round_trip(
-        Vgg {
-            prefix: String::new(),
-            ..Vgg::new(layers("5,4,M,6"), 3)
-        },
+        Vgg { prefix: String::new(), ..Vgg::new(layers("5,4,M,6"), 3) },
         [3, 8, 8],
-        |task| {
-            prospr
-                .first_order()
-                .same_batch()
-                .structured()
-                .magnitudes(task)
-                .unwrap()
-        },
+        |task| prospr.first_order().same_batch().structured().magnitudes(task).unwrap(),
         json!({
             "method": "first_order", "num_steps": 2, "inner_lr": 0.1, "inner_momentum": 0.9,
             "new_data_in_inner": false, "structured": true,
         }),
     );
-    let square = Vgg {
-        head: Head::Flatten,
-        ..plain_vgg()
-    };
+    let square = Vgg { head: Head::Flatten, ..plain_vgg() };
     round_trip(
         square,
         [1, 8, 8],
         |task| {
-            SynFlow {
-                rounds: Rounds::new(7, Sparsity::new(0.5).unwrap()),
-                input: Some([1, 8, 8]),
-            }
-            .scores(task)
-            .unwrap()
+            SynFlow { rounds: Rounds::new(7, Sparsity::new(0.5).unwrap()), input: Some([1, 8, 8]) }
+                .scores(task)
+                .unwrap()
         },
         json!({"method": "synflow", "iterations": 7, "density": 0.5}),
     );
@@ -162,36 +137,19 @@ fn other_vggs_are_recognised() {
 fn other_resnets_are_recognised() {
     let small = ResNet {
         stem: 4,
-        stages: vec![
-            Stage {
-                width: 5,
-                blocks: 2,
-            },
-            Stage {
-                width: 6,
-                blocks: 1,
-            },
-        ],
+        stages: vec![Stage { width: 5, blocks: 2 }, Stage { width: 6, blocks: 1 }],
         shortcut: Shortcut::Project,
         linear: "fc".into(),
         ..ResNet::resnet20(3)
     };
-    let snip = Snip {
-        abs_per_batch: false,
-        batches: 3,
-        mode: NormMode::Train,
-    };
+    let snip = Snip { abs_per_batch: false, batches: 3, mode: NormMode::Train };
     round_trip(
         small.clone(),
         [2, 7, 7],
         |task| snip.scores(task).unwrap(),
         json!({"method": "snip", "sum_over_batches": 3, "bn": "train mode"}),
     );
-    let grasp = Grasp {
-        batches: 2,
-        mode: NormMode::Eval,
-        ..Grasp::default()
-    };
+    let grasp = Grasp { batches: 2, mode: NormMode::Eval, ..Grasp::default() };
     round_trip(
         ResNet {
             large_images: true,
@@ -204,10 +162,7 @@ fn other_resnets_are_recognised() {
         json!({"method": "snip", "sum_over_batches": 3, "bn": "train mode"}),
     );
     round_trip(
-        ResNet {
-            shortcut: Shortcut::Pad,
-            ..small
-        },
+        ResNet { shortcut: Shortcut::Pad, ..small },
         [2, 7, 7],
         |task| grasp.scores(task).unwrap(),
         json!({"method": "grasp", "sum_over_batches": 2, "bn": "eval mode"}),
@@ -219,11 +174,7 @@ fn models_equal_the_fixtures_networks() {
     let vgg = Vgg::new(layers("8,M,16,M,32,32,M"), 10);
     let cases: [(&str, &dyn Network, networks::Network); 2] = [
         ("smallvgg_full_m1", &vgg, networks::vgg),
-        (
-            "resnet20_full_m3",
-            &ResNet::resnet20(10),
-            networks::resnet20,
-        ),
+        ("resnet20_full_m3", &ResNet::resnet20(10), networks::resnet20),
     ];
     for (name, net, reference) in cases {
         let fixture = Fixture::load(name);
@@ -233,10 +184,7 @@ fn models_equal_the_fixtures_networks() {
             let (_, state) = net.init(Key::new(0), &x.shape()[1..], dtype, device);
             let (logits, next) = net.apply(&params, &state, &x, Mode::Train(Key::new(0)));
             let expected = reference(&params, &x, Kinks::Kept).to_f64s().unwrap();
-            assert!(
-                relative_l2(&logits.to_f64s().unwrap(), &expected) < 1e-6,
-                "{name}"
-            );
+            assert!(relative_l2(&logits.to_f64s().unwrap(), &expected) < 1e-6, "{name}");
             assert_eq!(next.len(), state.len());
         });
     }

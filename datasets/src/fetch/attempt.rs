@@ -61,11 +61,7 @@ pub struct Task<'a> {
 impl Task<'_> {
     /// Makes an error about this file.
     pub fn wrong(&self, reason: String) -> Error {
-        Error::Download {
-            file: self.file.into(),
-            url: self.url.into(),
-            reason,
-        }
+        Error::Download { file: self.file.into(), url: self.url.into(), reason }
     }
 
     /// Number of bytes received so far.
@@ -93,10 +89,7 @@ impl Task<'_> {
     pub fn attempt(&mut self) -> Result<Complete, Failure> {
         let known = self.known();
         let start = self.length();
-        if known
-            .as_ref()
-            .is_some_and(|known| known.length == Some(start))
-        {
+        if known.as_ref().is_some_and(|known| known.length == Some(start)) {
             // All bytes are here: the program was killed after it received the last one.
             let md5 = md5_of(&self.part)?;
             return Ok(Complete { md5, resumed: true });
@@ -116,11 +109,7 @@ impl Task<'_> {
             // Weak tags do not guarantee equal bytes.
             (!value.starts_with("W/")).then(|| value.to_string())
         });
-        let mut version = Version {
-            url: self.url.into(),
-            tag,
-            length,
-        };
+        let mut version = Version { url: self.url.into(), tag, length };
         let resumed = match (status, known) {
             (200, _) => false,
             (206, Some(known)) => {
@@ -192,27 +181,19 @@ impl Task<'_> {
             self.forget()?;
             prospr_store::write_atomically(&self.version, &json).map_err(Error::from)?;
         }
-        let part = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.part);
+        let part = OpenOptions::new().create(true).append(true).open(&self.part);
         let mut part = part.map_err(|e| io(&self.part, e))?;
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            (self.progress)(Progress::Downloading {
-                file: self.file,
-                done,
-                total: version.length,
-            });
+            (self.progress)(Progress::Downloading { file: self.file, done, total: version.length });
             let count = match body.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => return Err(Failure::Cut(format!("cut off after {done} bytes: {e}"))),
             };
-            part.write_all(&buffer[..count])
-                .map_err(|e| io(&self.part, e))?;
+            part.write_all(&buffer[..count]).map_err(|e| io(&self.part, e))?;
             digest.update(&buffer[..count]);
             done += count as u64;
             if done > LIMIT {

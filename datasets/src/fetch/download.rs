@@ -28,11 +28,7 @@ pub struct Patience {
 impl Default for Patience {
     /// 30 seconds of silence; 5 attempts, with pauses of 1, 2, 4 and 8 seconds.
     fn default() -> Patience {
-        Patience {
-            timeout: Duration::from_secs(30),
-            pause: Duration::from_secs(1),
-            tries: 5,
-        }
+        Patience { timeout: Duration::from_secs(30), pause: Duration::from_secs(1), tries: 5 }
     }
 }
 
@@ -66,10 +62,7 @@ pub fn download(
     let (mut fruitless, mut most) = (0, task.length());
     loop {
         let cut = match task.attempt() {
-            Ok(Complete {
-                md5: found,
-                resumed,
-            }) => {
+            Ok(Complete { md5: found, resumed }) => {
                 if found == md5 {
                     fs::rename(&task.part, to).map_err(|source| Error::io(to, source))?;
                     remove(&task.version)?;
@@ -93,21 +86,14 @@ pub fn download(
         };
         // An attempt was useful only if the part is longer than ever before. Otherwise a server whose parts never fit
         // together would keep this loop running for ever.
-        fruitless = if task.length() > most {
-            0
-        } else {
-            fruitless + 1
-        };
+        fruitless = if task.length() > most { 0 } else { fruitless + 1 };
         most = most.max(task.length());
         if fruitless >= patience.tries {
             return Err(task.wrong(format!(
                 "{cut}, {fruitless} times in a row; try again later, the received bytes are kept"
             )));
         }
-        (task.progress)(Progress::Retrying {
-            file: &name,
-            reason: &cut,
-        });
+        (task.progress)(Progress::Retrying { file: &name, reason: &cut });
         std::thread::sleep(patience.pause * 2u32.pow(fruitless.saturating_sub(1)));
     }
 }

@@ -118,11 +118,7 @@ struct Manifest {
 impl Archive {
     /// An archive, its MD5, and the folder or file that it unpacks to.
     pub const fn new(file: &'static str, md5: &'static str, unpacked: &'static str) -> Archive {
-        Archive {
-            file,
-            md5,
-            unpacked,
-        }
+        Archive { file, md5, unpacked }
     }
 
     /// Returns an error if a folder holds the archive with a wrong checksum. Single compressed files (`.gz`) are not
@@ -163,16 +159,9 @@ impl Archive {
         }
         progress(Progress::Unpacking { file });
         let files = unpack::unpack(&path, folder, self.unpacked, Limits::default())?;
-        let manifest = Manifest {
-            archive: file.into(),
-            md5: self.md5.into(),
-            files,
-        };
+        let manifest = Manifest { archive: file.into(), md5: self.md5.into(), files };
         let json = serde_json::to_vec_pretty(&manifest).expect("texts and numbers");
-        Ok(prospr_store::write_atomically(
-            &self.manifest(folder),
-            &json,
-        )?)
+        Ok(prospr_store::write_atomically(&self.manifest(folder), &json)?)
     }
 
     fn manifest(&self, folder: &Path) -> std::path::PathBuf {
@@ -186,10 +175,7 @@ impl Archive {
         if !target.exists() {
             return Ok(false);
         }
-        let in_the_way = |reason: String| Error::InTheWay {
-            path: target.clone(),
-            reason,
-        };
+        let in_the_way = |reason: String| Error::InTheWay { path: target.clone(), reason };
         let manifest = std::fs::read(self.manifest(folder)).ok();
         let manifest = manifest.and_then(|json| serde_json::from_slice::<Manifest>(&json).ok());
         let manifest = manifest
@@ -199,9 +185,7 @@ impl Archive {
             let found = std::fs::metadata(folder.join(path)).ok().map(|m| m.len());
             if found != Some(size) {
                 let found = found.map_or("none".into(), |n| format!("{n} bytes"));
-                return Err(in_the_way(format!(
-                    "expected {path} of {size} bytes, found {found}"
-                )));
+                return Err(in_the_way(format!("expected {path} of {size} bytes, found {found}")));
             }
         }
         Ok(true)

@@ -23,10 +23,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Limits far above the largest data set: 8 GiB and a million entries.
     fn default() -> Limits {
-        Limits {
-            bytes: 8 << 30,
-            entries: 1_000_000,
-        }
+        Limits { bytes: 8 << 30, entries: 1_000_000 }
     }
 }
 
@@ -45,13 +42,8 @@ pub fn unpack(
         .prefix(".unpacking-")
         .tempdir_in(folder)
         .map_err(|source| Error::io(folder, source))?;
-    let mut sink = Sink {
-        archive,
-        temporary: temporary.path(),
-        name,
-        left: limits,
-        files: BTreeMap::new(),
-    };
+    let mut sink =
+        Sink { archive, temporary: temporary.path(), name, left: limits, files: BTreeMap::new() };
     let file = File::open(archive).map_err(|source| Error::io(archive, source))?;
     let file = BufReader::new(file);
     let text = archive.to_string_lossy();
@@ -87,11 +79,7 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     fn wrong(&self, entry: &str, reason: impl Into<String>) -> Error {
-        Error::Archive {
-            path: self.archive.into(),
-            entry: entry.into(),
-            reason: reason.into(),
-        }
+        Error::Archive { path: self.archive.into(), entry: entry.into(), reason: reason.into() }
     }
 
     fn tar(&mut self, gz: impl Read) -> Result<()> {
@@ -120,9 +108,7 @@ impl Sink<'_> {
 
     fn zip(&mut self, mut zip: ZipArchive<BufReader<File>>) -> Result<()> {
         for index in 0..zip.len() {
-            let mut entry = zip
-                .by_index(index)
-                .map_err(|e| self.wrong(WHOLE, e.to_string()))?;
+            let mut entry = zip.by_index(index).map_err(|e| self.wrong(WHOLE, e.to_string()))?;
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
             if entry.is_symlink() {
                 return Err(self.wrong(&name, "it is a link"));

@@ -14,10 +14,7 @@ fn record(labels: &[u8], seed: u8) -> Vec<u8> {
 fn cifar10(root: &Folder) {
     for batch in 1..=5 {
         let records = [record(&[batch], 2 * batch), record(&[9], 2 * batch + 1)].concat();
-        root.write(
-            &format!("cifar-10-batches-bin/data_batch_{batch}.bin"),
-            records,
-        );
+        root.write(&format!("cifar-10-batches-bin/data_batch_{batch}.bin"), records);
     }
     root.write("cifar-10-batches-bin/test_batch.bin", record(&[7], 40));
     let names = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
@@ -30,10 +27,7 @@ fn cifar10_binary() {
     cifar10(&root);
     for folder in [root.path(), &root.path().join("cifar-10-batches-bin")] {
         let data = load("cifar-10", Some(folder)).unwrap();
-        assert_eq!(
-            (data.train.len(), data.test.len(), data.classes),
-            (10, 1, 10)
-        );
+        assert_eq!((data.train.len(), data.test.len(), data.classes), (10, 1, 10));
         let classes: Vec<usize> = (0..10).map(|i| class(&data.train, i)).collect();
         assert_eq!(classes, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         assert_eq!(data.augment.crop_padding, 4);
@@ -43,32 +37,15 @@ fn cifar10_binary() {
     let [problem] = &report.problems[..] else {
         panic!("{report:?}");
     };
-    assert!(
-        problem.contains("cifar-10-binary.tar.gz: expected the MD5 c32a1d4a"),
-        "{problem}"
-    );
+    assert!(problem.contains("cifar-10-binary.tar.gz: expected the MD5 c32a1d4a"), "{problem}");
     std::fs::remove_file(root.path().join("cifar-10-binary.tar.gz")).unwrap();
     let data = load("cifar-10", Some(root.path())).unwrap();
     let (images, labels) = &values(plain(&data.test, 1).in_order())[0];
-    let expected: Vec<f32> = record(&[], 40)
-        .iter()
-        .map(|&b| f32::from(b) / 255.0)
-        .collect();
-    assert!(
-        images
-            .iter()
-            .zip(&expected)
-            .all(|(a, b)| (a - b).abs() < 1e-6)
-    );
+    let expected: Vec<f32> = record(&[], 40).iter().map(|&b| f32::from(b) / 255.0).collect();
+    assert!(images.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6));
     assert_eq!(labels, &[7]);
     let report = check("cifar-10", Some(root.path())).unwrap();
-    assert_eq!(
-        report,
-        crate::Report {
-            images: 11,
-            ..Default::default()
-        }
-    );
+    assert_eq!(report, crate::Report { images: 11, ..Default::default() });
 }
 
 /// A file of CIFAR's Python archives as published: a Python 2 pickle of a NumPy array and a list.
@@ -98,10 +75,7 @@ fn cifar_for_python_is_the_same_data() {
         let bytes = pickled("labels", &[batch, 9], &records([2 * batch, 2 * batch + 1]));
         python.write(&format!("cifar-10-batches-py/data_batch_{batch}"), bytes);
     }
-    python.write(
-        "cifar-10-batches-py/test_batch",
-        pickled("labels", &[7], &record(&[], 40)),
-    );
+    python.write("cifar-10-batches-py/test_batch", pickled("labels", &[7], &record(&[], 40)));
     let batches = |root: &Folder| {
         let data = load("cifar-10", Some(root.path())).unwrap();
         let all = |split| values(plain(split, 2).in_order());
@@ -112,28 +86,13 @@ fn cifar_for_python_is_the_same_data() {
     let root = Folder::new();
     root.write("train", pickled("fine_labels", &[99, 0], &records([1, 2])));
     root.write("test", pickled("fine_labels", &[100], &record(&[], 3)));
-    let error = load("cifar-100", Some(root.path()))
-        .err()
-        .unwrap()
-        .to_string();
+    let error = load("cifar-100", Some(root.path())).err().unwrap().to_string();
     assert!(error.contains("test: expected labels below 100"), "{error}");
-    root.write(
-        "test",
-        &pickled("fine_labels", &[55], &record(&[], 3))[..2000],
-    );
-    let error = load("cifar-100", Some(root.path()))
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(
-        error.contains("test: expected a pickled dictionary"),
-        "{error}"
-    );
+    root.write("test", &pickled("fine_labels", &[55], &record(&[], 3))[..2000]);
+    let error = load("cifar-100", Some(root.path())).err().unwrap().to_string();
+    assert!(error.contains("test: expected a pickled dictionary"), "{error}");
     root.write("test", pickled("coarse_labels", &[5], &record(&[], 3)));
-    let error = load("cifar-100", Some(root.path()))
-        .err()
-        .unwrap()
-        .to_string();
+    let error = load("cifar-100", Some(root.path())).err().unwrap().to_string();
     assert!(error.contains("an entry `fine_labels`"), "{error}");
 }
 
@@ -163,18 +122,13 @@ fn tiny_imagenet_as_distributed() {
         let number = ["n01443537", "n01629819", "n02124075"];
         assert_eq!(number[class(&data.train, index)], wnid);
     }
-    let mut classes: Vec<(String, usize)> = (0..3)
-        .map(|i| (data.test.source.name(i), class(&data.test, i)))
-        .collect();
+    let mut classes: Vec<(String, usize)> =
+        (0..3).map(|i| (data.test.source.name(i), class(&data.test, i))).collect();
     classes.sort();
     assert_eq!(classes.iter().map(|c| c.1).collect::<Vec<_>>(), [2, 0, 0]);
     let batches = values(loader(&data, 3).epoch(prospr_engine::Key::new(1)));
     assert_eq!((batches.len(), batches[0].0.len()), (2, 3 * 3 * 64 * 64));
-    let report = check(
-        "tiny-imagenet",
-        Some(&root.path().join("tiny-imagenet-200")),
-    )
-    .unwrap();
+    let report = check("tiny-imagenet", Some(&root.path().join("tiny-imagenet-200"))).unwrap();
     assert_eq!((report.images, &report.problems[..]), (9, &[][..]));
 }
 
@@ -186,13 +140,7 @@ fn imagenet_has_more_classes_than_a_byte() {
     assert_eq!(data.classes, 300);
     let mut classes: Vec<usize> = (0..300).map(|i| class(&data.train, i)).collect();
     // Neighbours belong to different classes.
-    assert!(
-        classes
-            .windows(2)
-            .filter(|w| w[0].abs_diff(w[1]) < 2)
-            .count()
-            < 10
-    );
+    assert!(classes.windows(2).filter(|w| w[0].abs_diff(w[1]) < 2).count() < 10);
     classes.sort_unstable();
     assert_eq!(classes, (0..300).collect::<Vec<_>>());
     let tested = &values(plain(&data.test, 4).in_order())[0];
@@ -202,22 +150,16 @@ fn imagenet_has_more_classes_than_a_byte() {
 #[test]
 fn any_folder_of_images() {
     let root = Folder::new();
-    for (part, class, seed) in [
-        ("train", "cats", 0),
-        ("train", "dogs", 1),
-        ("test", "cats", 2),
-        ("test", "dogs", 3),
-    ] {
+    for (part, class, seed) in
+        [("train", "cats", 0), ("train", "dogs", 1), ("test", "cats", 2), ("test", "dogs", 3)]
+    {
         root.write(&format!("{part}/{class}/a.jpg"), jpeg(40, 48, seed));
         root.write(&format!("{part}/{class}/notes.txt"), "not an image");
     }
     let data = load("image-folder", Some(root.path())).unwrap();
     assert_eq!((data.train.shape, data.classes), ([3, 40, 40], 2));
     assert_eq!((data.train.len(), data.test.len()), (2, 2));
-    assert_eq!(
-        values(plain(&data.test, 2).in_order())[0].0.len(),
-        2 * 3 * 40 * 40
-    );
+    assert_eq!(values(plain(&data.test, 2).in_order())[0].0.len(), 2 * 3 * 40 * 40);
 }
 
 #[test]
@@ -240,9 +182,7 @@ fn cell_sequence(root: &Folder, sequence: &str, frames: u32, gold: &[u32]) {
         let file = format!("t{number:03}.tif");
         frame.save(folder(sequence).join(file)).unwrap();
         let mask = |width: u32| {
-            ImageBuffer::from_fn(30, 20, move |x, _| {
-                Luma([if x < width { 300u16 } else { 0 }])
-            })
+            ImageBuffer::from_fn(30, 20, move |x, _| Luma([if x < width { 300u16 } else { 0 }]))
         };
         let file = format!("man_seg{number:03}.tif");
         let silver = folder(&format!("{sequence}_ST/SEG"));
@@ -288,13 +228,8 @@ fn cells_have_a_label_for_each_pixel() {
     assert_eq!(batch.images.shape(), [2, 1, 256, 256]);
 
     // A flip changes image and labels together.
-    let flipped = Loader {
-        augment: Augment {
-            flip: true,
-            ..Augment::default()
-        },
-        ..plain(&data.train, 7)
-    };
+    let flipped =
+        Loader { augment: Augment { flip: true, ..Augment::default() }, ..plain(&data.train, 7) };
     let (_, labels) = &values(flipped.epoch(prospr_engine::Key::new(3)))[0];
     let corners: Vec<i32> = labels.iter().step_by(65536).copied().collect();
     assert!(corners.contains(&0) && corners.contains(&1), "{corners:?}");

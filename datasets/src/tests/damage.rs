@@ -19,10 +19,7 @@ pub fn tiny_imagenet(root: &Folder) {
             let bytes = jpeg(64, 64, 2 * seed + image);
             write(&format!("train/{wnid}/images/{wnid}_{image}.JPEG"), &bytes);
         }
-        write(
-            &format!("train/{wnid}/{wnid}_boxes.txt"),
-            b"n_0.JPEG\t0\t10\t63\t58\n",
-        );
+        write(&format!("train/{wnid}/{wnid}_boxes.txt"), b"n_0.JPEG\t0\t10\t63\t58\n");
         write(&format!("val/images/val_{seed}.JPEG"), &jpeg(64, 64, seed));
     }
     write(
@@ -57,10 +54,7 @@ fn all_problems_of_tiny_imagenet_are_reported() {
     has(problems, &["n02124075_0.JPEG", "cut short"]);
     has(problems, &["n02124075_1.JPEG", "64 × 64", "64 × 32"]);
     has(problems, &["n01443537_1.JPEG", "64 × 64", "12 × 16"]);
-    has(
-        problems,
-        &["val_annotations.txt", "val_0.JPEG", "n99999999"],
-    );
+    has(problems, &["val_annotations.txt", "val_0.JPEG", "n99999999"]);
     has(problems, &["val_annotations.txt", "val_7.JPEG"]);
     has(problems, &["val_annotations.txt", "line 3"]);
     has(problems, &["a line for val/images/val_1.JPEG"]);
@@ -77,10 +71,7 @@ fn all_problems_of_tiny_imagenet_are_reported() {
 fn all_problems_of_imagenet_are_reported() {
     let root = Folder::new();
     imagenet(&root, 3, [2, 1]);
-    root.write(
-        "train/n01440764/n01440764_0.JPEG",
-        include_bytes!("cmyk.jpg"),
-    );
+    root.write("train/n01440764/n01440764_0.JPEG", include_bytes!("cmyk.jpg"));
     root.write("train/n01440764/n01440764_1.JPEG", grey_jpeg(60, 50));
     root.write("train/n01440765/n01440765_9.JPEG", b"");
     std::fs::remove_dir_all(root.path().join("val/n01440766")).unwrap();
@@ -109,42 +100,28 @@ fn all_problems_of_cifar_are_reported() {
     write("test_batch", &[0; 2 * 3073]);
     let report = check("cifar-10", Some(root.path())).unwrap();
     has(&report.problems, &["data_batch_1.bin", "No such file"]);
-    has(
-        &report.problems,
-        &["data_batch_3.bin", "3073", "3072 bytes"],
-    );
+    has(&report.problems, &["data_batch_3.bin", "3073", "3072 bytes"]);
     write("data_batch_1", &[0; 3073]);
     let bad: Vec<u8> = [vec![0; 3073], vec![10; 3073]].concat();
     write("data_batch_3", &bad);
     let report = check("cifar-10", Some(root.path())).unwrap();
-    has(
-        &report.problems,
-        &["data_batch_3.bin", "below 10", "label 10 at image 1"],
-    );
+    has(&report.problems, &["data_batch_3.bin", "below 10", "label 10 at image 1"]);
 }
 
 #[test]
 fn a_damaged_image_is_an_error_or_is_counted() {
     let root = Folder::new();
     imagenet(&root, 4, [5, 1]);
-    let damaged = root.write(
-        "train/n01440765/n01440765_3.JPEG",
-        &jpeg(300, 260, 1)[..9000],
-    );
+    let damaged = root.write("train/n01440765/n01440765_3.JPEG", &jpeg(300, 260, 1)[..9000]);
     let data = load("imagenet", Some(root.path())).unwrap();
     let stops = loader(&data, 5);
-    let errors: Vec<String> = stops
-        .epoch(Key::new(2))
-        .filter_map(|batch| batch.err().map(|e| e.to_string()))
-        .collect();
+    let errors: Vec<String> =
+        stops.epoch(Key::new(2)).filter_map(|batch| batch.err().map(|e| e.to_string())).collect();
     assert_eq!(errors.len(), 1);
     has(&errors, &[&damaged.display().to_string(), "cut short"]);
 
     let skipped = Arc::new(Skipped::default());
-    let counts = Loader {
-        skipped: Some(skipped.clone()),
-        ..loader(&data, 5)
-    };
+    let counts = Loader { skipped: Some(skipped.clone()), ..loader(&data, 5) };
     assert_eq!(skipped.so_far(), None);
     for passes in 1..=2 {
         let mut sizes: Vec<usize> = values(counts.epoch(Key::new(passes)))
@@ -161,13 +138,8 @@ fn a_damaged_image_is_an_error_or_is_counted() {
         has(&[first], &["n01440765_3.JPEG"]);
     }
     // A batch whose images are all damaged is an error even with `skipped`.
-    let alone = Loader {
-        batch_size: 1,
-        ..counts
-    };
-    let errors: Vec<String> = alone
-        .in_order()
-        .filter_map(|batch| batch.err().map(|e| e.to_string()))
-        .collect();
+    let alone = Loader { batch_size: 1, ..counts };
+    let errors: Vec<String> =
+        alone.in_order().filter_map(|batch| batch.err().map(|e| e.to_string())).collect();
     has(&errors, &["all 1 images of a batch", "n01440765_3.JPEG"]);
 }

@@ -47,12 +47,7 @@ fn jpeg(width: usize, height: usize, seed: usize) -> Vec<u8> {
 }
 
 fn grey_jpeg(width: usize, height: usize) -> Vec<u8> {
-    encoded(
-        &vec![90; width * height],
-        width,
-        height,
-        ExtendedColorType::L8,
-    )
+    encoded(&vec![90; width * height], width, height, ExtendedColorType::L8)
 }
 
 fn encoded(pixels: &[u8], width: usize, height: usize, color: ExtendedColorType) -> Vec<u8> {
@@ -65,9 +60,7 @@ fn encoded(pixels: &[u8], width: usize, height: usize, color: ExtendedColorType)
 
 /// Writes ImageNet's layout with a few images per class.
 fn imagenet(root: &Folder, classes: usize, [train, val]: [usize; 2]) {
-    let images: Vec<Vec<u8>> = (0..8)
-        .map(|seed| jpeg(300 + 20 * seed, 260, seed))
-        .collect();
+    let images: Vec<Vec<u8>> = (0..8).map(|seed| jpeg(300 + 20 * seed, 260, seed)).collect();
     for class in 0..classes {
         let wnid = format!("n{:08}", 1440764 + class);
         for image in 0..train {
@@ -98,10 +91,7 @@ fn plain(split: &Split, batch_size: usize) -> Loader {
     let channels = split.shape[0];
     Loader {
         split: split.clone(),
-        normalization: crate::Normalization {
-            mean: vec![0.0; channels],
-            std: vec![1.0; channels],
-        },
+        normalization: crate::Normalization { mean: vec![0.0; channels], std: vec![1.0; channels] },
         batch_size,
         augment: Augment::default(),
         skipped: None,

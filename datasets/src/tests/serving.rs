@@ -58,12 +58,7 @@ impl ImageSource for Counted {
     fn sample(&self, index: usize) -> Result<Sample<'_>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(Sample {
-            image: Image {
-                pixels: vec![0].into(),
-                height: 1,
-                width: 1,
-                channels: 1,
-            },
+            image: Image { pixels: vec![0].into(), height: 1, width: 1, channels: 1 },
             label: Label::Class(index),
         })
     }
@@ -79,16 +74,10 @@ impl ImageSource for Counted {
 
 fn counted(run: usize) -> (Arc<AtomicUsize>, Loader) {
     let reads = Arc::new(AtomicUsize::new(0));
-    let source = Counted {
-        reads: reads.clone(),
-        run,
-    };
+    let source = Counted { reads: reads.clone(), run };
     let loader = Loader {
         split: Split::new(source, [1, 1, 1]),
-        normalization: Normalization {
-            mean: vec![0.0],
-            std: vec![1.0],
-        },
+        normalization: Normalization { mean: vec![0.0], std: vec![1.0] },
         batch_size: 100,
         augment: Augment::default(),
         skipped: None,
@@ -108,20 +97,15 @@ fn the_queue_of_batches_is_bounded() {
     assert!((100..=1900).contains(&read), "{read} images were read");
     drop(batches);
     std::thread::sleep(Duration::from_millis(50));
-    assert!(
-        reads.load(Ordering::SeqCst) <= read + 200,
-        "the worker did not stop"
-    );
+    assert!(reads.load(Ordering::SeqCst) <= read + 200, "the worker did not stop");
 }
 
 #[test]
 fn every_image_comes_once_and_runs_stay_together() {
     for run in [1, 16] {
         let (_, loader) = counted(run);
-        let order: Vec<i32> = values(loader.epoch(Key::new(5)))
-            .into_iter()
-            .flat_map(|(_, labels)| labels)
-            .collect();
+        let order: Vec<i32> =
+            values(loader.epoch(Key::new(5))).into_iter().flat_map(|(_, labels)| labels).collect();
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..10_000).collect::<Vec<_>>());

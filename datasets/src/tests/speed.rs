@@ -37,11 +37,7 @@ fn loaders_keep_up() {
     }
     let data = load("imagenet", Some(root.path())).unwrap();
     let pixels: Vec<u8> = (0..20_000 * 3072).map(|i| (i % 251) as u8).collect();
-    let part = Part {
-        name: "made".into(),
-        pixels,
-        labels: (0..20_000).map(|i| i % 10).collect(),
-    };
+    let part = Part { name: "made".into(), pixels, labels: (0..20_000).map(|i| i % 10).collect() };
     let part = std::slice::from_ref(&part);
     let cifar = Cifar::Ten.from_parts(part, part).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get() as f64;

@@ -58,10 +58,7 @@ impl Shared for Wgpu {
         import::<Wgpu>(tensor, &device)
     }
     fn export(tensor: &Tensor) -> Result<FloatTensor<Self>> {
-        assert!(
-            !tensor.device().is_cpu(),
-            "export: the tensor is on the CPU, not on a GPU"
-        );
+        assert!(!tensor.device().is_cpu(), "export: the tensor is on the CPU, not on a GPU");
         export::<Wgpu>(tensor)
     }
 }
@@ -124,10 +121,7 @@ pub fn apply<B: Shared, const N: usize>(
     let (y, pullback) = vjp(f, &x);
     let output = B::export(&y)?;
     let shape = y.shape().to_vec();
-    let prepared = EngineOp
-        .prepare::<NoCheckpointing>(nodes)
-        .compute_bound()
-        .stateful();
+    let prepared = EngineOp.prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
     Ok(match prepared {
         OpsKind::Tracked(prep) => {
             let pull = move |ct: &Tensor| pullback.call(&ct.reshape(&shape)).to_vec();

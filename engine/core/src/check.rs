@@ -19,16 +19,8 @@ impl Tolerance {
     /// Returns the tolerance that central differences reach in a type.
     pub fn of(dtype: DType) -> Tolerance {
         match dtype {
-            DType::F64 => Tolerance {
-                step: 1e-5,
-                relative: 1e-6,
-                absolute: 1e-7,
-            },
-            _ => Tolerance {
-                step: 5e-3,
-                relative: 2e-2,
-                absolute: 5e-3,
-            },
+            DType::F64 => Tolerance { step: 1e-5, relative: 1e-6, absolute: 1e-7 },
+            _ => Tolerance { step: 5e-3, relative: 2e-2, absolute: 5e-3 },
         }
     }
 }
@@ -73,37 +65,18 @@ fn check(
 
     let h = tolerance.step;
     let moved = |by: f64| {
-        floats(&f(&x.zip_leaves(&v, |x, v| {
-            if is_float(x) { x + v * by } else { x.clone() }
-        })))
+        floats(&f(&x.zip_leaves(&v, |x, v| if is_float(x) { x + v * by } else { x.clone() })))
     };
-    let differences: Vec<f64> = moved(h)
-        .iter()
-        .zip(moved(-h))
-        .map(|(a, b)| (a - b) / (2.0 * h))
-        .collect();
-    compare(
-        "jvp",
-        "central difference",
-        &floats(&dy),
-        &differences,
-        level,
-        tolerance,
-    )?;
+    let differences: Vec<f64> =
+        moved(h).iter().zip(moved(-h)).map(|(a, b)| (a - b) / (2.0 * h)).collect();
+    compare("jvp", "central difference", &floats(&dy), &differences, level, tolerance)?;
 
     let ct = random_like(&y, key_ct);
     let (_, pullback) = vjp(f, x);
     let dx = pullback.call(&ct);
     let forward = read(&float_dot(&ct, &dy));
     let reverse = read(&float_dot(&dx, &v));
-    compare(
-        "⟨ȳ, jvp⟩",
-        "⟨vjp, v⟩",
-        &[forward],
-        &[reverse],
-        level,
-        tolerance,
-    )?;
+    compare("⟨ȳ, jvp⟩", "⟨vjp, v⟩", &[forward], &[reverse], level, tolerance)?;
 
     if order <= 1 {
         return Ok(());
@@ -128,10 +101,7 @@ fn random_like(tree: &Leaves, key: Key) -> Leaves {
         index += 1;
         match is_float(leaf) {
             true => {
-                key.fold_in(index)
-                    .uniform(leaf.shape(), leaf.dtype(), leaf.device())
-                    * 2.0
-                    - 1.0
+                key.fold_in(index).uniform(leaf.shape(), leaf.dtype(), leaf.device()) * 2.0 - 1.0
             }
             false => leaf.zeros_like(),
         }
@@ -140,12 +110,7 @@ fn random_like(tree: &Leaves, key: Key) -> Leaves {
 
 /// Returns the inner product over all float tensors.
 fn float_dot(a: &Leaves, b: &Leaves) -> Tensor {
-    let only = |t: &Leaves| {
-        t.iter()
-            .filter(|t| is_float(t))
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let only = |t: &Leaves| t.iter().filter(|t| is_float(t)).cloned().collect::<Vec<_>>();
     tree_dot(&only(a), &only(b))
 }
 
@@ -155,11 +120,7 @@ fn read(t: &Tensor) -> f64 {
 
 fn floats(leaves: &Leaves) -> Vec<f64> {
     let read = |t: &Tensor| t.to_f64s().unwrap_or_else(|e| panic!("{e}"));
-    leaves
-        .iter()
-        .filter(|t| is_float(t))
-        .flat_map(read)
-        .collect()
+    leaves.iter().filter(|t| is_float(t)).flat_map(read).collect()
 }
 
 /// Compares numbers; the error names the largest difference.
@@ -173,22 +134,15 @@ fn compare(
 ) -> Result<(), String> {
     let scale = b.iter().fold(0f64, |m, v| m.max(v.abs()));
     let allowed = tolerance.absolute + tolerance.relative * scale;
-    let worst = a
-        .iter()
-        .zip(b)
-        .enumerate()
-        .map(|(i, (a, b))| (i, (a - b).abs()))
-        .fold((0, 0.0), |m, e| {
+    let worst =
+        a.iter().zip(b).enumerate().map(|(i, (a, b))| (i, (a - b).abs())).fold((0, 0.0), |m, e| {
             // NaN differences must fail the check.
             if e.1 <= m.1 { m } else { e }
         });
     if worst.1 <= allowed && a.len() == b.len() {
         return Ok(());
     }
-    let mut report = format!(
-        "order {level}: {name_a} and {name_b} differ by {:.3e}",
-        worst.1
-    );
+    let mut report = format!("order {level}: {name_a} and {name_b} differ by {:.3e}", worst.1);
     let (i, _) = worst;
     write!(
         report,

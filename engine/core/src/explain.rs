@@ -75,24 +75,14 @@ impl fmt::Display for Explanation {
         let mega = |bytes: u64| bytes as f64 / 1e6;
         for (index, kernel) in self.kernels.iter().enumerate() {
             let list = |shapes: &[Vec<usize>]| {
-                shapes
-                    .iter()
-                    .map(|s| format!("{s:?}"))
-                    .collect::<Vec<_>>()
-                    .join(" ")
+                shapes.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(" ")
             };
             write!(f, "{index:5} {:9.3} MB", mega(kernel.bytes))?;
             match kernel.flops {
                 0 => write!(f, "{:15}", "")?,
                 flops => write!(f, "{:9.3} GFLOP", flops as f64 / 1e9)?,
             }
-            writeln!(
-                f,
-                "  {} → {}  {}",
-                list(&kernel.inputs),
-                list(&kernel.outputs),
-                kernel.what
-            )?;
+            writeln!(f, "  {} → {}  {}", list(&kernel.inputs), list(&kernel.outputs), kernel.what)?;
         }
         let bytes: u64 = self.kernels.iter().map(|k| k.bytes).sum();
         let flops: u64 = self.kernels.iter().map(|k| k.flops).sum();
@@ -106,11 +96,6 @@ impl fmt::Display for Explanation {
             mega(bytes),
             flops as f64 / 1e9,
         )?;
-        write!(
-            f,
-            "peak {:.1} MB of values, at kernel {}",
-            mega(self.peak_bytes),
-            self.peak_at
-        )
+        write!(f, "peak {:.1} MB of values, at kernel {}", mega(self.peak_bytes), self.peak_at)
     }
 }

@@ -33,11 +33,7 @@ impl Batch<'_> {
         let shape = [self.moves.len(), c, h, w];
         let length = |expected: usize, found: usize| match expected == found {
             true => Ok(()),
-            false => Err(Error::Length {
-                shape: shape.to_vec(),
-                expected,
-                found,
-            }),
+            false => Err(Error::Length { shape: shape.to_vec(), expected, found }),
         };
         let size = c * h * w;
         length(self.moves.len() * size, self.pixels.len())?;
@@ -67,15 +63,12 @@ mod tests {
 
     #[test]
     fn every_device_gives_the_same_bits() {
-        for (seed, [n, c, h, w]) in [[1, 1, 1, 1], [3, 1, 5, 7], [5, 3, 32, 32], [2, 4, 9, 6]]
-            .into_iter()
-            .enumerate()
+        for (seed, [n, c, h, w]) in
+            [[1, 1, 1, 1], [3, 1, 5, 7], [5, 3, 32, 32], [2, 4, 9, 6]].into_iter().enumerate()
         {
             let draws = |seed, count| Key::new(seed).uniforms(count);
-            let bytes: Vec<u8> = draws(seed as u64, n * c * h * w)
-                .iter()
-                .map(|u| (u * 256.0) as u8)
-                .collect();
+            let bytes: Vec<u8> =
+                draws(seed as u64, n * c * h * w).iter().map(|u| (u * 256.0) as u8).collect();
             let moves: Vec<Moves> = draws(9, 3 * n)
                 .chunks(3)
                 .map(|u| Moves {
@@ -87,12 +80,7 @@ mod tests {
             let tables: Vec<[f32; 256]> = (0..c)
                 .map(|c| std::array::from_fn(|byte| byte as f32 * 0.017 - 0.3 * c as f32 - 1.1))
                 .collect();
-            let batch = Batch {
-                pixels: &bytes,
-                shape: [c, h, w],
-                moves: &moves,
-                tables: &tables,
-            };
+            let batch = Batch { pixels: &bytes, shape: [c, h, w], moves: &moves, tables: &tables };
             let read = |device: &Device| batch.to_tensor(device).unwrap().to_bytes().unwrap();
             let cpu = read(&Device::cpu());
             assert_eq!(cpu, read(&Device::gpu().unwrap()), "{c} × {h} × {w}");
@@ -101,11 +89,7 @@ mod tests {
                 let (image, channel, row, column) =
                     (i / (c * h * w), i / (h * w) % c, i / w % h, i % w);
                 let moves = moves[image];
-                let column = if moves.mirrored {
-                    w - 1 - column
-                } else {
-                    column
-                };
+                let column = if moves.mirrored { w - 1 - column } else { column };
                 let (row, column) = (row as i32 + moves.down, column as i32 + moves.right);
                 let inside = (0..h as i32).contains(&row) && (0..w as i32).contains(&column);
                 let place = (image as i32 * h as i32 + row) * w as i32 + column;

@@ -72,10 +72,7 @@ impl Params {
 
     /// Iterates over name, role and value of each parameter, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Role, &Tensor)> {
-        self.roles
-            .iter()
-            .zip(&self.values)
-            .map(|((name, role), value)| (&**name, *role, value))
+        self.roles.iter().zip(&self.values).map(|((name, role), value)| (&**name, *role, value))
     }
 
     /// Returns the number of parameters.
@@ -105,10 +102,7 @@ impl Params {
     pub fn with(&self, other: &Params) -> Params {
         let pick =
             |(name, _, value): (&str, Role, &Tensor)| other.get(name).unwrap_or(value).clone();
-        Params {
-            roles: self.roles.clone(),
-            values: self.iter().map(pick).collect(),
-        }
+        Params { roles: self.roles.clone(), values: self.iter().map(pick).collect() }
     }
 
     /// Returns the number of elements of all parameters together.
@@ -126,10 +120,7 @@ impl std::ops::Index<&str> for Params {
     fn index(&self, name: &str) -> &Tensor {
         self.get(name).unwrap_or_else(|| {
             let names: Vec<&str> = self.iter().map(|(n, ..)| n).collect();
-            panic!(
-                "no parameter is called `{name}`; there are: {}",
-                names.join(", ")
-            )
+            panic!("no parameter is called `{name}`; there are: {}", names.join(", "))
         })
     }
 }
@@ -139,10 +130,7 @@ impl Tree for Params {
         out.extend_from_slice(&self.values);
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        Params {
-            roles: self.roles.clone(),
-            values: self.values.iter().map(|_| next()).collect(),
-        }
+        Params { roles: self.roles.clone(), values: self.values.iter().map(|_| next()).collect() }
     }
     fn hash_structure<H: Hasher>(&self, state: &mut H) {
         self.len().hash(state);

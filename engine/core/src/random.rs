@@ -39,10 +39,7 @@ impl Key {
 
     /// Records a draw of float random numbers.
     fn draw(self, law: Law, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
-        assert!(
-            dtype.is_float(),
-            "random: numbers are floats, {dtype} was asked for"
-        );
+        assert!(dtype.is_float(), "random: numbers are floats, {dtype} was asked for");
         device.check_dtype(dtype);
         let op = Op::Random(Draw { key: self.0, law });
         Tensor::record(op, Vec::new(), shape, dtype, device.clone(), None)
@@ -55,13 +52,7 @@ impl Key {
 
     /// Returns the first `n` values of [`Key::uniform`], without a tensor.
     pub fn uniforms(self, n: usize) -> Vec<f32> {
-        values(
-            Draw {
-                key: self.0,
-                law: Law::Uniform,
-            },
-            n,
-        )
+        values(Draw { key: self.0, law: Law::Uniform }, n)
     }
 
     /// Draws standard normal numbers by the Box–Muller transform, rounded to f32 in both float types.

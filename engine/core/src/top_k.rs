@@ -27,10 +27,7 @@ use crate::{DType, Device, Result, Tensor};
 #[track_caller]
 pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
     let Some(first) = scores.first() else {
-        assert!(
-            k == 0,
-            "top_k_masks: {k} elements were asked for, but there are no tensors"
-        );
+        assert!(k == 0, "top_k_masks: {k} elements were asked for, but there are no tensors");
         return Ok(Vec::new());
     };
     let (dtype, device) = (first.dtype(), first.device());
@@ -46,11 +43,7 @@ pub fn top_k_masks(scores: &[Tensor], k: usize) -> Result<Vec<Tensor>> {
         let all = |s: &Tensor| Tensor::full((k > 0).into(), s.shape(), DType::Bool, device);
         return Ok(scores.iter().map(all).collect());
     }
-    if device.info().software {
-        by_host(scores, k)
-    } else {
-        on_device(scores, k)
-    }
+    if device.info().software { by_host(scores, k) } else { on_device(scores, k) }
 }
 
 /// Computes the masks on the device of the scores.

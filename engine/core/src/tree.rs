@@ -70,9 +70,7 @@ pub trait Tree: Clone + Send + Sync + 'static {
         let leaves = self.leaves();
         let mut rest = leaves.iter();
         self.rebuild(&mut || {
-            f(rest
-                .next()
-                .expect("rebuild takes as many tensors as there are leaves"))
+            f(rest.next().expect("rebuild takes as many tensors as there are leaves"))
         })
     }
 
@@ -112,17 +110,8 @@ pub trait Tree: Clone + Send + Sync + 'static {
 #[track_caller]
 pub fn tree_dot<T: Tree>(a: &T, b: &T) -> Tensor {
     let (a, b) = (a.leaves(), b.leaves());
-    assert!(
-        a.len() == b.len(),
-        "tree_dot: {} tensors here, {} there",
-        a.len(),
-        b.len()
-    );
-    a.iter()
-        .zip(&b)
-        .map(|(x, y)| (x * y).sum())
-        .reduce(|x, y| x + y)
-        .expect("a tree with tensors")
+    assert!(a.len() == b.len(), "tree_dot: {} tensors here, {} there", a.len(), b.len());
+    a.iter().zip(&b).map(|(x, y)| (x * y).sum()).reduce(|x, y| x + y).expect("a tree with tensors")
 }
 
 impl Tree for Tensor {
@@ -180,9 +169,7 @@ impl<K: Ord + Static, T: Tree> Tree for BTreeMap<K, T> {
         self.values().for_each(|t| t.collect_leaves(out));
     }
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
-        self.iter()
-            .map(|(k, t)| (k.clone(), t.rebuild(next)))
-            .collect()
+        self.iter().map(|(k, t)| (k.clone(), t.rebuild(next))).collect()
     }
     fn hash_structure<H: Hasher>(&self, state: &mut H) {
         self.len().hash(state);
@@ -309,17 +296,11 @@ mod tests {
     fn layers() -> (Vec<Layer<Tensor>>, Settings) {
         let ones = Tensor::ones(&[2], DType::F64, &Device::cpu());
         let layers = vec![
-            Layer::Dense {
-                weight: &ones * 2.0,
-                slope: 0.5,
-            },
+            Layer::Dense { weight: &ones * 2.0, slope: 0.5 },
             Layer::Scale(&ones * 3.0, Some(&ones * 4.0)),
             Layer::Relu,
         ];
-        let settings = Settings {
-            rate: Some(0.1),
-            sizes: (1, vec![2]),
-        };
+        let settings = Settings { rate: Some(0.1), sizes: (1, vec![2]) };
         (layers, settings)
     }
 
@@ -328,11 +309,7 @@ mod tests {
         let tree = layers();
         assert_eq!(tree.leaves().len(), 3);
         let doubled = tree.map_leaves(|t| t * 2.0);
-        let values: Vec<f64> = doubled
-            .leaves()
-            .iter()
-            .map(|t| t.sum().item().unwrap())
-            .collect();
+        let values: Vec<f64> = doubled.leaves().iter().map(|t| t.sum().item().unwrap()).collect();
         assert_eq!(values, [8.0, 12.0, 16.0]);
         assert!(matches!(doubled.0[0], Layer::Dense { slope: 0.5, .. }));
         assert!(matches!(doubled.0[1], Layer::Scale(_, Some(_))));
@@ -360,13 +337,8 @@ mod tests {
         assert!((call(&scaled) - 20.0).abs() < 1e-12);
         assert_eq!(traced.load(Ordering::Relaxed), 1);
         let (mut slope, mut variant, mut rate) = (tree.clone(), tree.clone(), tree.clone());
-        let Layer::Dense { weight, .. } = &tree.0[0] else {
-            unreachable!()
-        };
-        slope.0[0] = Layer::Dense {
-            weight: weight.clone(),
-            slope: 1.0,
-        };
+        let Layer::Dense { weight, .. } = &tree.0[0] else { unreachable!() };
+        slope.0[0] = Layer::Dense { weight: weight.clone(), slope: 1.0 };
         variant.0[0] = Layer::Scale(weight.clone(), None);
         rate.1.rate = None;
         for (tree, expected) in [(slope, 12.8), (variant, 13.2), (rate, 126.0)] {
@@ -388,10 +360,7 @@ mod tests {
         let x = Tensor::ones(&[2], DType::F64, &Device::cpu());
         let new = |step: usize| {
             let before = traced.load(Ordering::Relaxed);
-            let settings = Settings {
-                rate: None,
-                sizes: (step, Vec::new()),
-            };
+            let settings = Settings { rate: None, sizes: (step, Vec::new()) };
             f(&(x.clone(), settings)).unwrap();
             traced.load(Ordering::Relaxed) != before
         };

@@ -14,9 +14,7 @@ use syn::{
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand(input, &quote!(::prospr_engine))
-        .unwrap_or_else(Error::into_compile_error)
-        .into()
+    expand(input, &quote!(::prospr_engine)).unwrap_or_else(Error::into_compile_error).into()
 }
 
 /// Implements `prospr::Tree`, for programs that depend on `prospr` alone: the generated code names no other crate.
@@ -24,9 +22,7 @@ pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 #[proc_macro_derive(FacadeTree, attributes(tree))]
 pub fn derive_facade_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand(input, &quote!(::prospr))
-        .unwrap_or_else(Error::into_compile_error)
-        .into()
+    expand(input, &quote!(::prospr)).unwrap_or_else(Error::into_compile_error).into()
 }
 
 /// Generates the implementation; `root` is the path of the crate that exports the trait.
@@ -66,9 +62,7 @@ fn expand(input: DeriveInput, root: &TokenStream) -> Result<TokenStream> {
                 })
             })
             .collect::<Result<Vec<Field>>>()?;
-        let pattern = fields
-            .iter()
-            .map(|Field { member, name, .. }| quote!(#member: #name));
+        let pattern = fields.iter().map(|Field { member, name, .. }| quote!(#member: #name));
         let pattern = quote!(#path { #(#pattern),* });
         let trees = fields.iter().filter(|f| !f.is_static).map(|f| &f.name);
         collected.push(quote!(#pattern => { #(#tree::collect_leaves(#trees, out);)* }));

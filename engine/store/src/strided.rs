@@ -28,9 +28,7 @@ pub fn row_major(
     let last = shape
         .iter()
         .zip(strides)
-        .try_fold(offset, |at, (&size, &stride)| {
-            at.checked_add((size - 1).checked_mul(stride)?)
-        })?;
+        .try_fold(offset, |at, (&size, &stride)| at.checked_add((size - 1).checked_mul(stride)?))?;
     if last.checked_add(1)?.checked_mul(width)? > bytes.len() {
         return None;
     }
@@ -75,10 +73,7 @@ mod tests {
         assert_eq!(of(5, &[3], &[0]), Some(vec![5; 3]));
         assert_eq!(of(2, &[], &[]), Some(vec![2]));
         assert_eq!(of(9, &[0, 7], &[7, 1]), Some(vec![]));
-        assert_eq!(
-            of(0, &[2, 1, 2, 2], &[3, 9, 1, 1]),
-            Some(vec![0, 1, 1, 2, 3, 4, 4, 5])
-        );
+        assert_eq!(of(0, &[2, 1, 2, 2], &[3, 9, 1, 1]), Some(vec![0, 1, 1, 2, 3, 4, 4, 5]));
         for (offset, shape, strides) in [
             (6, &[][..], &[][..]),
             (1, &[2, 3], &[3, 1]),

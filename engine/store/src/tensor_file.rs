@@ -62,11 +62,8 @@ impl TensorFile {
             DType::I32 => Dtype::I32,
             DType::U8 | DType::Bool => Dtype::U8,
         };
-        let entry = StoredTensor {
-            dtype,
-            shape: tensor.shape().to_vec(),
-            bytes: tensor.to_bytes()?,
-        };
+        let entry =
+            StoredTensor { dtype, shape: tensor.shape().to_vec(), bytes: tensor.to_bytes()? };
         self.entries.insert(name.into(), entry);
         Ok(())
     }
@@ -109,10 +106,7 @@ impl TensorFile {
     fn entry(&self, name: &str) -> Result<&StoredTensor> {
         self.entries.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.names().collect();
-            self.wrong(format!(
-                "expected a tensor `{name}`, found {}",
-                names.join(", ")
-            ))
+            self.wrong(format!("expected a tensor `{name}`, found {}", names.join(", ")))
         })
     }
 
@@ -215,20 +209,14 @@ impl TensorFile {
     /// # Errors
     /// [`Error::File`] if it cannot be read, is damaged or truncated, or contains anything but tensors.
     pub fn read(path: &Path) -> Result<TensorFile> {
-        let wrong = |reason: String| Error::File {
-            path: path.display().to_string(),
-            reason,
-        };
+        let wrong = |reason: String| Error::File { path: path.display().to_string(), reason };
         let bytes = std::fs::read(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
         if bytes.starts_with(torch::OLD_MAGIC) {
             return Err(wrong(
                 "expected a safetensors file or one of PyTorch 1.6 and on, found one of an older PyTorch; load it there and `torch.save` it again".into(),
             ));
         }
-        let mut file = TensorFile {
-            path: path.display().to_string(),
-            ..TensorFile::default()
-        };
+        let mut file = TensorFile { path: path.display().to_string(), ..TensorFile::default() };
         if bytes.starts_with(torch::MAGIC) {
             file.entries = torch::read(&bytes).map_err(wrong)?;
             return Ok(file);
@@ -241,12 +229,8 @@ impl TensorFile {
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        file.metadata = header
-            .metadata()
-            .iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
+        file.metadata =
+            header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         for (name, view) in tensors.iter() {
             let entry = StoredTensor {
                 dtype: view.dtype(),
@@ -289,29 +273,16 @@ mod tests {
         let read = TensorFile::read(&path).unwrap();
         let device = Device::cpu();
         assert_eq!(read.text(), "x = 1");
-        assert_eq!(
-            read.names().collect::<Vec<_>>(),
-            ["count", "t0", "t1", "t2"]
-        );
+        assert_eq!(read.names().collect::<Vec<_>>(), ["count", "t0", "t1", "t2"]);
         let t0 = read.tensor("t0", &device).unwrap();
-        assert_eq!(
-            (t0.shape(), t0.to_vec::<f32>().unwrap()),
-            (&[2, 1][..], vec![1.5, -2.0])
-        );
+        assert_eq!((t0.shape(), t0.to_vec::<f32>().unwrap()), (&[2, 1][..], vec![1.5, -2.0]));
         assert_eq!(read.tensor("t1", &device).unwrap().item().unwrap(), 0.1);
         assert_eq!(read.tensor("t2", &device).unwrap().item().unwrap(), 7.0);
         let error = read.tensor("count", &device).unwrap_err().to_string();
-        assert!(
-            error.contains("32 bits") && error.contains("a.safetensors"),
-            "{error}"
-        );
+        assert!(error.contains("32 bits") && error.contains("a.safetensors"), "{error}");
         let count = (vec![], vec![(1u64 << 40) as f64]);
         assert_eq!(read.array("count").unwrap(), count);
-        assert_eq!(
-            std::fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "nothing temporary stays"
-        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing temporary stays");
     }
 
     #[test]
@@ -323,19 +294,11 @@ mod tests {
         for cut in [0, 4, 50, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..cut]).unwrap();
             let error = TensorFile::read(&path).unwrap_err().to_string();
-            assert!(
-                error.contains("a.safetensors") && error.contains("cut short"),
-                "{error}"
-            );
+            assert!(error.contains("a.safetensors") && error.contains("cut short"), "{error}");
         }
         let missing = TensorFile::read(&folder.path().join("b")).unwrap_err();
         assert!(missing.to_string().contains("cannot be read"), "{missing}");
-        let nowhere = file()
-            .write(&folder.path().join("no/such/folder"))
-            .unwrap_err();
-        assert!(
-            nowhere.to_string().contains("cannot be written"),
-            "{nowhere}"
-        );
+        let nowhere = file().write(&folder.path().join("no/such/folder")).unwrap_err();
+        assert!(nowhere.to_string().contains("cannot be written"), "{nowhere}");
     }
 }

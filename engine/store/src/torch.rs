@@ -100,9 +100,7 @@ impl<'a> Archive<'a> {
     fn text(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let name = format!("{}{name}", self.folder);
         let there = self.zip.index_for_name(&name).is_some();
-        there
-            .then(|| entry(&mut self.zip, &name, &mut { TEXT_LIMIT }))
-            .transpose()
+        there.then(|| entry(&mut self.zip, &name, &mut { TEXT_LIMIT })).transpose()
     }
 
     fn tensor(&mut self, name: &str, view: View) -> Result<StoredTensor> {
@@ -123,11 +121,7 @@ impl<'a> Archive<'a> {
             )
         })?;
         self.budget -= bytes.len() as u64;
-        Ok(StoredTensor {
-            dtype: view.dtype,
-            shape: view.shape,
-            bytes,
-        })
+        Ok(StoredTensor { dtype: view.dtype, shape: view.shape, bytes })
     }
 }
 
@@ -170,11 +164,8 @@ fn state_dict<'p>(pickle: &'p Pickle) -> Result<&'p [(Node, Node)]> {
     let root = pickle.root();
     let nested = NESTED.iter().filter_map(|key| pickle.get(root, key));
     let mut dictionaries = nested.chain([root]).filter_map(|node| pickle.items(node));
-    let found = dictionaries.find(|items| {
-        items
-            .iter()
-            .any(|&(_, value)| view(pickle, value).is_some())
-    });
+    let found =
+        dictionaries.find(|items| items.iter().any(|&(_, value)| view(pickle, value).is_some()));
     found.ok_or_else(|| {
         let keys = pickle.items(root).unwrap_or_default().iter();
         let keys: Vec<&str> = keys.filter_map(|&(key, _)| pickle.text(key)).collect();
@@ -296,9 +287,7 @@ mod tests {
             let _ = read(&bytes);
         }
         let mut zip = ZipArchive::new(Cursor::new(&whole[..])).unwrap();
-        let length = entry(&mut zip, "views/data.pkl", &mut 10_000)
-            .unwrap()
-            .len();
+        let length = entry(&mut zip, "views/data.pkl", &mut 10_000).unwrap().len();
         for at in 0..length {
             for value in [0, 1, 0x29, 0x4b, 0x7f, 0xff] {
                 let _ = read(&with_pickle(&whole, |data| data[at] = value));

@@ -53,10 +53,8 @@ impl Allocation {
                 .collect()
         };
         // The sum grows with c, and with `high` every layer is whole.
-        let (mut low, mut high) = (
-            0.0,
-            densities.iter().fold(1.0, |high: f64, d| high.max(1.0 / d)),
-        );
+        let (mut low, mut high) =
+            (0.0, densities.iter().fold(1.0, |high: f64, d| high.max(1.0 / d)));
         for _ in 0..100 {
             let middle = 0.5 * (low + high);
             match due(middle).iter().sum::<f64>() < kept as f64 {
@@ -153,9 +151,6 @@ mod tests {
         assert_eq!(of(&["first", "last"]), Ok(vec![true, false, true]));
         assert_eq!(of(&["conv2"]), of(&["conv2.weight"]));
         let error = of(&["conv3"]).unwrap_err().to_string();
-        assert!(
-            error.contains("conv3") && error.contains("fc.weight"),
-            "{error}"
-        );
+        assert!(error.contains("conv3") && error.contains("fc.weight"), "{error}");
     }
 }

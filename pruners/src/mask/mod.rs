@@ -38,9 +38,7 @@ impl Sparsity {
     /// Number of weights kept of `n`: `⌈n · (1 − sparsity)⌉`, as in ProsPr's reference code.
     pub fn kept(self, n: usize) -> usize {
         // Products such as 100 · (1 − 0.9) lie a rounding error above a whole number.
-        (n as f64 * (1.0 - self.0) - 1e-12 * n as f64)
-            .ceil()
-            .max(0.0) as usize
+        (n as f64 * (1.0 - self.0) - 1e-12 * n as f64).ceil().max(0.0) as usize
     }
 }
 
@@ -124,17 +122,11 @@ impl Mask {
             true => whole + sparsity.kept(numel(&pruned)),
             false => sparsity.kept(numel(&layers)),
         };
-        let minima: Vec<usize> = pruned
-            .iter()
-            .map(|layer| options.min_per_layer.min(layer.numel()))
-            .collect();
+        let minima: Vec<usize> =
+            pruned.iter().map(|layer| options.min_per_layer.min(layer.numel())).collect();
         let needed = whole + minima.iter().sum::<usize>();
         if kept < needed {
-            return Err(Error::Minimum {
-                needed,
-                kept,
-                sparsity: sparsity.fraction(),
-            });
+            return Err(Error::Minimum { needed, kept, sparsity: sparsity.fraction() });
         }
         let mut best = chosen(&pruned, &minima, kept - whole, options.allocation)?.into_iter();
         let layers = scores.iter().zip(dense).map(|((name, _, score), dense)| {
@@ -152,9 +144,7 @@ impl Mask {
             }
             Ok(MaskLayer { name, shape, keep })
         });
-        Ok(Mask {
-            layers: layers.collect::<Result<_>>()?,
-        })
+        Ok(Mask { layers: layers.collect::<Result<_>>()? })
     }
 
     /// The mask as ones and zeros that multiply weights of this type and device.
@@ -164,11 +154,7 @@ impl Mask {
     pub fn tensors(&self, dtype: DType, device: &Device) -> Result<Params> {
         let mut tensors = Params::new();
         for layer in &self.layers {
-            let ones: Vec<f32> = layer
-                .keep
-                .iter()
-                .map(|&keep| f32::from(u8::from(keep)))
-                .collect();
+            let ones: Vec<f32> = layer.keep.iter().map(|&keep| f32::from(u8::from(keep))).collect();
             let tensor = Tensor::new(&ones, &layer.shape, device)?.to_dtype(dtype);
             tensors.insert(&layer.name, Role::Weight, tensor);
         }
@@ -216,10 +202,7 @@ impl Mask {
     /// read.
     pub fn load(path: &Path, of: &Params) -> Result<(Mask, String)> {
         let file = TensorFile::read(path)?;
-        let foreign = |reason: String| Error::Foreign {
-            path: path.display().to_string(),
-            reason,
-        };
+        let foreign = |reason: String| Error::Foreign { path: path.display().to_string(), reason };
         if let Some(name) = file.names().find(|name| of.get(name).is_none()) {
             let known: Vec<&str> = of.iter().map(|(name, ..)| name).collect();
             return Err(foreign(format!(
@@ -285,10 +268,7 @@ fn first_not_finite(layers: &[Tensor]) -> Result<Option<usize>> {
     if layers.is_empty() {
         return Ok(None);
     }
-    let flags: Vec<Tensor> = layers
-        .iter()
-        .map(|layer| layer.all_finite().reshape(&[1]))
-        .collect();
+    let flags: Vec<Tensor> = layers.iter().map(|layer| layer.all_finite().reshape(&[1])).collect();
     let finite = Tensor::concat(&flags, 0).to_vec::<bool>()?;
     Ok(finite.iter().position(|&finite| !finite))
 }

@@ -53,14 +53,7 @@ const MATRIX_TILES: [[usize; 5]; 17] = [
 ];
 
 const fn tile(bm: usize, bn: usize, bk: usize, tm: usize, tn: usize) -> Tile {
-    Tile {
-        bm,
-        bn,
-        bk,
-        tm,
-        tn,
-        lanes: 1,
-    }
+    Tile { bm, bn, bk, tm, tn, lanes: 1 }
 }
 
 impl Arithmetic {
@@ -69,10 +62,8 @@ impl Arithmetic {
         let Arithmetic::Matrices { size, lanes } = self else {
             return TILES.to_vec();
         };
-        let tiles = MATRIX_TILES.map(|[bm, bn, bk, tm, tn]| Tile {
-            lanes,
-            ..tile(bm, bn, bk, tm, tn)
-        });
+        let tiles =
+            MATRIX_TILES.map(|[bm, bn, bk, tm, tn]| Tile { lanes, ..tile(bm, bn, bk, tm, tn) });
         let fits = |t: &Tile| {
             let threads = t.threads();
             let lines = threads / t.bn;

@@ -36,11 +36,7 @@ impl Gemm {
             )
         }) + &each(t.tm * columns, |n| {
             let (i, j) = (n / columns, n % columns);
-            format!(
-                "s{i}_{j} = fma(vec4<f32>(a{}[{}]), b{j}, s{i}_{j});",
-                i / 4,
-                i % 4
-            )
+            format!("s{i}_{j} = fma(vec4<f32>(a{}[{}]), b{j}, s{i}_{j});", i / 4, i % 4)
         });
         Block {
             sums: each(t.tm * columns, |n| {
@@ -58,12 +54,7 @@ impl Gemm {
     fn store_vectors(&self, columns: usize, across: usize) -> String {
         let tm = self.tile.tm;
         let rows = |line: &dyn Fn(usize) -> String| {
-            each(tm, |i| {
-                format!(
-                    "if row0 + ty * {tm}u + {i}u < params.rows {{ {} }}",
-                    line(i)
-                )
-            })
+            each(tm, |i| format!("if row0 + ty * {tm}u + {i}u < params.rows {{ {} }}", line(i)))
         };
         let at = |i: usize| format!("o + (row0 + ty * {tm}u + {i}u) * params.out_layout.row");
         each(columns, |j| {

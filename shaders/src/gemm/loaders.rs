@@ -62,11 +62,7 @@ impl Gemm {
                 let (line, four) = (format!("{e} / {quads}u"), format!("{e} % {quads}u"));
                 let value = format!("l{j}");
                 let pitch = self.left_pitch();
-                guard(
-                    j,
-                    self.arithmetic
-                        .stash_four("lefts", &line, pitch, &four, &value),
-                )
+                guard(j, self.arithmetic.stash_four("lefts", &line, pitch, &four, &value))
             }),
         }
     }
@@ -121,8 +117,7 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
             let line = format!("(line + {}u)", j * lines);
             let at = format!("(thread % {}u)", t.bn);
             let value = format!("r{j}");
-            self.arithmetic
-                .stash("rights", &line, self.right_pitch(), &at, &value)
+            self.arithmetic.stash("rights", &line, self.right_pitch(), &at, &value)
         });
         Loader { once, fetch, stash }
     }
@@ -145,11 +140,7 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
             once: registers(name, count, "f32"),
             fetch: each(count, |j| {
                 let at = at(j);
-                format!(
-                    "{name}{j} = 0.0;\nif {} {{ {name}{j} = {}; }}",
-                    inside(&at),
-                    place(&at)
-                )
+                format!("{name}{j} = 0.0;\nif {} {{ {name}{j} = {}; }}", inside(&at), place(&at))
             }),
             stash: each(count, |j| {
                 let (line, value) = (format!("thread % {bk}u"), format!("{name}{j}"));
@@ -166,14 +157,10 @@ if inside && k0 + line + {k}u < params.channels {{ r{j} = right[x1 + {k}u * plan
                 "at_k < end && h0 + places[{at}].y < params.size.x && v0 + places[{at}].z < params.size.y"
             )
         };
-        let mut loader = self.along_k(
-            "rights",
-            "r",
-            self.tile.bn,
-            self.right_pitch(),
-            inside,
-            |at| format!("right[x0 + places[{at}].x]"),
-        );
+        let mut loader =
+            self.along_k("rights", "r", self.tile.bn, self.right_pitch(), inside, |at| {
+                format!("right[x0 + places[{at}].x]")
+            });
         // A column beyond the last gets a row outside the image, so that zeros are loaded.
         loader.once += &format!(
             "let plane = params.size.x * params.size.y;
@@ -227,18 +214,14 @@ let x0 = image * params.channels * plane + h0 * params.size.y + v0;
         Loader {
             once: registers(name, count, "f32"),
             fetch: each(count, |j| {
-                let (k, at) = (
-                    format!("(k0 + {} / {size}u)", e(j)),
-                    format!("{} % {size}u", e(j)),
-                );
+                let (k, at) = (format!("(k0 + {} / {size}u)", e(j)), format!("{} % {size}u", e(j)));
                 let (inside, place) = element(&k, &at);
                 format!("{name}{j} = 0.0;\nif {inside} {{ {name}{j} = {place}; }}")
             }),
             stash: each(count, |j| {
                 let e = e(j);
                 let (line, at) = (format!("{e} / {size}u"), format!("({e} % {size}u)"));
-                self.arithmetic
-                    .stash(memory, &line, pitch, &at, &format!("{name}{j}"))
+                self.arithmetic.stash(memory, &line, pitch, &at, &format!("{name}{j}"))
             }),
         }
     }

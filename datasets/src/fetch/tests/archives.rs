@@ -32,9 +32,7 @@ fn tar_entry(path: &str, kind: tar::EntryType, contents: &[u8]) -> Vec<u8> {
 }
 
 fn tar_gz(entries: &[(&str, tar::EntryType, &[u8])]) -> Vec<u8> {
-    let entries = entries
-        .iter()
-        .map(|(path, kind, bytes)| tar_entry(path, *kind, bytes));
+    let entries = entries.iter().map(|(path, kind, bytes)| tar_entry(path, *kind, bytes));
     let mut bytes: Vec<u8> = entries.flatten().collect();
     bytes.extend([0; 1024]);
     gz(&bytes)
@@ -55,9 +53,7 @@ const FOLDER: tar::EntryType = tar::EntryType::Directory;
 
 /// A tar archive with the layout of CIFAR-10 and 300 kB of data.
 pub fn cifar() -> Vec<u8> {
-    let images: Vec<u8> = (0..300_000u32)
-        .map(|i| (u64::from(i).pow(2) >> 7) as u8)
-        .collect();
+    let images: Vec<u8> = (0..300_000u32).map(|i| (u64::from(i).pow(2) >> 7) as u8).collect();
     tar_gz(&[
         ("cifar-10-batches-bin/", FOLDER, b""),
         ("cifar-10-batches-bin/data_batch_1.bin", FILE, &images),
@@ -81,68 +77,35 @@ fn unpacks(file: &str, content: &[u8], limits: Limits) -> std::result::Result<()
 
 #[test]
 fn malicious_archives_are_refused() {
-    let limits = Limits {
-        bytes: 1000,
-        entries: 3,
-    };
+    let limits = Limits { bytes: 1000, entries: 3 };
     let refused = |file: &str, content: &[u8], parts: &[&str]| {
         let error = unpacks(file, content, limits).unwrap_err();
         for part in [&[file], parts].concat() {
             assert!(error.contains(part), "`{part}` is missing in: {error}");
         }
     };
-    for path in [
-        "../evil",
-        "d/../../evil",
-        "/evil",
-        "evil",
-        "d\\..\\..\\evil",
-        "",
-    ] {
-        refused(
-            "a.tar.gz",
-            &tar_gz(&[(path, FILE, b"x")]),
-            &[path, "does not lie in `d`"],
-        );
+    for path in ["../evil", "d/../../evil", "/evil", "evil", "d\\..\\..\\evil", ""] {
+        refused("a.tar.gz", &tar_gz(&[(path, FILE, b"x")]), &[path, "does not lie in `d`"]);
         refused("a.zip", &zip(&[("d/good", b"y"), (path, b"x")]), &[path]);
     }
-    for kind in [
-        tar::EntryType::Symlink,
-        tar::EntryType::Link,
-        tar::EntryType::Fifo,
-        tar::EntryType::Char,
-    ] {
-        refused(
-            "a.tar.gz",
-            &tar_gz(&[("d/l", kind, b"")]),
-            &["d/l", "link or a special"],
-        );
+    for kind in
+        [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Fifo, tar::EntryType::Char]
+    {
+        refused("a.tar.gz", &tar_gz(&[("d/l", kind, b"")]), &["d/l", "link or a special"]);
     }
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
     writer.add_symlink("d/l", "/etc", options).unwrap();
-    refused(
-        "a.zip",
-        &writer.finish().unwrap().into_inner(),
-        &["d/l", "link"],
-    );
+    refused("a.zip", &writer.finish().unwrap().into_inner(), &["d/l", "link"]);
 
     let zeros = vec![0; 1001];
-    refused(
-        "a.tar.gz",
-        &tar_gz(&[("d/a", FILE, &zeros)]),
-        &["d/a", "absurd size"],
-    );
+    refused("a.tar.gz", &tar_gz(&[("d/a", FILE, &zeros)]), &["d/a", "absurd size"]);
     refused("a.zip", &zip(&[("d/a", &zeros)]), &["d/a", "absurd size"]);
     refused("a.gz", &gz(&zeros), &["absurd size"]);
     let many: Vec<String> = (0..4).map(|i| format!("d/{i}")).collect();
     let entries: Vec<(&str, &[u8])> = many.iter().map(|path| (&path[..], &b""[..])).collect();
     refused("a.zip", &zip(&entries), &["d/3", "number of files"]);
-    refused(
-        "a.tar.gz",
-        &tar_gz(&[("d/a", FILE, b""), ("d/a", FILE, b"")]),
-        &[],
-    );
+    refused("a.tar.gz", &tar_gz(&[("d/a", FILE, b""), ("d/a", FILE, b"")]), &[]);
     refused("a.tar.gz", &tar_gz(&[]), &["d", "does not contain it"]);
     refused("a.zip", b"PK no", &["the archive"]);
 }
@@ -151,10 +114,7 @@ fn malicious_archives_are_refused() {
 fn damaged_archives_leave_no_files() {
     let limits = Limits::default();
     for (file, content) in [
-        (
-            "a.tar.gz",
-            tar_gz(&[("d/", FOLDER, b""), ("d/a", FILE, b"abcdef")]),
-        ),
+        ("a.tar.gz", tar_gz(&[("d/", FOLDER, b""), ("d/a", FILE, b"abcdef")])),
         ("a.zip", zip(&[("d/a", b"abcdef")])),
         ("a.gz", gz(b"abcdef")),
     ] {

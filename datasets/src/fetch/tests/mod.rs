@@ -15,20 +15,9 @@ use server::{Reply, Request, Server};
 
 /// Returns a download of one file with this content and its correct checksum.
 fn download_of(file: &'static str, unpacked: &'static str, content: &[u8]) -> Download {
-    let md5 = Md5::digest(content)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect::<String>();
-    let archive = Archive {
-        file,
-        md5: md5.leak(),
-        unpacked,
-    };
-    Download {
-        name: "test",
-        url: "http://nowhere.invalid",
-        archives: vec![archive].leak(),
-    }
+    let md5 = Md5::digest(content).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let archive = Archive { file, md5: md5.leak(), unpacked };
+    Download { name: "test", url: "http://nowhere.invalid", archives: vec![archive].leak() }
 }
 
 /// A target folder and the progress messages of downloads into it.
@@ -39,10 +28,7 @@ struct Fetcher {
 
 impl Fetcher {
     fn new() -> Fetcher {
-        Fetcher {
-            folder: tempfile::tempdir().unwrap(),
-            said: Vec::new(),
-        }
+        Fetcher { folder: tempfile::tempdir().unwrap(), said: Vec::new() }
     }
 
     fn try_fetch(&mut self, download: &Download, url: &str, tries: u32) -> Result<()> {
@@ -55,36 +41,24 @@ impl Fetcher {
             },
         };
         let said = &mut self.said;
-        download.fetch(self.folder.path(), &options, &mut |p| {
-            said.push(format!("{p:?}"))
-        })
+        download.fetch(self.folder.path(), &options, &mut |p| said.push(format!("{p:?}")))
     }
 
     fn fetch_cifar(&mut self, server: &Server) {
         let content = cifar();
         let download = download_of("c.tar.gz", "cifar-10-batches-bin", &content);
         self.try_fetch(&download, &server.url, 3).unwrap();
-        let path = self
-            .folder
-            .path()
-            .join("cifar-10-batches-bin/data_batch_1.bin");
+        let path = self.folder.path().join("cifar-10-batches-bin/data_batch_1.bin");
         assert_eq!(std::fs::metadata(path).unwrap().len(), 300_000);
         assert_eq!(
             self.names(),
-            [
-                "c.tar.gz",
-                "cifar-10-batches-bin",
-                "cifar-10-batches-bin.fetched.json"
-            ]
+            ["c.tar.gz", "cifar-10-batches-bin", "cifar-10-batches-bin.fetched.json"]
         );
     }
 
     fn fails(&mut self, server: &str, content: &[u8], parts: &[&str]) {
         let download = download_of("c.tar.gz", "cifar-10-batches-bin", content);
-        let error = self
-            .try_fetch(&download, server, 2)
-            .unwrap_err()
-            .to_string();
+        let error = self.try_fetch(&download, server, 2).unwrap_err().to_string();
         for part in [&["c.tar.gz"], parts].concat() {
             assert!(error.contains(part), "`{part}` is missing in: {error}");
         }
@@ -113,40 +87,20 @@ fn slow_servers_are_waited_for_and_existing_files_are_kept() {
     assert!(fetcher.said.len() > 8 && fetcher.said[0].contains("done: 0, total: Some(3"));
     fetcher.said.clear();
     fetcher.fetch_cifar(&slow);
-    assert_eq!(
-        (slow.count(), fetcher.said.len()),
-        (1, 1),
-        "{:?}",
-        fetcher.said
-    );
+    assert_eq!((slow.count(), fetcher.said.len()), (1, 1), "{:?}", fetcher.said);
     assert!(fetcher.said[0].starts_with("Present"));
 
     // The archive suffices to unpack again; an incomplete folder is not overwritten.
     let unpacked = fetcher.folder.path().join("cifar-10-batches-bin");
     std::fs::remove_file(unpacked.join("readme.html")).unwrap();
     let download = download_of("c.tar.gz", "cifar-10-batches-bin", &cifar());
-    let error = fetcher
-        .try_fetch(&download, &slow.url, 1)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("readme.html of 6 bytes, found none"),
-        "{error}"
-    );
+    let error = fetcher.try_fetch(&download, &slow.url, 1).unwrap_err().to_string();
+    assert!(error.contains("readme.html of 6 bytes, found none"), "{error}");
     std::fs::remove_dir_all(&unpacked).unwrap();
     fetcher.fetch_cifar(&slow);
     assert_eq!(slow.count(), 1);
-    std::fs::remove_file(
-        fetcher
-            .folder
-            .path()
-            .join("cifar-10-batches-bin.fetched.json"),
-    )
-    .unwrap();
-    let error = fetcher
-        .try_fetch(&download, &slow.url, 1)
-        .unwrap_err()
-        .to_string();
+    std::fs::remove_file(fetcher.folder.path().join("cifar-10-batches-bin.fetched.json")).unwrap();
+    let error = fetcher.try_fetch(&download, &slow.url, 1).unwrap_err().to_string();
     assert!(error.contains("not unpacked from c.tar.gz"), "{error}");
 }
 
@@ -174,11 +128,7 @@ fn a_later_call_resumes() {
         _ => Reply::rest(&cifar(), request),
     });
     let mut fetcher = Fetcher::new();
-    fetcher.fails(
-        &server.url,
-        &cifar(),
-        &["503", "2 times", "the received bytes are kept"],
-    );
+    fetcher.fails(&server.url, &cifar(), &["503", "2 times", "the received bytes are kept"]);
     assert_eq!(fetcher.names(), ["c.tar.gz.part", "c.tar.gz.part.json"]);
     fetcher.fetch_cifar(&server);
     assert_eq!(server.header(3, "range").unwrap(), "bytes=100000-");
@@ -227,25 +177,16 @@ fn servers_that_ignore_ranges_or_changed_the_file_start_again() {
         0 => Reply::new(200, &other(cifar().len())).cut(100_000),
         _ => Reply::rest(&cifar(), request),
     });
-    Fetcher::new().fails(
-        &server.url,
-        &cifar(),
-        &["2 times in a row", "try again later"],
-    );
+    Fetcher::new().fails(&server.url, &cifar(), &["2 times in a row", "try again later"]);
 }
 
 #[test]
 fn a_complete_part_needs_no_server() {
     let mut fetcher = Fetcher::new();
-    let (url, part) = (
-        "http://127.0.0.1:9",
-        fetcher.folder.path().join("c.tar.gz.part"),
-    );
+    let (url, part) = ("http://127.0.0.1:9", fetcher.folder.path().join("c.tar.gz.part"));
     std::fs::write(&part, cifar()).unwrap();
-    let version = format!(
-        "{{\"url\": \"{url}/c.tar.gz\", \"tag\": null, \"length\": {}}}",
-        cifar().len()
-    );
+    let version =
+        format!("{{\"url\": \"{url}/c.tar.gz\", \"tag\": null, \"length\": {}}}", cifar().len());
     std::fs::write(fetcher.folder.path().join("c.tar.gz.part.json"), version).unwrap();
     let download = download_of("c.tar.gz", "cifar-10-batches-bin", &cifar());
     fetcher.try_fetch(&download, url, 1).unwrap();
@@ -262,33 +203,13 @@ fn failed_and_wrong_downloads_are_errors() {
     let missing = Server::new(|_, _| Reply::new(404, b"not here"));
     fetcher.fails(&missing.url, &content, &["404", &missing.url, "--url"]);
     assert_eq!(missing.count(), 1);
-    let silent = Server::new(|_, _| Reply {
-        pause: Duration::from_secs(3),
-        ..Reply::new(200, b"12345678")
-    });
-    fetcher.fails(
-        &silent.url,
-        &content,
-        &["2 times in a row", "try again later"],
-    );
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    fetcher.fails(
-        &format!("http://{port}"),
-        &content,
-        &["refused", "check the network"],
-    );
-    fetcher.fails(
-        "no address",
-        &content,
-        &["check the network and the address"],
-    );
-    let large = Server::new(|_, _| Reply {
-        announced: 1 << 40,
-        ..Reply::new(200, b"")
-    });
+    let silent =
+        Server::new(|_, _| Reply { pause: Duration::from_secs(3), ..Reply::new(200, b"12345678") });
+    fetcher.fails(&silent.url, &content, &["2 times in a row", "try again later"]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    fetcher.fails(&format!("http://{port}"), &content, &["refused", "check the network"]);
+    fetcher.fails("no address", &content, &["check the network and the address"]);
+    let large = Server::new(|_, _| Reply { announced: 1 << 40, ..Reply::new(200, b"") });
     fetcher.fails(&large.url, &content, &["expected at most"]);
 }
 
@@ -305,11 +226,8 @@ fn archives_of_every_kind_are_unpacked() {
         |fetcher: &Fetcher, path: &str| std::fs::read(fetcher.folder.path().join(path)).unwrap();
     let fetcher = names("i.gz", "i", gz(b"images"));
     assert_eq!(read(&fetcher, "i"), b"images");
-    let fetcher = names(
-        "t.zip",
-        "t",
-        zip(&[("t/", b""), ("t/val/a.JPEG", b"jpeg"), ("t/words.txt", b"")]),
-    );
+    let fetcher =
+        names("t.zip", "t", zip(&[("t/", b""), ("t/val/a.JPEG", b"jpeg"), ("t/words.txt", b"")]));
     assert_eq!(read(&fetcher, "t/val/a.JPEG"), b"jpeg");
     let manifest = String::from_utf8(read(&fetcher, "t.fetched.json")).unwrap();
     assert!(manifest.contains("\"t/val/a.JPEG\": 4"), "{manifest}");

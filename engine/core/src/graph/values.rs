@@ -70,11 +70,7 @@ impl Graph {
         if let Some(id) = self.simplify(&mut node) {
             return id;
         }
-        let key = (
-            discriminant(&node.op),
-            node.inputs.clone(),
-            node.shape.clone(),
-        );
+        let key = (discriminant(&node.op), node.inputs.clone(), node.shape.clone());
         if let Some(id) = self.find(&key, &node).filter(|_| node.op != Op::Fence) {
             return id;
         }
@@ -108,11 +104,7 @@ impl Graph {
         }
         let first = *node.inputs.first()?;
         if node.op == Op::Binary(Binary::Add) && node.inputs[1] == first && node.dtype.is_float() {
-            let two = self.push(Node {
-                op: Op::Full(2.0),
-                inputs: Vec::new(),
-                ..node.clone()
-            });
+            let two = self.push(Node { op: Op::Full(2.0), inputs: Vec::new(), ..node.clone() });
             node.op = Op::Binary(Binary::Mul);
             node.inputs[1] = two;
         }
@@ -166,16 +158,8 @@ impl Graph {
             // relu(z) > 0 exactly where z > 0. The result of relu is stored in any case, so that `z` need not be.
             Op::Compare(Compare::Gt) if self.full(node.inputs[1]) == Some(0.0) => {
                 let of = &self.nodes[first];
-                let relu = Node {
-                    op: Op::Unary(Unary::Relu),
-                    inputs: vec![first],
-                    ..of.clone()
-                };
-                let key = (
-                    discriminant(&relu.op),
-                    relu.inputs.clone(),
-                    relu.shape.clone(),
-                );
+                let relu = Node { op: Op::Unary(Unary::Relu), inputs: vec![first], ..of.clone() };
+                let key = (discriminant(&relu.op), relu.inputs.clone(), relu.shape.clone());
                 if let Some(id) = self.find(&key, &relu) {
                     node.inputs[0] = id;
                 }

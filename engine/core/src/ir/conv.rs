@@ -15,36 +15,22 @@ pub struct ConvOptions {
 
 impl Default for ConvOptions {
     fn default() -> Self {
-        ConvOptions {
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        }
+        ConvOptions { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
     }
 }
 
 impl ConvOptions {
     /// Sets one stride for both axes.
     pub fn stride(self, stride: usize) -> Self {
-        ConvOptions {
-            stride: [stride; 2],
-            ..self
-        }
+        ConvOptions { stride: [stride; 2], ..self }
     }
     /// Sets one padding for both axes.
     pub fn padding(self, padding: usize) -> Self {
-        ConvOptions {
-            padding: [padding; 2],
-            ..self
-        }
+        ConvOptions { padding: [padding; 2], ..self }
     }
     /// Sets one dilation for both axes.
     pub fn dilation(self, dilation: usize) -> Self {
-        ConvOptions {
-            dilation: [dilation; 2],
-            ..self
-        }
+        ConvOptions { dilation: [dilation; 2], ..self }
     }
     /// Sets the number of groups.
     pub fn groups(self, groups: usize) -> Self {
@@ -54,9 +40,7 @@ impl ConvOptions {
     /// Returns the output's size along an axis (0 vertical, 1 horizontal), or `None` if the window does not fit.
     pub(crate) fn output_size(&self, input: usize, kernel: usize, axis: usize) -> Option<usize> {
         let span = self.dilation[axis] * (kernel - 1) + 1;
-        (input + 2 * self.padding[axis])
-            .checked_sub(span)
-            .map(|room| room / self.stride[axis] + 1)
+        (input + 2 * self.padding[axis]).checked_sub(span).map(|room| room / self.stride[axis] + 1)
     }
 }
 
@@ -104,9 +88,6 @@ impl Conv {
 
     /// Returns the convolution of another kind with the same shapes.
     pub(crate) fn with(&self, kind: ConvKind) -> Conv {
-        Conv {
-            kind,
-            ..self.clone()
-        }
+        Conv { kind, ..self.clone() }
     }
 }

@@ -122,10 +122,8 @@ fn out_of_memory(
         Some(bytes) => format!("{limit} is {}", mega(bytes)),
         None => format!("{limit} gave no more"),
     };
-    let biggest: Vec<String> = biggest
-        .iter()
-        .map(|(what, bytes)| format!("{} {what}", mega(*bytes)))
-        .collect();
+    let biggest: Vec<String> =
+        biggest.iter().map(|(what, bytes)| format!("{} {what}", mega(*bytes))).collect();
     format!(
         "{device} is out of memory: {during} needs {} of tensors, but {allowed}. The largest then: {}. Use a smaller \
          batch or network; an unroll takes less with another policy (`per-step`, `every:K`, `host_offload`), and a run \

@@ -14,25 +14,15 @@ pub struct PoolOptions {
 impl PoolOptions {
     /// Creates a square window whose stride is its size, so that windows do not overlap.
     pub fn new(kernel: usize) -> Self {
-        PoolOptions {
-            kernel: [kernel; 2],
-            stride: [kernel; 2],
-            padding: [0, 0],
-        }
+        PoolOptions { kernel: [kernel; 2], stride: [kernel; 2], padding: [0, 0] }
     }
     /// Sets one stride for both axes.
     pub fn stride(self, stride: usize) -> Self {
-        PoolOptions {
-            stride: [stride; 2],
-            ..self
-        }
+        PoolOptions { stride: [stride; 2], ..self }
     }
     /// Sets one border for both axes.
     pub fn padding(self, padding: usize) -> Self {
-        PoolOptions {
-            padding: [padding; 2],
-            ..self
-        }
+        PoolOptions { padding: [padding; 2], ..self }
     }
 
     /// Returns the output's height and width for an input of this shape `[n, c, h, w]`.
@@ -41,10 +31,7 @@ impl PoolOptions {
     /// If the window does not fit; the message names the operation.
     #[track_caller]
     pub(crate) fn output(&self, op: &str, shape: &[usize]) -> [usize; 2] {
-        assert!(
-            shape.len() == 4,
-            "{op}: the input must have 4 axes, found shape {shape:?}"
-        );
+        assert!(shape.len() == 4, "{op}: the input must have 4 axes, found shape {shape:?}");
         [0, 1].map(|i| {
             let room = (shape[2 + i] + 2 * self.padding[i]).checked_sub(self.kernel[i]);
             match room {

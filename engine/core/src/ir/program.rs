@@ -154,9 +154,7 @@ impl Loops {
 
     /// Returns the axes that are summed over (`true`) or kept (`false`), without the last axis.
     pub fn outer(&self, summed: bool) -> Vec<usize> {
-        (0..self.sizes.len() - 1)
-            .filter(|&a| self.summed[a] == summed)
-            .collect()
+        (0..self.sizes.len() - 1).filter(|&a| self.summed[a] == summed).collect()
     }
 }
 

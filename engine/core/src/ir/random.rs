@@ -27,19 +27,14 @@ pub(crate) const FOLD: u32 = 2;
 pub(crate) fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
-    let mut x = [
-        counter[0].wrapping_add(keys[0]),
-        counter[1].wrapping_add(keys[1]),
-    ];
+    let mut x = [counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1])];
     for round in 0..5 {
         for rotation in ROTATIONS[round % 2] {
             x[0] = x[0].wrapping_add(x[1]);
             x[1] = x[1].rotate_left(rotation) ^ x[0];
         }
         x[0] = x[0].wrapping_add(keys[(round + 1) % 3]);
-        x[1] = x[1]
-            .wrapping_add(keys[(round + 2) % 3])
-            .wrapping_add(round as u32 + 1);
+        x[1] = x[1].wrapping_add(keys[(round + 2) % 3]).wrapping_add(round as u32 + 1);
     }
     x
 }
@@ -67,10 +62,7 @@ fn unit(bits: u32) -> f32 {
 fn box_muller(bits: [u32; 2]) -> [f32; 2] {
     let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(unit(bits[0]))));
     let angle = std::f64::consts::TAU * f64::from(unit(bits[1]));
-    [
-        (radius * libm::cos(angle)) as f32,
-        (radius * libm::sin(angle)) as f32,
-    ]
+    [(radius * libm::cos(angle)) as f32, (radius * libm::sin(angle)) as f32]
 }
 
 #[cfg(test)]
@@ -91,26 +83,11 @@ mod tests {
     #[test]
     fn moments_are_right() {
         let n = 100_000;
-        let normal = values(
-            Draw {
-                key: [1, 2],
-                law: Law::Normal,
-            },
-            n,
-        );
+        let normal = values(Draw { key: [1, 2], law: Law::Normal }, n);
         let mean = normal.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64;
         let var = normal.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / n as f64;
-        assert!(
-            mean.abs() < 0.01 && (var - 1.0).abs() < 0.02,
-            "mean {mean}, variance {var}"
-        );
-        let uniform = values(
-            Draw {
-                key: [1, 2],
-                law: Law::Uniform,
-            },
-            n,
-        );
+        assert!(mean.abs() < 0.01 && (var - 1.0).abs() < 0.02, "mean {mean}, variance {var}");
+        let uniform = values(Draw { key: [1, 2], law: Law::Uniform }, n);
         let mean = uniform.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64;
         assert!((mean - 0.5).abs() < 0.005 && uniform.iter().all(|&v| (0.0..1.0).contains(&v)));
     }

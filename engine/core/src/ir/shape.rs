@@ -36,10 +36,7 @@ pub(crate) fn lift(shape: &[usize], rank: usize) -> Vec<usize> {
 pub(crate) fn axis(op: &str, axis: isize, shape: &[usize]) -> usize {
     let rank = shape.len() as isize;
     let index = if axis < 0 { axis + rank } else { axis };
-    assert!(
-        (0..rank).contains(&index),
-        "{op}: axis {axis} does not exist in shape {shape:?}"
-    );
+    assert!((0..rank).contains(&index), "{op}: axis {axis} does not exist in shape {shape:?}");
     index as usize
 }
 
@@ -56,10 +53,7 @@ pub(crate) fn axes(op: &str, axes: &[isize], shape: &[usize]) -> Vec<usize> {
     list.sort_unstable();
     let before = list.len();
     list.dedup();
-    assert!(
-        before == list.len(),
-        "{op}: an axis is named twice in {axes:?}"
-    );
+    assert!(before == list.len(), "{op}: an axis is named twice in {axes:?}");
     list
 }
 
@@ -74,11 +68,7 @@ pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
 
 /// Returns the shape used for storage: `[1]` for a scalar, otherwise `shape`.
 pub(crate) fn physical(shape: &[usize]) -> Vec<usize> {
-    if shape.is_empty() {
-        vec![1]
-    } else {
-        shape.to_vec()
-    }
+    if shape.is_empty() { vec![1] } else { shape.to_vec() }
 }
 
 #[cfg(test)]

@@ -23,18 +23,9 @@ impl Conv {
         use ConvKind::*;
         let (a, b) = (&inputs[0], &inputs[1]);
         let (da, db) = match self.kind {
-            Forward => (
-                self.with(InputGrad).apply(ct, b),
-                self.with(WeightGrad).apply(a, ct),
-            ),
-            InputGrad => (
-                self.with(Forward).apply(ct, b),
-                self.with(WeightGrad).apply(ct, a),
-            ),
-            WeightGrad => (
-                self.with(InputGrad).apply(b, ct),
-                self.with(Forward).apply(a, ct),
-            ),
+            Forward => (self.with(InputGrad).apply(ct, b), self.with(WeightGrad).apply(a, ct)),
+            InputGrad => (self.with(Forward).apply(ct, b), self.with(WeightGrad).apply(ct, a)),
+            WeightGrad => (self.with(InputGrad).apply(b, ct), self.with(Forward).apply(a, ct)),
         };
         vec![Some(da), Some(db)]
     }
@@ -60,17 +51,12 @@ impl Tensor {
     /// `[c_out, c_in/groups, kh, kw]`, giving `[n, c_out, oh, ow]`.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, options: ConvOptions) -> Tensor {
-        let (x, w) = (
-            four("conv2d", "the input", self),
-            four("conv2d", "the weight", weight),
-        );
+        let (x, w) = (four("conv2d", "the input", self), four("conv2d", "the weight", weight));
         let oh = options.output_size(x[2], w[2], 0);
         let ow = options.output_size(x[3], w[3], 1);
-        let (Some(oh), Some(ow), true) = (
-            oh,
-            ow,
-            x[1] == w[1] * options.groups && w[0] % options.groups == 0,
-        ) else {
+        let (Some(oh), Some(ow), true) =
+            (oh, ow, x[1] == w[1] * options.groups && w[0] % options.groups == 0)
+        else {
             panic!("conv2d: input {x:?} and weight {w:?} do not fit with {options:?}");
         };
         assert!(
@@ -79,14 +65,7 @@ impl Tensor {
             self.dtype(),
             weight.dtype()
         );
-        Conv {
-            kind: ConvKind::Forward,
-            options,
-            x,
-            w,
-            y: [x[0], w[0], oh, ow],
-        }
-        .apply(self, weight)
+        Conv { kind: ConvKind::Forward, options, x, w, y: [x[0], w[0], oh, ow] }.apply(self, weight)
     }
 
     /// Transposed convolution of `[n, c_in, h, w]` with a weight `[c_in, c_out/groups, kh, kw]` (PyTorch's
@@ -114,23 +93,13 @@ impl Tensor {
             panic!("conv_transpose2d: input {y:?} and weight {w:?} do not fit with {options:?}");
         };
         let x = [y[0], w[1] * options.groups, h, width];
-        let back = (
-            options.output_size(h, w[2], 0),
-            options.output_size(width, w[3], 1),
-        );
+        let back = (options.output_size(h, w[2], 0), options.output_size(width, w[3], 1));
         assert!(
             back == (Some(y[2]), Some(y[3])),
             "conv_transpose2d: output_padding {output_padding:?} must be smaller than the stride {:?}",
             options.stride
         );
-        Conv {
-            kind: ConvKind::InputGrad,
-            options,
-            x,
-            w,
-            y,
-        }
-        .apply(self, weight)
+        Conv { kind: ConvKind::InputGrad, options, x, w, y }.apply(self, weight)
     }
 }
 
@@ -142,12 +111,7 @@ mod tests {
 
     fn geometries() -> Vec<([usize; 4], [usize; 4], ConvOptions)> {
         let o = ConvOptions::default();
-        let mixed = ConvOptions {
-            stride: [2, 1],
-            padding: [0, 2],
-            dilation: [1, 2],
-            groups: 1,
-        };
+        let mixed = ConvOptions { stride: [2, 1], padding: [0, 2], dilation: [1, 2], groups: 1 };
         vec![
             ([2, 3, 5, 5], [4, 3, 3, 3], o.padding(1)),
             ([1, 2, 6, 7], [3, 2, 3, 3], o.stride(2).padding(1)),
@@ -167,18 +131,12 @@ mod tests {
             gradients("conv2d", &[&x, &w], 2, |t| t[0].conv2d(&t[1], options));
         }
         let up = ConvOptions::default().stride(2).padding(1);
-        gradients(
-            "conv_transpose2d",
-            &[&[1, 3, 3, 4], &[3, 2, 3, 3]],
-            2,
-            |t| t[0].conv_transpose2d(&t[1], up, [1, 1]),
-        );
-        gradients(
-            "conv_transpose2d groups",
-            &[&[1, 4, 3, 3], &[4, 1, 2, 2]],
-            2,
-            |t| t[0].conv_transpose2d(&t[1], ConvOptions::default().stride(2).groups(2), [0, 0]),
-        );
+        gradients("conv_transpose2d", &[&[1, 3, 3, 4], &[3, 2, 3, 3]], 2, |t| {
+            t[0].conv_transpose2d(&t[1], up, [1, 1])
+        });
+        gradients("conv_transpose2d groups", &[&[1, 4, 3, 3], &[4, 1, 2, 2]], 2, |t| {
+            t[0].conv_transpose2d(&t[1], ConvOptions::default().stride(2).groups(2), [0, 0])
+        });
     }
 
     /// Computes a convolution as a direct sum, the reference for every geometry.
@@ -253,15 +211,12 @@ mod tests {
                 let options = ConvOptions::default().padding(1).stride(stride);
                 let x = Tensor::ones(&[n, 1, size, size], dtype, device);
                 let w = Tensor::zeros(&[1, 1, 3, 3], dtype, device);
-                let dw = crate::grad(|w: &Tensor| x.conv2d(w, options).sum())(&w)
-                    .to_f64s()
-                    .unwrap();
+                let dw =
+                    crate::grad(|w: &Tensor| x.conv2d(w, options).sum())(&w).to_f64s().unwrap();
                 // A tap's gradient counts the outputs for which it lies inside the image.
                 let out = (size - 1) / stride + 1;
                 let inside = |tap: usize| {
-                    (0..out)
-                        .filter(|o| (1..=size).contains(&(o * stride + tap)))
-                        .count()
+                    (0..out).filter(|o| (1..=size).contains(&(o * stride + tap))).count()
                 };
                 for (i, found) in dw.iter().enumerate() {
                     assert_eq!(

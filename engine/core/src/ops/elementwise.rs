@@ -70,11 +70,7 @@ impl Binary {
 #[track_caller]
 pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<usize>) {
     let Some(shape) = broadcast(a.shape(), b.shape()) else {
-        panic!(
-            "{op}: shapes {:?} and {:?} do not broadcast",
-            a.shape(),
-            b.shape()
-        );
+        panic!("{op}: shapes {:?} and {:?} do not broadcast", a.shape(), b.shape());
     };
     assert!(
         a.dtype() == b.dtype(),
@@ -85,11 +81,7 @@ pub(super) fn align(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, Vec<us
         b.shape()
     );
     let rank = shape.len();
-    (
-        a.reshape(&lift(a.shape(), rank)),
-        b.reshape(&lift(b.shape(), rank)),
-        shape,
-    )
+    (a.reshape(&lift(a.shape(), rank)), b.reshape(&lift(b.shape(), rank)), shape)
 }
 
 impl Tensor {
@@ -230,8 +222,7 @@ impl Tensor {
     /// `x` limited to `[low, high]`; the derivative is 1 inside and on the bounds, else 0.
     pub fn clamp(&self, low: f64, high: f64) -> Tensor {
         let (low, high) = (self.full_like(low), self.full_like(high));
-        self.lt(&low)
-            .where_(&low, &self.gt(&high).where_(&high, self))
+        self.lt(&low).where_(&low, &self.gt(&high).where_(&high, self))
     }
 
     /// The values converted to another type. Floats become integers by truncation, Bool by `≠ 0`.
@@ -284,12 +275,9 @@ mod tests {
 
     #[test]
     fn functions_of_two_arguments_broadcast() {
-        for (a, b) in [
-            (&[2, 3][..], &[2, 3][..]),
-            (&[2, 1], &[3]),
-            (&[], &[2, 2]),
-            (&[1, 3, 1], &[2, 1, 2]),
-        ] {
+        for (a, b) in
+            [(&[2, 3][..], &[2, 3][..]), (&[2, 1], &[3]), (&[], &[2, 2]), (&[1, 3, 1], &[2, 1, 2])]
+        {
             gradients("add", &[a, b], 2, |x| (&x[0] + &x[1]).square());
             gradients("sub", &[a, b], 2, |x| (&x[0] - &x[1]).square());
             gradients("mul", &[a, b], 2, |x| &x[0] * &x[1]);
@@ -323,10 +311,7 @@ mod tests {
     fn types_convert() {
         each_device(|device, dtype| {
             let bytes = Tensor::new(&[0u8, 128, 255], &[3], device).unwrap();
-            assert_eq!(
-                bytes.to_dtype(dtype).to_f64s().unwrap(),
-                [0.0, 128.0, 255.0]
-            );
+            assert_eq!(bytes.to_dtype(dtype).to_f64s().unwrap(), [0.0, 128.0, 255.0]);
             assert_eq!(bytes.to_vec::<u8>().unwrap(), [0, 128, 255]);
             let x = Tensor::new(&[-1.7f32, 0.0, 2.7], &[3], device).unwrap();
             assert_eq!(x.to_dtype(DType::I32).to_vec::<i32>().unwrap(), [-1, 0, 2]);
@@ -347,10 +332,7 @@ mod tests {
         assert_eq!(slope.to_vec::<f64>().unwrap(), [6.75, 12.0]);
         let (_, along) = crate::jvp(f, &x, &x.ones_like());
         assert_eq!(along.item().unwrap(), 18.75);
-        assert_eq!(
-            crate::hvp(f, &x, &x.ones_like()).to_vec::<f64>().unwrap(),
-            [9.0, -12.0]
-        );
+        assert_eq!(crate::hvp(f, &x, &x.ones_like()).to_vec::<f64>().unwrap(), [9.0, -12.0]);
         let integer = |x: &Tensor| (x.to_dtype(DType::I32).to_dtype(DType::F64) * x).sum();
         assert_eq!(grad(integer)(&x).to_vec::<f64>().unwrap(), [1.0, -2.0]);
     }

@@ -12,12 +12,7 @@ impl Tensor {
     pub fn gather(&self, along: isize, indices: &Tensor) -> Tensor {
         let a = axis("gather", along, self.shape());
         check_indices("gather", a, indices, self.shape());
-        Tensor::apply(
-            Op::Gather(a),
-            &[self, indices],
-            indices.shape(),
-            self.dtype(),
-        )
+        Tensor::apply(Op::Gather(a), &[self, indices], indices.shape(), self.dtype())
     }
 
     /// Adds every element to zeros of length `size` along an axis, `out[.., indices[.., i, ..], ..] += x[.., i, ..]`,
@@ -55,16 +50,10 @@ impl Tensor {
 
     /// One-hot encoding of I32 labels: shape `[..]` becomes `[.., classes]` of type `dtype`.
     pub fn one_hot(&self, classes: usize, dtype: DType) -> Tensor {
-        assert!(
-            self.dtype() == DType::I32,
-            "one_hot: labels must be I32, found {}",
-            self.dtype()
-        );
+        assert!(self.dtype() == DType::I32, "one_hot: labels must be I32, found {}", self.dtype());
         let mut column = self.shape().to_vec();
         column.push(1);
-        self.reshape(&column)
-            .eq(&Tensor::arange(classes, self.device()))
-            .to_dtype(dtype)
+        self.reshape(&column).eq(&Tensor::arange(classes, self.device())).to_dtype(dtype)
     }
 }
 
@@ -72,12 +61,7 @@ impl Tensor {
 #[track_caller]
 fn check_indices(op: &str, axis: usize, indices: &Tensor, shape: &[usize]) {
     let fits = indices.rank() == shape.len()
-        && indices
-            .shape()
-            .iter()
-            .zip(shape)
-            .enumerate()
-            .all(|(i, (a, b))| i == axis || a == b);
+        && indices.shape().iter().zip(shape).enumerate().all(|(i, (a, b))| i == axis || a == b);
     assert!(
         fits && indices.dtype() == DType::I32,
         "{op}: indices must be I32 of shape {shape:?} except along axis {axis}, found {} {:?}",
@@ -97,12 +81,10 @@ mod tests {
             Tensor::new(values, shape, x.device()).unwrap()
         };
         gradients("gather", &[&[3, 2]], 2, |x| {
-            x[0].gather(0, &index(&x[0], &[2, 0, 2, 2, 1, 0, 0, 1], &[4, 2]))
-                .square()
+            x[0].gather(0, &index(&x[0], &[2, 0, 2, 2, 1, 0, 0, 1], &[4, 2])).square()
         });
         gradients("scatter_add", &[&[2, 4]], 2, |x| {
-            x[0].scatter_add(1, &index(&x[0], &[0, 2, 2, 1, 1, 1, 1, 0], &[2, 4]), 3)
-                .square()
+            x[0].scatter_add(1, &index(&x[0], &[0, 2, 2, 1, 1, 1, 1, 0], &[2, 4]), 3).square()
         });
         gradients("take", &[&[3, 2]], 2, |x| {
             x[0].take(0, &index(&x[0], &[1, 1, 2], &[3])).square()
@@ -113,10 +95,7 @@ mod tests {
     fn values() {
         each_device(|device, dtype| {
             let labels = Tensor::new(&[2, 0], &[2], device).unwrap();
-            assert_eq!(
-                labels.one_hot(3, dtype).to_f64s().unwrap(),
-                [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
-            );
+            assert_eq!(labels.one_hot(3, dtype).to_f64s().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
             let ones = Tensor::ones(&[5000], dtype, device);
             let bins = Tensor::arange(5000, device);
             let thirds = (&bins

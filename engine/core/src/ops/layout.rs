@@ -30,22 +30,15 @@ pub(super) fn pad(axes: &[PadAxis], x: &Tensor) -> Tensor {
 pub(super) fn slice_transpose(axes: &[SliceAxis], shape: &[usize], ct: &Tensor) -> Tensor {
     let place = |(a, &n): (&SliceAxis, &usize)| {
         let end = a.start + (a.len - 1) * a.step + 1;
-        PadAxis {
-            low: a.start,
-            high: n - end,
-            interior: a.step - 1,
-        }
+        PadAxis { low: a.start, high: n - end, interior: a.step - 1 }
     };
     pad(&axes.iter().zip(shape).map(place).collect::<Vec<_>>(), ct)
 }
 
 /// Takes the cotangent of the tensor inside a padding, which has this shape.
 pub(super) fn pad_transpose(axes: &[PadAxis], shape: &[usize], ct: &Tensor) -> Tensor {
-    let cut = |(a, &n): (&PadAxis, &usize)| SliceAxis {
-        start: a.low,
-        step: a.interior + 1,
-        len: n,
-    };
+    let cut =
+        |(a, &n): (&PadAxis, &usize)| SliceAxis { start: a.low, step: a.interior + 1, len: n };
     slice(&axes.iter().zip(shape).map(cut).collect::<Vec<_>>(), ct)
 }
 
@@ -137,10 +130,7 @@ impl Tensor {
     /// Exchanges two axes.
     #[track_caller]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
-        let (a, b) = (
-            axis("transpose", a, self.shape()),
-            axis("transpose", b, self.shape()),
-        );
+        let (a, b) = (axis("transpose", a, self.shape()), axis("transpose", b, self.shape()));
         let mut order: Vec<usize> = (0..self.rank()).collect();
         order.swap(a, b);
         self.permute(&order)
@@ -158,20 +148,9 @@ impl Tensor {
         if (start, end, step) == (0, self.shape()[a], 1) {
             return self.clone();
         }
-        let mut axes: Vec<SliceAxis> = self
-            .shape()
-            .iter()
-            .map(|&len| SliceAxis {
-                start: 0,
-                step: 1,
-                len,
-            })
-            .collect();
-        axes[a] = SliceAxis {
-            start,
-            step,
-            len: (end - start).div_ceil(step),
-        };
+        let mut axes: Vec<SliceAxis> =
+            self.shape().iter().map(|&len| SliceAxis { start: 0, step: 1, len }).collect();
+        axes[a] = SliceAxis { start, step, len: (end - start).div_ceil(step) };
         slice(&axes, self)
     }
 
@@ -202,22 +181,14 @@ impl Tensor {
         if around.iter().all(|&p| p == (0, 0)) {
             return self.clone();
         }
-        let axes: Vec<PadAxis> = around
-            .iter()
-            .map(|&(low, high)| PadAxis {
-                low,
-                high,
-                interior: 0,
-            })
-            .collect();
+        let axes: Vec<PadAxis> =
+            around.iter().map(|&(low, high)| PadAxis { low, high, interior: 0 }).collect();
         if value == 0.0 {
             return pad(&axes, self);
         }
         let inside = pad(&axes, &self.ones_like());
         let padded = pad(&axes, self);
-        inside
-            .eq(&inside.ones_like())
-            .where_(&padded, &padded.full_like(value))
+        inside.eq(&inside.ones_like()).where_(&padded, &padded.full_like(value))
     }
 
     /// Joins tensors along an existing axis.
@@ -243,12 +214,7 @@ impl Tensor {
         if parts.len() == 1 {
             return parts[0].clone();
         }
-        Tensor::apply(
-            Op::Concat(a),
-            &parts.iter().collect::<Vec<_>>(),
-            shape,
-            parts[0].dtype(),
-        )
+        Tensor::apply(Op::Concat(a), &parts.iter().collect::<Vec<_>>(), shape, parts[0].dtype())
     }
 
     /// Joins tensors of the same shape along a new axis, which is axis `at` of the result.
@@ -274,21 +240,13 @@ mod tests {
     #[test]
     fn gradients_of_layout_changes() {
         gradients("reshape", &[&[2, 6]], 2, |x| x[0].reshape(&[3, 4]).square());
-        gradients("permute", &[&[2, 3, 4]], 2, |x| {
-            x[0].permute(&[2, 0, 1]).square()
-        });
-        gradients("broadcast", &[&[2, 1]], 2, |x| {
-            x[0].broadcast_to(&[3, 2, 4]).square()
-        });
+        gradients("permute", &[&[2, 3, 4]], 2, |x| x[0].permute(&[2, 0, 1]).square());
+        gradients("broadcast", &[&[2, 1]], 2, |x| x[0].broadcast_to(&[3, 2, 4]).square());
         gradients("slice", &[&[3, 7]], 2, |x| x[0].slice(1, 1, 6, 2).square());
         gradients("narrow", &[&[3, 7]], 2, |x| x[0].narrow(0, 1, 2).square());
         gradients("index", &[&[3, 2]], 2, |x| x[0].index(0, 1).square());
-        gradients("pad", &[&[2, 3]], 2, |x| {
-            x[0].pad(&[(1, 0), (2, 1)], 0.5).square()
-        });
-        gradients("concat", &[&[2, 3], &[2, 1]], 2, |x| {
-            Tensor::concat(x, 1).square()
-        });
+        gradients("pad", &[&[2, 3]], 2, |x| x[0].pad(&[(1, 0), (2, 1)], 0.5).square());
+        gradients("concat", &[&[2, 3], &[2, 1]], 2, |x| Tensor::concat(x, 1).square());
         gradients("stack", &[&[2], &[2]], 2, |x| Tensor::stack(x, 1).square());
     }
 
@@ -296,20 +254,14 @@ mod tests {
     fn values() {
         each_device(|device, dtype| {
             let x = Tensor::arange(6, device).to_dtype(dtype).reshape(&[2, 3]);
-            assert_eq!(
-                x.transpose(0, 1).to_f64s().unwrap(),
-                [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
-            );
+            assert_eq!(x.transpose(0, 1).to_f64s().unwrap(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
             assert_eq!(x.slice(1, 0, 3, 2).to_f64s().unwrap(), [0.0, 2.0, 3.0, 5.0]);
             assert_eq!(
                 x.index(0, 0).pad(&[(1, 1)], 7.0).to_f64s().unwrap(),
                 [7.0, 0.0, 1.0, 2.0, 7.0]
             );
             let halves = [x.narrow(1, 0, 1), x.narrow(1, 1, 2)];
-            assert_eq!(
-                Tensor::concat(&halves, 1).to_f64s().unwrap(),
-                x.to_f64s().unwrap()
-            );
+            assert_eq!(Tensor::concat(&halves, 1).to_f64s().unwrap(), x.to_f64s().unwrap());
             assert_eq!(x.broadcast_to(&[2, 2, 3]).sum().item().unwrap(), 30.0);
             // Views of views.
             let view = x.transpose(0, 1).narrow(0, 1, 2).reshape(&[4]);

@@ -8,11 +8,7 @@ use crate::{DType, Tensor};
 /// Reverse rule of `where(c, a, b)`: the cotangent goes to the side that was taken.
 pub(super) fn select_vjp(inputs: &[Tensor], ct: &Tensor) -> Vec<Option<Tensor>> {
     let (cond, zero) = (&inputs[0], ct.zeros_like());
-    vec![
-        None,
-        Some(cond.where_(ct, &zero)),
-        Some(cond.where_(&zero, ct)),
-    ]
+    vec![None, Some(cond.where_(ct, &zero)), Some(cond.where_(&zero, ct))]
 }
 
 /// Forward rule of `where(c, a, b)`: takes the tangent of the side that was taken.
@@ -50,10 +46,8 @@ impl Tensor {
             };
             shape = joint;
         }
-        let spread: Vec<Tensor> = std::iter::once(&self)
-            .chain(others)
-            .map(|t| t.broadcast_to(&shape))
-            .collect();
+        let spread: Vec<Tensor> =
+            std::iter::once(&self).chain(others).map(|t| t.broadcast_to(&shape)).collect();
         for tensor in &spread {
             assert!(
                 tensor.dtype() == DType::Bool,
@@ -62,12 +56,7 @@ impl Tensor {
                 tensor.dtype()
             );
         }
-        Tensor::apply(
-            Op::Logic(op),
-            &spread.iter().collect::<Vec<_>>(),
-            shape,
-            DType::Bool,
-        )
+        Tensor::apply(Op::Logic(op), &spread.iter().collect::<Vec<_>>(), shape, DType::Bool)
     }
 
     /// `x = y`, elementwise.
@@ -119,12 +108,7 @@ impl Tensor {
             "where: the condition must be Bool, found {}",
             self.dtype()
         );
-        assert!(
-            a.dtype() == b.dtype(),
-            "where: types {} and {} differ",
-            a.dtype(),
-            b.dtype()
-        );
+        assert!(a.dtype() == b.dtype(), "where: types {} and {} differ", a.dtype(), b.dtype());
         let joint = broadcast(a.shape(), b.shape()).and_then(|s| broadcast(self.shape(), &s));
         let Some(shape) = joint else {
             panic!(
@@ -134,11 +118,7 @@ impl Tensor {
                 b.shape()
             );
         };
-        let (c, x, y) = (
-            self.broadcast_to(&shape),
-            a.broadcast_to(&shape),
-            b.broadcast_to(&shape),
-        );
+        let (c, x, y) = (self.broadcast_to(&shape), a.broadcast_to(&shape), b.broadcast_to(&shape));
         Tensor::apply(Op::Select, &[&c, &x, &y], shape, a.dtype())
     }
 }

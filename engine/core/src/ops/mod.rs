@@ -54,12 +54,7 @@ impl Op {
             Op::Unary(op) => vec![op.scale_by_derivative(&inputs[0], out, ct)],
             Op::Binary(op) => op.vjp(out, inputs, ct),
             Op::Select => logic::select_vjp(inputs, ct),
-            Op::Cast => vec![
-                inputs[0]
-                    .dtype()
-                    .is_float()
-                    .then(|| ct.to_dtype(inputs[0].dtype())),
-            ],
+            Op::Cast => vec![inputs[0].dtype().is_float().then(|| ct.to_dtype(inputs[0].dtype()))],
             Op::Sum(_) => vec![Some(ct.broadcast_to(inputs[0].shape()))],
             Op::Reshape => vec![Some(ct.reshape(inputs[0].shape()))],
             Op::Broadcast => vec![Some(ct.sum_to(inputs[0].shape()))],
@@ -75,10 +70,7 @@ impl Op {
             Op::MatMul => matmul::vjp(inputs, ct),
             Op::Conv(conv) => conv.vjp(inputs, ct),
             Op::PoolGather(window) => {
-                vec![
-                    Some(pool::scatter(window, ct, &inputs[1], inputs[0].shape())),
-                    None,
-                ]
+                vec![Some(pool::scatter(window, ct, &inputs[1], inputs[0].shape())), None]
             }
             Op::PoolScatter(window) => vec![Some(pool::gather(window, ct, &inputs[1])), None],
         }
@@ -99,9 +91,7 @@ impl Op {
             Op::Unary(op) => first().and_then(|t| op.scale_by_derivative(&inputs[0], out, t)),
             Op::Binary(op) => op.jvp(out, inputs, tangents),
             Op::Select => logic::select_jvp(out, inputs, tangents),
-            Op::Cast => first()
-                .filter(|_| out.dtype().is_float())
-                .map(|t| t.to_dtype(out.dtype())),
+            Op::Cast => first().filter(|_| out.dtype().is_float()).map(|t| t.to_dtype(out.dtype())),
             Op::Sum(axes) => first().map(|t| t.sum_keep(axes)),
             Op::Reshape => first().map(|t| t.reshape(out.shape())),
             Op::Broadcast => first().map(|t| t.broadcast_to(out.shape())),

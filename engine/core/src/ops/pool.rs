@@ -15,10 +15,7 @@ impl Tensor {
     pub fn max_pool2d(&self, options: PoolOptions) -> Tensor {
         let [oh, ow] = options.output("max_pool2d", self.shape());
         let (n, c) = (self.shape()[0], self.shape()[1]);
-        let window = Window {
-            options,
-            output: [oh, ow],
-        };
+        let window = Window { options, output: [oh, ow] };
         let op = Op::MaxPoolIndex(window.clone());
         let index = Tensor::apply(op, &[&self.stop_gradient()], vec![n, c, oh, ow], DType::I32);
         gather(&window, self, &index)
@@ -28,19 +25,12 @@ impl Tensor {
     #[track_caller]
     pub fn avg_pool2d(&self, options: PoolOptions) -> Tensor {
         let output = options.output("avg_pool2d", self.shape());
-        let (n, c, h, w) = (
-            self.shape()[0],
-            self.shape()[1],
-            self.shape()[2],
-            self.shape()[3],
-        );
+        let (n, c, h, w) = (self.shape()[0], self.shape()[1], self.shape()[2], self.shape()[3]);
         let [kh, kw] = options.kernel;
         // Sums of few elements are slower than matrix products on a CPU.
         let tiles = options.stride == options.kernel && options.padding == [0, 0];
         if tiles && !self.device().is_cpu() && output[0] * kh == h && output[1] * kw == w {
-            return self
-                .reshape(&[n, c, output[0], kh, output[1], kw])
-                .mean_axes(&[3, 5], false);
+            return self.reshape(&[n, c, output[0], kh, output[1], kw]).mean_axes(&[3, 5], false);
         }
         let matrix = |i: usize, size: usize| {
             let (k, s, p) = (options.kernel[i], options.stride[i], options.padding[i]);
@@ -82,11 +72,7 @@ impl Tensor {
     /// Resizes images to `[n, c, oh, ow]`.
     #[track_caller]
     pub fn resize2d(&self, oh: usize, ow: usize, how: Interpolation) -> Tensor {
-        assert!(
-            self.rank() == 4,
-            "resize2d: needs 4 axes, found shape {:?}",
-            self.shape()
-        );
+        assert!(self.rank() == 4, "resize2d: needs 4 axes, found shape {:?}", self.shape());
         let matrix = |out: usize, size: usize| {
             rows(out, size, |o, put| match how {
                 Interpolation::Nearest => put(o * size / out, 1.0),
@@ -178,9 +164,7 @@ mod tests {
     }
 
     fn image(values: &[f32], h: usize, w: usize, like: (&crate::Device, crate::DType)) -> Tensor {
-        Tensor::new(values, &[1, 1, h, w], like.0)
-            .unwrap()
-            .to_dtype(like.1)
+        Tensor::new(values, &[1, 1, h, w], like.0).unwrap().to_dtype(like.1)
     }
 
     #[test]
@@ -188,19 +172,15 @@ mod tests {
         each_device(|device, dtype| {
             let x = image(&[1.0; 16], 4, 4, (device, dtype));
             let slope = |options| {
-                grad(move |x: &Tensor| x.max_pool2d(options).sum())(&x)
-                    .to_f64s()
-                    .unwrap()
+                grad(move |x: &Tensor| x.max_pool2d(options).sum())(&x).to_f64s().unwrap()
             };
-            let expected = [
-                1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-            ];
+            let expected =
+                [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
             assert_eq!(slope(PoolOptions::new(2)), expected);
             // Windows at -1 and 1 with kernel 3; rows and columns 0 and 1 hold their first pixels.
             let overlapping = slope(PoolOptions::new(3).stride(2).padding(1));
-            let expected = [
-                1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-            ];
+            let expected =
+                [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
             assert_eq!(overlapping, expected);
         });
     }
@@ -208,24 +188,13 @@ mod tests {
     #[test]
     fn values() {
         each_device(|device, dtype| {
-            let x = Tensor::arange(16, device)
-                .to_dtype(dtype)
-                .reshape(&[1, 1, 4, 4]);
+            let x = Tensor::arange(16, device).to_dtype(dtype).reshape(&[1, 1, 4, 4]);
             let read = |t: Tensor| t.to_f64s().unwrap();
-            assert_eq!(
-                read(x.max_pool2d(PoolOptions::new(2))),
-                [5.0, 7.0, 13.0, 15.0]
-            );
-            assert_eq!(
-                read(x.avg_pool2d(PoolOptions::new(2))),
-                [2.5, 4.5, 10.5, 12.5]
-            );
+            assert_eq!(read(x.max_pool2d(PoolOptions::new(2))), [5.0, 7.0, 13.0, 15.0]);
+            assert_eq!(read(x.avg_pool2d(PoolOptions::new(2))), [2.5, 4.5, 10.5, 12.5]);
             // Zeros of the border count.
             let padded = x.avg_pool2d(PoolOptions::new(2).padding(1));
-            assert_eq!(
-                read(padded),
-                [0.0, 0.75, 0.75, 3.0, 7.5, 4.5, 3.0, 6.75, 3.75]
-            );
+            assert_eq!(read(padded), [0.0, 0.75, 0.75, 3.0, 7.5, 4.5, 3.0, 6.75, 3.75]);
             assert_eq!(read(x.adaptive_avg_pool2d(1, 1)), [7.5]);
             let negative = -(x.clone() + 1.0);
             assert_eq!(
@@ -233,14 +202,8 @@ mod tests {
                 [-1.0, -2.0, -5.0, -6.0]
             );
             let two = image(&[0.0, 1.0], 1, 2, (device, dtype));
-            assert_eq!(
-                read(two.resize2d(1, 4, Interpolation::Nearest)),
-                [0.0, 0.0, 1.0, 1.0]
-            );
-            assert_eq!(
-                read(two.resize2d(1, 4, Interpolation::Bilinear)),
-                [0.0, 0.25, 0.75, 1.0]
-            );
+            assert_eq!(read(two.resize2d(1, 4, Interpolation::Nearest)), [0.0, 0.0, 1.0, 1.0]);
+            assert_eq!(read(two.resize2d(1, 4, Interpolation::Bilinear)), [0.0, 0.25, 0.75, 1.0]);
         });
     }
 }

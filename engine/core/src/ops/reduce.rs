@@ -27,10 +27,8 @@ impl Tensor {
         if keep {
             return self.clone();
         }
-        let kept: Vec<usize> = (0..self.rank())
-            .filter(|a| !axes.contains(a))
-            .map(|a| self.shape()[a])
-            .collect();
+        let kept: Vec<usize> =
+            (0..self.rank()).filter(|a| !axes.contains(a)).map(|a| self.shape()[a]).collect();
         self.reshape(&kept)
     }
 
@@ -53,9 +51,8 @@ impl Tensor {
             return self.clone();
         }
         let lifted = crate::ir::shape::lift(shape, self.rank());
-        let over: Vec<usize> = (0..self.rank())
-            .filter(|&a| lifted[a] == 1 && self.shape()[a] != 1)
-            .collect();
+        let over: Vec<usize> =
+            (0..self.rank()).filter(|&a| lifted[a] == 1 && self.shape()[a] != 1).collect();
         let summed = self.sum_keep(&over);
         assert!(
             *summed.shape() == *lifted,
@@ -86,10 +83,7 @@ impl Tensor {
     pub fn var_axes(&self, over: &[isize], correction: usize, keep: bool) -> Tensor {
         let list = axes("var", over, self.shape());
         let count: usize = list.iter().map(|&a| self.shape()[a]).product();
-        assert!(
-            count > correction,
-            "var: {count} values cannot be corrected by {correction}"
-        );
+        assert!(count > correction, "var: {count} values cannot be corrected by {correction}");
         let centred = self - self.mean_axes(over, true);
         (centred.square().sum_keep(&list) * (1.0 / (count - correction) as f64))
             .drop_axes(&list, keep)
@@ -108,8 +102,7 @@ impl Tensor {
     #[track_caller]
     pub fn max_axis(&self, along: isize, keep: bool) -> Tensor {
         let a = axis("max", along, self.shape());
-        self.gather(along, &self.argmax(along, true))
-            .drop_axes(&[a], keep)
+        self.gather(along, &self.argmax(along, true)).drop_axes(&[a], keep)
     }
 
     /// The largest value over the given axes (all, if none is named); where several are equal, the derivative
@@ -120,19 +113,11 @@ impl Tensor {
         let kept: Vec<usize> = (0..self.rank()).filter(|a| !over.contains(a)).collect();
         let order: Vec<usize> = kept.iter().chain(&over).copied().collect();
         let rows: usize = kept.iter().map(|&a| self.shape()[a]).product();
-        let best = self
-            .permute(&order)
-            .reshape(&[rows, self.numel() / rows])
-            .max_axis(1, false);
+        let best = self.permute(&order).reshape(&[rows, self.numel() / rows]).max_axis(1, false);
         let size = |a: usize| {
-            if over.contains(&a) {
-                1
-            } else {
-                self.shape()[a]
-            }
+            if over.contains(&a) { 1 } else { self.shape()[a] }
         };
-        best.reshape(&(0..self.rank()).map(size).collect::<Vec<_>>())
-            .drop_axes(&over, keep)
+        best.reshape(&(0..self.rank()).map(size).collect::<Vec<_>>()).drop_axes(&over, keep)
     }
 
     /// The smallest value over the given axes; see [`Tensor::max_axes`].
@@ -172,21 +157,13 @@ mod tests {
 
     #[test]
     fn gradients_of_reductions() {
-        gradients("sum", &[&[2, 3, 4]], 2, |x| {
-            x[0].square().sum_axes(&[0, -1], false)
-        });
+        gradients("sum", &[&[2, 3, 4]], 2, |x| x[0].square().sum_axes(&[0, -1], false));
         gradients("sum all", &[&[2, 3]], 2, |x| x[0].sin().sum());
-        gradients("sum_to", &[&[2, 3, 4]], 2, |x| {
-            x[0].square().sum_to(&[3, 1])
-        });
-        gradients("mean", &[&[2, 3, 4]], 2, |x| {
-            x[0].square().mean_axes(&[1], true)
-        });
+        gradients("sum_to", &[&[2, 3, 4]], 2, |x| x[0].square().sum_to(&[3, 1]));
+        gradients("mean", &[&[2, 3, 4]], 2, |x| x[0].square().mean_axes(&[1], true));
         gradients("var", &[&[3, 4]], 2, |x| x[0].var_axes(&[0], 1, false));
         gradients("max", &[&[3, 4]], 2, |x| x[0].max_axis(1, false).square());
-        gradients("max over two", &[&[2, 3, 4]], 2, |x| {
-            x[0].max_axes(&[0, 2], false).square()
-        });
+        gradients("max over two", &[&[2, 3, 4]], 2, |x| x[0].max_axes(&[0, 2], false).square());
         gradients("min", &[&[3, 4]], 2, |x| x[0].min_axis(0, true).square());
     }
 
@@ -216,17 +193,11 @@ mod tests {
     fn argmax_takes_the_first_of_equals_in_long_rows() {
         each_device(|device, dtype| {
             for n in [1000, 5000] {
-                let values: Vec<f32> = (0..n)
-                    .map(|i| if i % 7 == 5 { 9.0 } else { (i % 5) as f32 })
-                    .collect();
-                let x = Tensor::new(&values, &[1, n], device)
-                    .unwrap()
-                    .to_dtype(dtype);
+                let values: Vec<f32> =
+                    (0..n).map(|i| if i % 7 == 5 { 9.0 } else { (i % 5) as f32 }).collect();
+                let x = Tensor::new(&values, &[1, n], device).unwrap().to_dtype(dtype);
                 assert_eq!(x.argmax(1, false).to_vec::<i32>().unwrap(), [5]);
-                assert_eq!(
-                    x.transpose(0, 1).argmax(0, false).to_vec::<i32>().unwrap(),
-                    [5]
-                );
+                assert_eq!(x.transpose(0, 1).argmax(0, false).to_vec::<i32>().unwrap(), [5]);
             }
         });
     }
@@ -236,14 +207,9 @@ mod tests {
     fn long_axes_are_reduced_whole() {
         each_device(|device, dtype| {
             for n in [65_536usize, 100_000, 1 << 20, (1 << 20) + 7] {
-                let ones = Tensor::new(&vec![1f32; n], &[n], device)
-                    .unwrap()
-                    .to_dtype(dtype);
+                let ones = Tensor::new(&vec![1f32; n], &[n], device).unwrap().to_dtype(dtype);
                 assert_eq!(ones.sum().item().unwrap(), n as f64);
-                assert_eq!(
-                    ones.reshape(&[n, 1]).sum_axes(&[0], false).item().unwrap(),
-                    n as f64
-                );
+                assert_eq!(ones.reshape(&[n, 1]).sum_axes(&[0], false).item().unwrap(), n as f64);
                 let whole = Tensor::ones(&[n], DType::I32, device).sum();
                 assert_eq!(whole.item().unwrap(), n as f64);
                 let ramp = Tensor::arange(n, device).to_dtype(dtype);

@@ -44,16 +44,9 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
     let limits = adapter.limits();
     let matrices = if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
         let shape = |p: &wgpu::CooperativeMatrixProperties| {
-            format!(
-                "{}×{}×{} {:?}→{:?}",
-                p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type
-            )
+            format!("{}×{}×{} {:?}→{:?}", p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type)
         };
-        adapter
-            .cooperative_matrix_properties()
-            .iter()
-            .map(shape)
-            .collect()
+        adapter.cooperative_matrix_properties().iter().map(shape).collect()
     } else {
         Vec::new()
     };
@@ -65,11 +58,7 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
         driver: driver.trim().to_string(),
         software: info.device_type == wgpu::DeviceType::Cpu,
         memory: device_memory(adapter),
-        largest_buffer: Some(
-            limits
-                .max_buffer_size
-                .min(limits.max_storage_buffer_binding_size),
-        ),
+        largest_buffer: Some(limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)),
         f16: features.contains(wgpu::Features::SHADER_F16),
         cooperative_matrices: matrices,
     }
@@ -100,13 +89,9 @@ pub(super) fn half_arithmetic(adapter: &wgpu::Adapter) -> Arithmetic {
             [p.m_size, p.n_size, p.k_size] == [size; 3] && p.ab_type == F16 && p.cr_type == F32
         })
     });
-    let matrices = sizes.map(|size| Arithmetic::Matrices {
-        size: size as usize,
-        lanes: lanes as usize,
-    });
-    matrices
-        .filter(|matrices| !matrices.tiles().is_empty())
-        .unwrap_or(Arithmetic::Half)
+    let matrices =
+        sizes.map(|size| Arithmetic::Matrices { size: size as usize, lanes: lanes as usize });
+    matrices.filter(|matrices| !matrices.tiles().is_empty()).unwrap_or(Arithmetic::Half)
 }
 
 /// Returns the bytes of the largest device-local heap, if the graphics API reports them.
@@ -120,11 +105,7 @@ fn device_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     };
     const DEVICE_LOCAL: u32 = 1; // VK_MEMORY_HEAP_DEVICE_LOCAL_BIT
     let heaps = &properties.memory_heaps[..properties.memory_heap_count as usize];
-    heaps
-        .iter()
-        .filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0)
-        .map(|heap| heap.size)
-        .max()
+    heaps.iter().filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "windows")))]
@@ -145,9 +126,7 @@ pub(super) fn open(
     };
     let request = adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("prospr"),
-        required_features: adapter
-            .features()
-            .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
+        required_features: adapter.features().difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
         required_limits: adapter.limits(),
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         trace: wgpu::Trace::Off,

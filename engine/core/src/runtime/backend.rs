@@ -84,10 +84,8 @@ pub(crate) trait Backed: Backend {
                 device,
             )),
             DType::U8 => {
-                let data = TensorData::new(
-                    bytes.iter().map(|&b| i32::from(b)).collect::<Vec<_>>(),
-                    shape,
-                );
+                let data =
+                    TensorData::new(bytes.iter().map(|&b| i32::from(b)).collect::<Vec<_>>(), shape);
                 Value::Int(Self::int_cast(
                     Self::int_from_data(data, device),
                     Self::int_dtype(DType::U8),

@@ -84,20 +84,15 @@ fn run<B: Backed>(
     (device, place): (&Device, &B::Device),
     loop_limit: Option<usize>,
 ) -> Vec<Output> {
-    let inputs: Vec<Value<B>> = args::<B>(metas, inputs, place)
-        .into_iter()
-        .map(|arg| arg.dense())
-        .collect();
+    let inputs: Vec<Value<B>> =
+        args::<B>(metas, inputs, place).into_iter().map(|arg| arg.dense()).collect();
     let at = |i: usize| match &inputs[i] {
         Value::Float(value) => value.clone(),
         _ => panic!("{op:?}: input {i} must be floats, found {}", metas[i].dtype),
     };
     let int = |i: usize| match &inputs[i] {
         Value::Int(value) => value.clone(),
-        _ => panic!(
-            "{op:?}: input {i} must be integers, found {}",
-            metas[i].dtype
-        ),
+        _ => panic!("{op:?}: input {i} must be integers, found {}", metas[i].dtype),
     };
     let floats = match op {
         Baseline::MatMul => vec![B::float_matmul(at(0), at(1))],
@@ -108,13 +103,7 @@ fn run<B: Backed>(
                 Direction::WeightGrad => (ConvKind::WeightGrad, 0, 2),
             };
             let four = |i: usize| metas[i].shape[..].try_into().expect("four axes");
-            let conv = Conv {
-                kind,
-                options: *options,
-                x: four(0),
-                w: four(1),
-                y: four(2),
-            };
+            let conv = Conv { kind, options: *options, x: four(0), w: four(1), y: four(2) };
             vec![fallback::convolve::<B>(&conv, at(a), at(b), loop_limit)]
         }
         Baseline::BatchNorm(epsilon) => {
@@ -157,11 +146,7 @@ fn run<B: Backed>(
             let grad = B::float_scatter(1, p, column, minus_ones, IndexingUpdateOp::Add);
             vec![loss, B::float_div_scalar(grad, Scalar::from(n as f64))]
         }
-        Baseline::Sgd {
-            lr,
-            momentum,
-            weight_decay,
-        } => {
+        Baseline::Sgd { lr, momentum, weight_decay } => {
             let (w, dw, b, mask) = (at(0), at(1), at(2), at(3));
             let times = |t, factor: f64| B::float_mul_scalar(t, Scalar::from(factor));
             let direction = B::float_add(dw, times(w.clone(), *weight_decay));
@@ -191,15 +176,9 @@ fn output<B: Backed>(value: Value<B>, dtype: DType, device: &Device) -> Output {
 pub struct BareCopy(Buffers);
 
 enum Buffers {
-    Cpu {
-        from: Vec<u8>,
-        to: Vec<u8>,
-    },
+    Cpu { from: Vec<u8>, to: Vec<u8> },
     // Boxed: Burn's tensors are large.
-    Gpu {
-        from: Box<CubeTensor>,
-        to: Box<CubeTensor>,
-    },
+    Gpu { from: Box<CubeTensor>, to: Box<CubeTensor> },
 }
 
 impl BareCopy {
@@ -207,17 +186,11 @@ impl BareCopy {
     pub fn new(bytes: usize, device: &Device) -> BareCopy {
         let bytes = bytes.next_multiple_of(16);
         BareCopy(match device.kind() {
-            DeviceKind::Cpu => Buffers::Cpu {
-                from: vec![1; bytes],
-                to: vec![2; bytes],
-            },
+            DeviceKind::Cpu => Buffers::Cpu { from: vec![1; bytes], to: vec![2; bytes] },
             DeviceKind::Gpu(gpu) => {
                 let zeros =
                     || Wgpu::float_zeros(Shape::new([bytes / 4]), &gpu.burn, FloatDType::F32);
-                Buffers::Gpu {
-                    from: Box::new(zeros()),
-                    to: Box::new(zeros()),
-                }
+                Buffers::Gpu { from: Box::new(zeros()), to: Box::new(zeros()) }
             }
         })
     }

@@ -33,14 +33,11 @@ impl Device {
             _ if needed <= highest => None,
             DeviceKind::Cpu if needed - self.memory().live.min(needed) < SMALL => None,
             // The allocator may have kept the memory of freed tensors.
-            DeviceKind::Cpu => available().map(|free| Limit {
-                bytes: free + highest,
-                what: "the machine's free memory",
-            }),
-            DeviceKind::Gpu(_) => self.info().memory.map(|bytes| Limit {
-                bytes,
-                what: "the device's memory",
-            }),
+            DeviceKind::Cpu => available()
+                .map(|free| Limit { bytes: free + highest, what: "the machine's free memory" }),
+            DeviceKind::Gpu(_) => {
+                self.info().memory.map(|bytes| Limit { bytes, what: "the device's memory" })
+            }
         };
         Limit::budget().or(own)
     }
@@ -51,10 +48,10 @@ impl Device {
     /// [`Error::OutOfMemory`] if it does not, or if the driver refused memory since the last call.
     pub(crate) fn check_memory(&self, request: &MemoryRequest) -> Result<()> {
         self.refused()?;
-        let largest = self.info().largest_buffer.map(|bytes| Limit {
-            bytes,
-            what: "a single tensor's limit on this device",
-        });
+        let largest = self
+            .info()
+            .largest_buffer
+            .map(|bytes| Limit { bytes, what: "a single tensor's limit on this device" });
         if let Some(limit) = largest.filter(|limit| request.largest > limit.bytes) {
             return Err(self.refuse(&Demand::of(request, request.largest), Some(limit)));
         }

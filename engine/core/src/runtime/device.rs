@@ -77,16 +77,11 @@ impl Device {
     /// Returns the CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
-        CPU.get_or_init(|| Device::of(DeviceInfo::of_cpu(), DeviceKind::Cpu))
-            .clone()
+        CPU.get_or_init(|| Device::of(DeviceInfo::of_cpu(), DeviceKind::Cpu)).clone()
     }
 
     fn of(info: DeviceInfo, kind: DeviceKind) -> Device {
-        Device(Arc::new(Inner {
-            info,
-            kind,
-            meter: Arc::default(),
-        }))
+        Device(Arc::new(Inner { info, kind, meter: Arc::default() }))
     }
 
     /// Opens the GPU at an index of [`Device::list`], or returns it if it is open.
@@ -108,9 +103,7 @@ impl Device {
                 adapters::half_arithmetic(adapter)
             },
             class: if info.software {
-                Class::SoftwareRasterizer {
-                    wide: adapters::has_int64(adapter),
-                }
+                Class::SoftwareRasterizer { wide: adapters::has_int64(adapter) }
             } else {
                 Class::Gpu
             },
@@ -261,10 +254,7 @@ struct Opened {
 impl Opened {
     fn lock() -> MutexGuard<'static, Opened> {
         static OPENED: OnceLock<Mutex<Opened>> = OnceLock::new();
-        OPENED
-            .get_or_init(Mutex::default)
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        OPENED.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

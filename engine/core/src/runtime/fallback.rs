@@ -45,19 +45,12 @@ fn weight_grad_in_parts<B: Backed>(
     limit: usize,
 ) -> B::FloatTensorPrimitive {
     let (o, [n, _, oh, ow]) = (conv.options, conv.y);
-    let around: Vec<(usize, usize)> = vec![
-        (0, 0),
-        (0, 0),
-        (o.padding[0], o.padding[0]),
-        (o.padding[1], o.padding[1]),
-    ];
+    let around: Vec<(usize, usize)> =
+        vec![(0, 0), (0, 0), (o.padding[0], o.padding[0]), (o.padding[1], o.padding[1])];
     let x = B::float_pad(x, &around, burn_backend::ops::PadMode::Constant(0.0));
     let options = BurnConv::new(o.stride, [0, 0], o.dilation, o.groups);
-    let (images, rows) = if oh * ow <= limit {
-        (limit / (oh * ow), oh)
-    } else {
-        (1, (limit / ow).max(1))
-    };
+    let (images, rows) =
+        if oh * ow <= limit { (limit / (oh * ow), oh) } else { (1, (limit / ow).max(1)) };
     let range = |from: usize, to: usize| Slice::new(from as isize, Some(to as isize), 1);
     let mut sum: Option<B::FloatTensorPrimitive> = None;
     for image in (0..n).step_by(images) {

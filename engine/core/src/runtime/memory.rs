@@ -30,10 +30,7 @@ pub(crate) struct Limit {
 impl Limit {
     /// Returns the limit that [`limit_memory`] set.
     pub fn budget() -> Limit {
-        Limit {
-            bytes: BUDGET.load(Ordering::Relaxed),
-            what: "the memory budget",
-        }
+        Limit { bytes: BUDGET.load(Ordering::Relaxed), what: "the memory budget" }
     }
 
     /// Returns the lower of two limits.
@@ -48,9 +45,7 @@ impl Limit {
 /// Returns the bytes of memory that the system can still give to this process, if it reports them.
 pub(crate) fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kib * 1024)
 }
@@ -80,8 +75,7 @@ impl Meter {
 
     /// Sets the peak to the memory in use now.
     pub fn reset_peak(&self) {
-        self.peak
-            .store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.peak.store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -107,13 +101,8 @@ impl Charge {
         let live = meter.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         meter.peak.fetch_max(live, Ordering::Relaxed);
         meter.highest.fetch_max(live, Ordering::Relaxed);
-        let charged = ChargedBytes {
-            meter: meter.clone(),
-            bytes,
-        };
-        Charge {
-            charged: Some(Arc::new(charged)),
-        }
+        let charged = ChargedBytes { meter: meter.clone(), bytes };
+        Charge { charged: Some(Arc::new(charged)) }
     }
 
     /// Returns the bytes that dropping this frees: 0 while there are clones.

@@ -59,10 +59,7 @@ pub(crate) enum Storage {
 
 impl Buffer {
     fn fill(value: f64) -> Buffer {
-        Buffer {
-            storage: Storage::Fill(value),
-            charge: Charge::none(),
-        }
+        Buffer { storage: Storage::Fill(value), charge: Charge::none() }
     }
 
     /// Returns the value of all elements if it is stored only once.
@@ -84,14 +81,8 @@ impl Buffer {
         let charge = views
             .iter()
             .find(|b| B::unwrap(&b.storage).is_some_and(|other| value.shares_memory(other)))
-            .map_or_else(
-                || Charge::new(device.meter(), value.bytes()),
-                |b| b.charge.clone(),
-            );
-        Buffer {
-            storage: B::wrap(value),
-            charge,
-        }
+            .map_or_else(|| Charge::new(device.meter(), value.bytes()), |b| b.charge.clone());
+        Buffer { storage: B::wrap(value), charge }
     }
 }
 
@@ -152,11 +143,7 @@ fn execute_on<B: Backed>(
 ) -> Result<Buffer, String> {
     // The inputs stay charged until the output is charged too, because both are in memory at the peak.
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
-    let sources = if op.is_view() {
-        buffers.clone()
-    } else {
-        Vec::new()
-    };
+    let sources = if op.is_view() { buffers.clone() } else { Vec::new() };
     let args = args::<B>(metas, buffers, &wanted.device);
     let value = kernels::run::<B>(op, args, wanted)?;
     let buffer = Buffer::track(value, device, &sources);
@@ -206,9 +193,7 @@ impl CompiledProgram {
 
     /// Returns the number of kernels that a run launches.
     pub fn launches(&self) -> usize {
-        self.gpu
-            .as_ref()
-            .map_or(1, generated::GeneratedKernel::launches)
+        self.gpu.as_ref().map_or(1, generated::GeneratedKernel::launches)
     }
 
     /// Computes the outputs. An error is the backend's message.
@@ -220,9 +205,7 @@ impl CompiledProgram {
     ) -> Result<Vec<Buffer>, String> {
         match (device.kind(), &self.gpu) {
             (DeviceKind::Gpu(place), Some(gpu)) => {
-                on(metas, buffers, device, &place.burn, |inputs| {
-                    gpu.run(inputs, &place.burn)
-                })
+                on(metas, buffers, device, &place.burn, |inputs| gpu.run(inputs, &place.burn))
             }
             _ => on::<Flex>(metas, buffers, device, &FlexDevice, |inputs| {
                 Ok(cpu::program::run(&self.program, inputs))
@@ -240,10 +223,7 @@ fn on<B: Backed>(
     run: impl FnOnce(Vec<Value<B>>) -> Result<Vec<Value<B>>, String>,
 ) -> Result<Vec<Buffer>, String> {
     let charged: Vec<Charge> = buffers.iter().map(|b| b.charge.clone()).collect();
-    let inputs = args::<B>(metas, buffers, place)
-        .into_iter()
-        .map(Arg::dense)
-        .collect();
+    let inputs = args::<B>(metas, buffers, place).into_iter().map(Arg::dense).collect();
     let track = |value| Buffer::track(value, device, &[]);
     let outputs = run(inputs)?.into_iter().map(track).collect();
     drop(charged);
@@ -280,16 +260,12 @@ pub(crate) fn upload(
         alive: &|| vec![(format!("data of shape {shape:?}"), size)],
     })?;
     Ok(match device.kind() {
-        DeviceKind::Cpu => Buffer::track::<Flex>(
-            Flex::from_bytes(bytes, shape, dtype, &FlexDevice),
-            device,
-            &[],
-        ),
-        DeviceKind::Gpu(gpu) => Buffer::track::<Wgpu>(
-            Wgpu::from_bytes(bytes, shape, dtype, &gpu.burn),
-            device,
-            &[],
-        ),
+        DeviceKind::Cpu => {
+            Buffer::track::<Flex>(Flex::from_bytes(bytes, shape, dtype, &FlexDevice), device, &[])
+        }
+        DeviceKind::Gpu(gpu) => {
+            Buffer::track::<Wgpu>(Wgpu::from_bytes(bytes, shape, dtype, &gpu.burn), device, &[])
+        }
     })
 }
 

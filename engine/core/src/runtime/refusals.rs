@@ -32,11 +32,7 @@ impl Demand {
         let mut biggest = (request.alive)();
         biggest.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         biggest.truncate(NAMED);
-        Demand {
-            needed,
-            during: (request.during)(),
-            biggest,
-        }
+        Demand { needed, during: (request.during)(), biggest }
     }
 }
 

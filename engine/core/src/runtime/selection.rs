@@ -52,21 +52,11 @@ impl Device {
                 Some(info) => format!("the only GPU is a software rasterizer ({})", info.name),
                 None => "no GPU was found".into(),
             };
-            return Ok(Selection {
-                reason: format!("using {device}: {why}"),
-                device,
-            });
+            return Ok(Selection { reason: format!("using {device}: {why}"), device });
         };
         let device = Device::open(index)?;
-        let why = if infos.len() == 1 {
-            "the only GPU"
-        } else {
-            "the best GPU"
-        };
-        Ok(Selection {
-            reason: format!("using {device}: {why}"),
-            device,
-        })
+        let why = if infos.len() == 1 { "the only GPU" } else { "the best GPU" };
+        Ok(Selection { reason: format!("using {device}: {why}"), device })
     }
 
     /// Opens the device that a selector names: `auto`, `cpu`, `gpu`, `gpu:INDEX`, or `gpu:NAME` with any part of its
@@ -76,10 +66,8 @@ impl Device {
     /// [`Error::NoSuchDevice`] lists the devices of this machine; [`Error::Device`] if the device cannot be opened.
     pub fn select(selector: &str) -> Result<Device> {
         let missing = |reason: &str| {
-            let lines: Vec<String> = Device::list()
-                .iter()
-                .map(|info| format!("  {info}"))
-                .collect();
+            let lines: Vec<String> =
+                Device::list().iter().map(|info| format!("  {info}")).collect();
             Err(Error::NoSuchDevice {
                 requested: selector.into(),
                 reason: reason.into(),
@@ -99,9 +87,7 @@ impl Device {
                     Ok(index) => (index < infos.len()).then_some(index),
                     Err(_) => {
                         let wanted = which.to_lowercase();
-                        infos
-                            .iter()
-                            .position(|info| info.name.to_lowercase().contains(&wanted))
+                        infos.iter().position(|info| info.name.to_lowercase().contains(&wanted))
                     }
                 };
                 match found {

@@ -41,10 +41,7 @@ pub(crate) struct Call {
 /// The nodes have consecutive ids, so that a walk meets all outputs of a call together.
 pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor]) -> Vec<Tensor> {
     let meta = |t: &Tensor| (t.shape().to_vec(), t.dtype(), t.device().clone());
-    let call = Arc::new(Call {
-        rule,
-        outputs: primals.iter().map(meta).collect(),
-    });
+    let call = Arc::new(Call { rule, outputs: primals.iter().map(meta).collect() });
     let traces = open_traces(inputs);
     let node = |(output, primal): (usize, &Tensor)| {
         let value = primal.body().value.clone();
@@ -52,11 +49,7 @@ pub(crate) fn record(rule: Arc<dyn Rule>, inputs: &[Tensor], primals: &[Tensor])
         if value.is_none() {
             inputs.push(primal.clone());
         }
-        let body = Body {
-            inputs,
-            call: Some(call.clone()),
-            value,
-        };
+        let body = Body { inputs, call: Some(call.clone()), value };
         let shape = primal.shape().to_vec();
         Tensor::with_body(
             Op::Call { output },

@@ -32,9 +32,7 @@ pub struct EvalStats {
 
 /// Returns the counters of the process.
 pub fn eval_stats() -> EvalStats {
-    EvalStats {
-        launches: LAUNCHES.load(Ordering::Relaxed),
-    }
+    EvalStats { launches: LAUNCHES.load(Ordering::Relaxed) }
 }
 
 /// Computes tensors and everything that they depend on, each value once.
@@ -54,9 +52,7 @@ pub fn eval(outputs: &[Tensor]) -> Result<()> {
 pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
     // One evaluation at a time: threads may share history, and an evaluation takes away the inputs of nodes.
     static RUNNING: Mutex<()> = Mutex::new(());
-    let _running = RUNNING
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let nodes = pending(outputs);
     if nodes.is_empty() {
         return Ok(());
@@ -64,10 +60,7 @@ pub(crate) fn eval_scratch(outputs: &[Tensor], scratch: u64) -> Result<()> {
     EVALUATIONS.set(EVALUATIONS.get() + 1);
     let recorded = Recorded::new(&nodes, &[])?;
     let wanted = let_go(nodes, outputs, scratch);
-    let targets: Vec<Id> = wanted
-        .iter()
-        .map(|tensor| recorded.ids[&tensor.id()])
-        .collect();
+    let targets: Vec<Id> = wanted.iter().map(|tensor| recorded.ids[&tensor.id()]).collect();
     let plan = Plan::new(&recorded.graph, &targets, Precision::F32);
     let values = run(&plan, recorded.leaves)?;
     for (tensor, value) in wanted.into_iter().zip(values) {
@@ -124,11 +117,7 @@ impl Traced {
         let tensor = |(value, meta): (Buffer, &(Vec<usize>, DType, Device))| {
             Tensor::from_buffer(value, &meta.0, meta.1, &meta.2)
         };
-        Ok(results
-            .into_iter()
-            .zip(self.plan.results())
-            .map(tensor)
-            .collect())
+        Ok(results.into_iter().zip(self.plan.results()).map(tensor).collect())
     }
 }
 
@@ -339,9 +328,9 @@ pub(crate) fn programs(
     crate::graph::fuse(&graph, &targets)
         .into_iter()
         .filter_map(|kernel| match kernel {
-            crate::graph::Fused::Program {
-                program, inputs, ..
-            } => Some((program, inputs.iter().map(shape).collect())),
+            crate::graph::Fused::Program { program, inputs, .. } => {
+                Some((program, inputs.iter().map(shape).collect()))
+            }
             crate::graph::Fused::Op(_) => None,
         })
         .collect()

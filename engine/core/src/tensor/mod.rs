@@ -71,10 +71,7 @@ impl Tensor {
     ) -> Tensor {
         let mut traces: Vec<Arc<Trace>> = own_trace.into_iter().collect();
         traces.extend(open_traces(&inputs));
-        let body = Body {
-            inputs,
-            ..Body::default()
-        };
+        let body = Body { inputs, ..Body::default() };
         Tensor::with_body(op, body, shape, dtype, device, traces)
     }
 
@@ -128,10 +125,7 @@ impl Tensor {
     }
 
     pub(crate) fn body(&self) -> MutexGuard<'_, Body> {
-        self.0
-            .body
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.body.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(crate) fn inputs(&self) -> Vec<Tensor> {
@@ -150,24 +144,14 @@ impl Tensor {
         dtype: DType,
         device: &Device,
     ) -> Tensor {
-        let body = Body {
-            value: Some(value),
-            ..Body::default()
-        };
+        let body = Body { value: Some(value), ..Body::default() };
         Tensor::with_body(Op::Data, body, shape, dtype, device.clone(), Vec::new())
     }
 
     /// Returns a tensor of the same shape, type and device without a value, for tracing.
     pub(crate) fn stand_in(&self) -> Tensor {
         let device = self.device().clone();
-        Tensor::with_body(
-            Op::Data,
-            Body::default(),
-            self.shape(),
-            self.dtype(),
-            device,
-            Vec::new(),
-        )
+        Tensor::with_body(Op::Data, Body::default(), self.shape(), self.dtype(), device, Vec::new())
     }
 
     // ---- creation ----
@@ -193,11 +177,7 @@ impl Tensor {
     ) -> Result<Tensor> {
         let (expected, found) = (numel(shape), bytes.len() / dtype.size());
         if expected != found || !bytes.len().is_multiple_of(dtype.size()) {
-            return Err(Error::Length {
-                shape: shape.to_vec(),
-                expected,
-                found,
-            });
+            return Err(Error::Length { shape: shape.to_vec(), expected, found });
         }
         let value = runtime::upload(bytes, &physical(shape), dtype, device)?;
         Ok(Tensor::from_buffer(value, shape, dtype, device))
@@ -211,14 +191,7 @@ impl Tensor {
     /// Creates a tensor filled with one value. It takes no memory until an operation needs all elements in memory.
     pub fn full(value: f64, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         device.check_dtype(dtype);
-        Tensor::record(
-            Op::Full(value),
-            Vec::new(),
-            shape,
-            dtype,
-            device.clone(),
-            None,
-        )
+        Tensor::record(Op::Full(value), Vec::new(), shape, dtype, device.clone(), None)
     }
 
     /// Creates a tensor of zeros.
@@ -248,14 +221,7 @@ impl Tensor {
 
     /// Creates the list of the integers `0..n` as I32.
     pub fn arange(n: usize, device: &Device) -> Tensor {
-        Tensor::record(
-            Op::Iota,
-            Vec::new(),
-            vec![n],
-            DType::I32,
-            device.clone(),
-            None,
-        )
+        Tensor::record(Op::Iota, Vec::new(), vec![n], DType::I32, device.clone(), None)
     }
 
     // ---- properties ----
@@ -308,10 +274,7 @@ impl Tensor {
 
     /// Returns the physical shape and the type.
     pub(crate) fn meta(&self) -> Meta {
-        Meta {
-            shape: physical(self.shape()),
-            dtype: self.dtype(),
-        }
+        Meta { shape: physical(self.shape()), dtype: self.dtype() }
     }
 
     /// Computes the value and returns its buffer.
@@ -335,10 +298,7 @@ impl Tensor {
     /// [`Error::DType`] if `T` is another type than the tensor's; [`Error::Device`] if the device fails.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         if T::DTYPE != self.dtype() {
-            return Err(Error::DType {
-                expected: T::DTYPE,
-                found: self.dtype(),
-            });
+            return Err(Error::DType { expected: T::DTYPE, found: self.dtype() });
         }
         Ok(T::from_bytes(&self.to_bytes()?))
     }
@@ -364,11 +324,7 @@ impl Tensor {
     pub fn item(&self) -> Result<f64> {
         match self.to_f64s()?.as_slice() {
             [value] => Ok(*value),
-            values => Err(Error::Length {
-                shape: vec![],
-                expected: 1,
-                found: values.len(),
-            }),
+            values => Err(Error::Length { shape: vec![], expected: 1, found: values.len() }),
         }
     }
 
@@ -407,17 +363,11 @@ impl Tensor {
 impl Drop for Node {
     /// Drops the history in a loop, because recursion would overflow the stack for a chain of a million nodes.
     fn drop(&mut self) {
-        let body = self
-            .body
-            .get_mut()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let body = self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut pending = std::mem::take(&mut body.inputs);
         while let Some(tensor) = pending.pop() {
             if let Some(mut node) = Arc::into_inner(tensor.0) {
-                let body = node
-                    .body
-                    .get_mut()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                let body = node.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
                 pending.append(&mut body.inputs);
             }
         }
@@ -427,11 +377,7 @@ impl Drop for Node {
 impl fmt::Debug for Tensor {
     /// Writes shape, type, device and operation, but not the values, so that printing computes nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = if self.body().value.is_some() {
-            "evaluated"
-        } else {
-            "lazy"
-        };
+        let state = if self.body().value.is_some() { "evaluated" } else { "lazy" };
         write!(
             f,
             "Tensor({} {:?} on {}, {}, {state})",

@@ -8,10 +8,8 @@ struct Draws(u64);
 
 impl Draws {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % n as u64) as usize
     }
 }
@@ -34,10 +32,9 @@ pub(crate) fn expression(
             1 if fits(&a, &b) => &a - &b,
             2 if fits(&a, &b) => &a * &b,
             3 if fits(&a, &b) => &a / (b.square() + 1.0),
-            4 if fits(&a, &b) => a.gt(&b).where_(
-                &a.broadcast_to((&a + &b).shape()),
-                &b.broadcast_to((&a + &b).shape()),
-            ),
+            4 if fits(&a, &b) => a
+                .gt(&b)
+                .where_(&a.broadcast_to((&a + &b).shape()), &b.broadcast_to((&a + &b).shape())),
             5 => a.relu(),
             6 => a.tanh() * 0.7,
             7 => (a.abs() + 0.3).powf(-0.5),
@@ -45,8 +42,7 @@ pub(crate) fn expression(
             9 if a.rank() > 0 => a.mean_axes(&[draws.below(a.rank()) as isize], true),
             10 => a.sum() * (1.0 / a.numel() as f64),
             11 if a.rank() > 1 => {
-                a.mean_axes(&[0, -1], false)
-                    .reshape(&[1, 1, a.numel() / a.shape()[0] / a.size(-1)])
+                a.mean_axes(&[0, -1], false).reshape(&[1, 1, a.numel() / a.shape()[0] / a.size(-1)])
             }
             12 => a.lt(&b.mean()).to_dtype(a.dtype()) - &a * 0.25,
             13 => c.sigmoid(),
@@ -70,18 +66,11 @@ pub(crate) fn leaves(device: &Device, dtype: DType, sizes: [usize; 3]) -> Vec<Te
 #[test]
 fn fused_expressions_equal_their_operations() {
     each_device(|device, dtype| {
-        for (seed, sizes) in [
-            [2, 3, 5],
-            [4, 1, 7],
-            [1, 6, 1],
-            [3, 8, 70],
-            [2, 2, 600],
-            [5, 40, 3],
-        ]
-        .into_iter()
-        .cycle()
-        .take(36)
-        .enumerate()
+        for (seed, sizes) in [[2, 3, 5], [4, 1, 7], [1, 6, 1], [3, 8, 70], [2, 2, 600], [5, 40, 3]]
+            .into_iter()
+            .cycle()
+            .take(36)
+            .enumerate()
         {
             let leaves = leaves(device, dtype, sizes);
             let fused = expression(seed as u64, &leaves, |_| {});
@@ -94,11 +83,8 @@ fn fused_expressions_equal_their_operations() {
                 .collect();
             crate::eval(&asked).unwrap();
             let single = expression(seed as u64, &leaves, |t| t.eval().unwrap());
-            let single = single
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| i % 4 == seed % 4)
-                .map(|(_, t)| t);
+            let single =
+                single.iter().enumerate().filter(|(i, _)| i % 4 == seed % 4).map(|(_, t)| t);
             let tolerance = if dtype == DType::F64 { 1e-11 } else { 2e-3 };
             for (number, (a, b)) in asked.iter().zip(single).enumerate() {
                 for (x, y) in a.to_f64s().unwrap().into_iter().zip(b.to_f64s().unwrap()) {
@@ -118,49 +104,23 @@ fn fused_expressions_equal_their_operations() {
 #[test]
 fn sums_over_any_axes() {
     each_device(|device, dtype| {
-        for shape in [
-            [3, 5, 7],
-            [2, 1, 5000],
-            [70, 3, 90],
-            [1, 900, 2],
-            [2, 20_000, 1],
-        ] {
+        for shape in [[3, 5, 7], [2, 1, 5000], [70, 3, 90], [1, 900, 2], [2, 20_000, 1]] {
             let x = Key::new(3).normal(&shape, dtype, device);
             let values = x.to_f64s().unwrap();
-            for axes in [
-                &[0isize][..],
-                &[1],
-                &[2],
-                &[0, 1],
-                &[0, 2],
-                &[1, 2],
-                &[0, 1, 2],
-            ] {
+            for axes in [&[0isize][..], &[1], &[2], &[0, 1], &[0, 2], &[1, 2], &[0, 1, 2]] {
                 let kept = |a: usize| !axes.contains(&(a as isize));
                 let size = |a: usize| if kept(a) { shape[a] } else { 1 };
                 let mut expected = vec![(0.0, 0.0); size(0) * size(1) * size(2)];
                 for (i, v) in values.iter().enumerate() {
-                    let at = [
-                        i / (shape[1] * shape[2]),
-                        i / shape[2] % shape[1],
-                        i % shape[2],
-                    ];
-                    let at = (0..3)
-                        .map(|a| if kept(a) { at[a] } else { 0 })
-                        .collect::<Vec<_>>();
+                    let at = [i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]];
+                    let at = (0..3).map(|a| if kept(a) { at[a] } else { 0 }).collect::<Vec<_>>();
                     let sum = &mut expected[(at[0] * size(1) + at[1]) * size(2) + at[2]];
                     *sum = (sum.0 + v * v, sum.1 + v.abs());
                 }
-                let (squares, sizes) = (
-                    x.square().sum_axes(axes, true),
-                    x.abs().sum_axes(axes, true),
-                );
+                let (squares, sizes) =
+                    (x.square().sum_axes(axes, true), x.abs().sum_axes(axes, true));
                 crate::eval(&[squares.clone(), sizes.clone()]).unwrap();
-                let found = squares
-                    .to_f64s()
-                    .unwrap()
-                    .into_iter()
-                    .zip(sizes.to_f64s().unwrap());
+                let found = squares.to_f64s().unwrap().into_iter().zip(sizes.to_f64s().unwrap());
                 for ((a, b), (c, d)) in found.zip(expected) {
                     let close = |x: f64, y: f64| (x - y).abs() <= 1e-5 * y.abs() + 1e-30;
                     assert!(
@@ -177,36 +137,20 @@ fn sums_over_any_axes() {
 fn equal_values_are_computed_once() {
     let x = Tensor::ones(&[100], DType::F64, &Device::cpu());
     let plan = explain(
-        |x: &Tensor| {
-            (
-                x.exp().sum() + (x * 1.0 + 0.0).exp().sum(),
-                x.stop_gradient().exp().sum(),
-            )
-        },
+        |x: &Tensor| (x.exp().sum() + (x * 1.0 + 0.0).exp().sum(), x.stop_gradient().exp().sum()),
         &x,
     );
-    let sums = plan
-        .unwrap()
-        .kernels
-        .iter()
-        .filter(|k| k.what.starts_with("sum"))
-        .count();
+    let sums = plan.unwrap().kernels.iter().filter(|k| k.what.starts_with("sum")).count();
     assert_eq!(sums, 1);
 }
 
 #[test]
 fn horizontal_fusion_reads_once() {
     let x = Tensor::ones(&[64, 32], DType::F32, &Device::cpu());
-    let plan = explain(
-        |x: &Tensor| (x.sum_axes(&[0], false), x.square().sum_axes(&[0], false)),
-        &x,
-    )
-    .unwrap();
-    let programs = plan
-        .kernels
-        .iter()
-        .filter(|k| k.what.starts_with("sum"))
-        .count();
+    let plan =
+        explain(|x: &Tensor| (x.sum_axes(&[0], false), x.square().sum_axes(&[0], false)), &x)
+            .unwrap();
+    let programs = plan.kernels.iter().filter(|k| k.what.starts_with("sum")).count();
     assert_eq!(programs, 1, "{plan}");
 }
 
@@ -214,11 +158,8 @@ fn horizontal_fusion_reads_once() {
 fn peak_counts_what_is_alive() {
     let x = Tensor::ones(&[1000], DType::F64, &Device::cpu());
     // The input has 1000 elements and the product 100; reshapes take no memory.
-    let plan = explain(
-        |x: &Tensor| x.reshape(&[10, 100]).matmul(&x.reshape(&[100, 10])),
-        &x,
-    )
-    .unwrap();
+    let plan =
+        explain(|x: &Tensor| x.reshape(&[10, 100]).matmul(&x.reshape(&[100, 10])), &x).unwrap();
     assert_eq!(plan.peak_bytes, 8 * (1000 + 100));
 }
 

@@ -33,10 +33,7 @@ fn check(name: &str, scores: &[Vec<f32>], k: usize) {
         for masks in ways {
             for (t, (mask, expected)) in masks.iter().zip(&expected).enumerate() {
                 let found = mask.to_vec::<bool>().unwrap();
-                assert!(
-                    found == *expected,
-                    "{name}, k = {k}, tensor {t} on {device}"
-                );
+                assert!(found == *expected, "{name}, k = {k}, tensor {t} on {device}");
             }
         }
     });
@@ -97,10 +94,7 @@ fn long_lists_and_views() {
     check("long", &[ties], n / 3 + 100_000);
     each_device(|device, dtype| {
         let x = Tensor::arange(12, device).to_dtype(dtype).reshape(&[3, 4]);
-        let masks = top_k_masks(
-            &[x.transpose(0, 1), Tensor::full(9.0, &[2], dtype, device)],
-            4,
-        );
+        let masks = top_k_masks(&[x.transpose(0, 1), Tensor::full(9.0, &[2], dtype, device)], 4);
         let masks: Vec<Vec<bool>> = masks.unwrap().iter().map(|m| m.to_vec().unwrap()).collect();
         let at = |mask: &[bool]| -> Vec<usize> { (0..mask.len()).filter(|&i| mask[i]).collect() };
         assert_eq!(at(&masks[0]), [5, 8, 11]);

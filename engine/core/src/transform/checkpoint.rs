@@ -63,10 +63,7 @@ pub(super) fn replayed<X: Tree, Y: Tree>(f: &Function<X, Y>, x: &X, when: When) 
         when,
     };
     let inputs: Vec<Tensor> = args.into_iter().chain(captured).collect();
-    Ok(unflatten(
-        &y,
-        call::record(Arc::new(rule), &inputs, &outputs),
-    ))
+    Ok(unflatten(&y, call::record(Arc::new(rule), &inputs, &outputs)))
 }
 
 /// Derivative rule of a call that is differentiated by running its function again.
@@ -83,12 +80,8 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
     fn run(&self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Tape)> {
         let (args, captured) = inputs.split_at(self.wanted.len());
         // Tensors made from captured tensors alone must keep their history too while the function runs.
-        let reopened = TraceGuard::open(
-            captured
-                .iter()
-                .flat_map(|t| t.0.traces.iter().cloned())
-                .collect(),
-        );
+        let reopened =
+            TraceGuard::open(captured.iter().flat_map(|t| t.0.traces.iter().cloned()).collect());
         let trace: Arc<Trace> = Arc::default();
         let guard = TraceGuard::open(vec![trace.clone()]);
         let alias = |(arg, &wanted): (&Tensor, &bool)| {
@@ -98,10 +91,7 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
         let aliases: Vec<Tensor> = args.iter().zip(&self.wanted).map(alias).collect();
         let outputs = (self.f)(&unflatten(&self.x, aliases.clone()))?.leaves();
         let aliases = self.only_wanted(&aliases);
-        let wrt: Vec<Tensor> = aliases
-            .into_iter()
-            .chain(captured.iter().cloned())
-            .collect();
+        let wrt: Vec<Tensor> = aliases.into_iter().chain(captured.iter().cloned()).collect();
         let tape = Tape::new(&outputs, &wrt);
         drop((guard, reopened));
         Ok((outputs, tape))
@@ -110,12 +100,7 @@ impl<X: Tree, Y: Tree> Replay<X, Y> {
     /// Returns the items of the wanted arguments and of all captured tensors.
     fn only_wanted<T: Clone>(&self, inputs: &[T]) -> Vec<T> {
         let wanted = |&(i, _): &(usize, &T)| self.wanted.get(i).is_none_or(|&wanted| wanted);
-        inputs
-            .iter()
-            .enumerate()
-            .filter(wanted)
-            .map(|(_, t)| t.clone())
-            .collect()
+        inputs.iter().enumerate().filter(wanted).map(|(_, t)| t.clone()).collect()
     }
 }
 
@@ -127,11 +112,8 @@ impl<X: Tree, Y: Tree> Rule for Replay<X, Y> {
         cts: &[Option<Tensor>],
     ) -> Result<Vec<Option<Tensor>>> {
         let (outputs, tape) = self.run(inputs)?;
-        let seeds: Vec<(Tensor, Tensor)> = outputs
-            .into_iter()
-            .zip(cts)
-            .filter_map(|(y, ct)| Some((y, ct.clone()?)))
-            .collect();
+        let seeds: Vec<(Tensor, Tensor)> =
+            outputs.into_iter().zip(cts).filter_map(|(y, ct)| Some((y, ct.clone()?))).collect();
         let results = tape.backward(&seeds)?;
         drop(seeds);
         if self.when == When::AtOnce {

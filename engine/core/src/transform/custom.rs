@@ -42,11 +42,7 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
         if !inputs.iter().any(Tensor::is_traced) {
             return y;
         }
-        let custom = Custom {
-            rule: rule.clone(),
-            x: skeleton(x),
-            y: skeleton(&y),
-        };
+        let custom = Custom { rule: rule.clone(), x: skeleton(x), y: skeleton(&y) };
         unflatten(&y, call::record(Arc::new(custom), &inputs, &outputs))
     }
 }
@@ -81,16 +77,10 @@ impl<X: Tree, Y: Tree> Rule for Custom<X, Y> {
         outputs: &[Tensor],
         cts: &[Option<Tensor>],
     ) -> Result<Vec<Option<Tensor>>> {
-        let dense = cts
-            .iter()
-            .zip(outputs)
-            .map(|(ct, y)| ct.clone().unwrap_or_else(|| y.zeros_like()));
+        let dense =
+            cts.iter().zip(outputs).map(|(ct, y)| ct.clone().unwrap_or_else(|| y.zeros_like()));
         let ct = unflatten(&self.y, dense.collect());
-        Ok(self
-            .apply(inputs, outputs, &ct)
-            .into_iter()
-            .map(Some)
-            .collect())
+        Ok(self.apply(inputs, outputs, &ct).into_iter().map(Some).collect())
     }
 
     /// Transposes the rule: with `x̄ = R ȳ`, the tangent is `Rᵀ ẋ`, the gradient of `⟨R u, ẋ⟩` with respect to `u`.
@@ -102,11 +92,8 @@ impl<X: Tree, Y: Tree> Rule for Custom<X, Y> {
     ) -> Result<Vec<Option<Tensor>>> {
         let (u, aliases, guard) = open(&self.y);
         let dx = self.apply(inputs, outputs, &u);
-        let seeds: Vec<(Tensor, Tensor)> = dx
-            .into_iter()
-            .zip(tangents)
-            .filter_map(|(d, t)| Some((d, t.clone()?)))
-            .collect();
+        let seeds: Vec<(Tensor, Tensor)> =
+            dx.into_iter().zip(tangents).filter_map(|(d, t)| Some((d, t.clone()?))).collect();
         let results: Vec<Tensor> = seeds.iter().map(|(d, _)| d.clone()).collect();
         let tape = Tape::new(&results, &aliases);
         drop(guard);

@@ -56,9 +56,7 @@ pub struct JitCache<Y> {
 
 impl<Y> Default for JitCache<Y> {
     fn default() -> Self {
-        JitCache {
-            entries: Mutex::default(),
-        }
+        JitCache { entries: Mutex::default() }
     }
 }
 
@@ -76,9 +74,7 @@ impl<Y: Tree> JitCache<Y> {
         if leaves.iter().any(Tensor::is_traced) {
             return Ok(f(x));
         }
-        match self.get_or(PlanKey::new(precision, x), || {
-            Compiled::new(&f, x, precision)
-        })? {
+        match self.get_or(PlanKey::new(precision, x), || Compiled::new(&f, x, precision))? {
             Some(compiled) => compiled.call(&leaves),
             None => Ok(f(x)),
         }
@@ -99,11 +95,7 @@ impl<Y: Tree> JitCache<Y> {
         key: PlanKey,
         compile: impl FnOnce() -> Result<Option<Compiled<Y>>>,
     ) -> Result<Option<Arc<Compiled<Y>>>> {
-        let entries = || {
-            self.entries
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-        };
+        let entries = || self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         {
             let mut entries = entries();
             if let Some(index) = entries.iter().position(|(known, _)| *known == key) {

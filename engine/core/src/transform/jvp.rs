@@ -38,14 +38,9 @@ pub fn jvp<X: Tree, Y: Tree>(f: impl Fn(&X) -> Y, x: &X, v: &X) -> (Y, Y) {
     let outputs = y.leaves();
     let tape = Tape::new(&outputs, &aliases);
     drop(guard);
-    let tangents = tape
-        .forward(&tangents, &outputs)
-        .unwrap_or_else(|e| panic!("{e}"));
-    let dense = outputs
-        .iter()
-        .zip(tangents)
-        .map(|(y, t)| t.unwrap_or_else(|| y.zeros_like()))
-        .collect();
+    let tangents = tape.forward(&tangents, &outputs).unwrap_or_else(|e| panic!("{e}"));
+    let dense =
+        outputs.iter().zip(tangents).map(|(y, t)| t.unwrap_or_else(|| y.zeros_like())).collect();
     let dy = unflatten(&y, dense);
     (y, dy)
 }

@@ -136,11 +136,7 @@ pub fn interpret<V: Clone, E>(
         values.entry(t.id()).or_insert_with(|| constant(t)).clone()
     };
     let node = |output: &Tensor| {
-        Some(Node {
-            output: output.clone(),
-            inputs: output.inputs(),
-            call: None,
-        })
+        Some(Node { output: output.clone(), inputs: output.inputs(), call: None })
     };
     for node in between(&wrt, outputs, node) {
         let inputs = node.inputs.iter().map(|t| value_of(&mut values, t));
@@ -270,9 +266,7 @@ mod tests {
         assert_eq!(values, [4.0, 2f64.sin(), 5.0]);
         // Nodes that do not depend on `wrt`, or that no rule changes, are not recorded again.
         assert_eq!(rewritten[2].id(), outputs[2].id());
-        let kept = rewrite(&outputs[0].exp(), &shared, |node, inputs| {
-            node.apply(inputs)
-        });
+        let kept = rewrite(&outputs[0].exp(), &shared, |node, inputs| node.apply(inputs));
         assert_eq!(kept.item().unwrap(), 1f64.exp().powi(2).exp());
         let same = rewrite(&outputs, &x, |node, inputs| node.apply(inputs));
         assert!(same.iter().zip(&outputs).all(|(a, b)| a.id() == b.id()));
@@ -295,10 +289,7 @@ mod tests {
         let options = ConvOptions::default().stride(2).padding(1);
         let v = draw(3, &[4, 6]);
         let network = |x: &Tensor, w: &Tensor, v: &Tensor| {
-            x.conv2d(w, options)
-                .relu()
-                .mean_axes(&[2, 3], false)
-                .matmul(v)
+            x.conv2d(w, options).relu().mean_axes(&[2, 3], false).matmul(v)
         };
         // Removes the last channel between the two layers.
         let narrow = |w: &Tensor, axis| w.narrow(axis, 0, 3);

@@ -27,20 +27,13 @@ fn differentiable(output: &Tensor) -> Option<Node> {
         inputs.pop();
     }
     let output = output.clone();
-    Some(Node {
-        output,
-        inputs,
-        call,
-    })
+    Some(Node { output, inputs, call })
 }
 
 impl Tape {
     /// Collects the operations in the history of `outputs` that depend on `wrt`.
     pub fn new(outputs: &[Tensor], wrt: &[Tensor]) -> Tape {
-        Tape {
-            nodes: between(wrt, outputs, differentiable),
-            wrt: wrt.to_vec(),
-        }
+        Tape { nodes: between(wrt, outputs, differentiable), wrt: wrt.to_vec() }
     }
 
     /// Computes the cotangents of `wrt` from those of the outputs, newest node first. Consumes the tape, so that its
@@ -154,11 +147,7 @@ fn fill_in(call: &Call, outputs: Vec<Option<Tensor>>) -> Vec<Tensor> {
     let stand_in = |(t, (shape, dtype, device)): (Option<Tensor>, &(Vec<usize>, _, _))| {
         t.unwrap_or_else(|| Tensor::zeros(shape, *dtype, device))
     };
-    outputs
-        .into_iter()
-        .zip(&call.outputs)
-        .map(stand_in)
-        .collect()
+    outputs.into_iter().zip(&call.outputs).map(stand_in).collect()
 }
 
 /// Adds a cotangent to the cotangent of a tensor.

@@ -33,10 +33,7 @@ pub enum Policy {
 impl Policy {
     /// Returns this policy with the kept states in host memory instead of the device's.
     pub fn host_offload(self) -> UnrollOptions {
-        UnrollOptions {
-            policy: self,
-            host_offload: true,
-        }
+        UnrollOptions { policy: self, host_offload: true }
     }
 }
 
@@ -72,10 +69,7 @@ pub struct UnrollOptions {
 
 impl From<Policy> for UnrollOptions {
     fn from(policy: Policy) -> Self {
-        UnrollOptions {
-            policy,
-            host_offload: false,
-        }
+        UnrollOptions { policy, host_offload: false }
     }
 }
 
@@ -131,10 +125,7 @@ pub fn unroll<S: Tree, X: Tree, Y: Tree>(
         Policy::Keep => steps.run(init, at_hand(xs), 0, None),
         Policy::PerStep | Policy::Auto(_) => steps.run(init, at_hand(xs), 0, Some(When::AtOnce)),
         Policy::Every(interval) => {
-            assert!(
-                interval > 0,
-                "unroll: `Every(0)` keeps no state; use at least 1"
-            );
+            assert!(interval > 0, "unroll: `Every(0)` keeps no state; use at least 1");
             steps.run_in_segments(init, xs, interval)
         }
     }
@@ -285,11 +276,7 @@ fn check_finite<Y: Tree>(y: &Y, step: usize) -> Result<()> {
             leaf.all_finite().item()? != 0.0
         };
         if !finite {
-            let what = if index == 0 {
-                "loss".to_string()
-            } else {
-                format!("output {index}")
-            };
+            let what = if index == 0 { "loss".to_string() } else { format!("output {index}") };
             return Err(Error::NonFinite { step, what });
         }
     }
@@ -324,11 +311,7 @@ fn choose<S: Tree, X: Tree, Y: Tree>(
         Ok(Policy::Every(k as usize))
     } else {
         let needed = (1..=count).map(segments).min().unwrap_or(state);
-        Err(Error::Budget {
-            what: format!("an unroll of {count} steps"),
-            needed,
-            budget,
-        })
+        Err(Error::Budget { what: format!("an unroll of {count} steps"), needed, budget })
     }
 }
 

@@ -37,11 +37,7 @@ impl<X: Tree, Y: Tree> Pullback<X, Y> {
             );
             seeds.push((output, ct));
         }
-        let cts = self
-            .tape
-            .clone()
-            .backward(&seeds)
-            .unwrap_or_else(|e| panic!("{e}"));
+        let cts = self.tape.clone().backward(&seeds).unwrap_or_else(|e| panic!("{e}"));
         let mut cts = cts.into_iter().zip(&self.aliases);
         self.x.rebuild(&mut || {
             let (ct, alias) = cts.next().expect("one for each leaf");
@@ -65,13 +61,5 @@ pub fn vjp<X: Tree, Y: Tree>(f: impl Fn(&X) -> Y, x: &X) -> (Y, Pullback<X, Y>) 
     let y = f(&aliased);
     let tape = Tape::new(&y.leaves(), &aliases);
     drop(guard);
-    (
-        y.clone(),
-        Pullback {
-            x: x.clone(),
-            y,
-            aliases,
-            tape,
-        },
-    )
+    (y.clone(), Pullback { x: x.clone(), y, aliases, tape })
 }

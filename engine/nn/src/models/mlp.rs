@@ -17,10 +17,7 @@ pub struct Mlp {
 impl Mlp {
     /// LeNet-300-100: 266,610 parameters with images of 784 pixels and ten classes.
     pub fn lenet_300_100(classes: usize) -> Mlp {
-        Mlp {
-            hidden: vec![300, 100],
-            classes,
-        }
+        Mlp { hidden: vec![300, 100], classes }
     }
 }
 

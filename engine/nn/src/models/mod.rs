@@ -43,21 +43,13 @@ type Build = fn(&str, [usize; 3], usize) -> Result<Net, String>;
 /// All networks that [`by_name`] builds.
 pub const MODELS: &[Model] = &[
     small("lenet-5", "Caffe's LeNet-5", [1, 28, 28], lenet5),
-    small(
-        "lenet-300-100",
-        "two hidden linear layers",
-        [1, 28, 28],
-        |_, _, k| Ok(Arc::new(Mlp::lenet_300_100(k))),
-    ),
-    small("resnet-20", "option A shortcuts", CIFAR, |_, _, k| {
-        Ok(Arc::new(ResNet::resnet20(k)))
+    small("lenet-300-100", "two hidden linear layers", [1, 28, 28], |_, _, k| {
+        Ok(Arc::new(Mlp::lenet_300_100(k)))
     }),
+    small("resnet-20", "option A shortcuts", CIFAR, |_, _, k| Ok(Arc::new(ResNet::resnet20(k)))),
     small("resnet-20-b", "option B shortcuts", CIFAR, |_, _, k| {
         let shortcut = Shortcut::Project;
-        Ok(Arc::new(ResNet {
-            shortcut,
-            ..ResNet::resnet20(k)
-        }))
+        Ok(Arc::new(ResNet { shortcut, ..ResNet::resnet20(k) }))
     }),
     small("resnet-18", SIZED_STEM, CIFAR, |_, i, k| {
         Ok(Arc::new(sized(ResNet::resnet18(k), ResNet::imagenet, i)))
@@ -65,24 +57,16 @@ pub const MODELS: &[Model] = &[
     small("resnet-50", SIZED_STEM, CIFAR, |_, i, k| {
         Ok(Arc::new(sized(ResNet::resnet50(k), ResNet::imagenet, i)))
     }),
-    small("vgg-16", SIZED_HEAD, CIFAR, |_, i, k| {
-        vgg(sized(Vgg::vgg16(k), Vgg::imagenet, i), i)
-    }),
-    small("vgg-19", SIZED_HEAD, CIFAR, |_, i, k| {
-        vgg(sized(Vgg::vgg19(k), Vgg::imagenet, i), i)
-    }),
+    small("vgg-16", SIZED_HEAD, CIFAR, |_, i, k| vgg(sized(Vgg::vgg16(k), Vgg::imagenet, i), i)),
+    small("vgg-19", SIZED_HEAD, CIFAR, |_, i, k| vgg(sized(Vgg::vgg19(k), Vgg::imagenet, i), i)),
     large("resnet-18-imagenet", "torchvision's resnet18", |_, _, k| {
         Ok(Arc::new(ResNet::resnet18(k).imagenet()))
     }),
     large("resnet-50-imagenet", "torchvision's resnet50", |_, _, k| {
         Ok(Arc::new(ResNet::resnet50(k).imagenet()))
     }),
-    large("vgg-16-imagenet", "torchvision's vgg16_bn", |_, i, k| {
-        vgg(Vgg::vgg16(k).imagenet(), i)
-    }),
-    large("vgg-19-imagenet", "torchvision's vgg19_bn", |_, i, k| {
-        vgg(Vgg::vgg19(k).imagenet(), i)
-    }),
+    large("vgg-16-imagenet", "torchvision's vgg16_bn", |_, i, k| vgg(Vgg::vgg16(k).imagenet(), i)),
+    large("vgg-19-imagenet", "torchvision's vgg19_bn", |_, i, k| vgg(Vgg::vgg19(k).imagenet(), i)),
     Model {
         name: "unet",
         arguments: "[:BASE,DEPTH]",
@@ -126,22 +110,11 @@ const SIZED_HEAD: &str =
     "batch norm; one linear layer for images up to 64 pixels, torchvision's three above";
 
 const fn small(name: &'static str, about: &'static str, image: [usize; 3], build: Build) -> Model {
-    Model {
-        name,
-        arguments: "",
-        example: name,
-        about,
-        image,
-        classes: 10,
-        build,
-    }
+    Model { name, arguments: "", example: name, about, image, classes: 10, build }
 }
 
 const fn large(name: &'static str, about: &'static str, build: Build) -> Model {
-    Model {
-        classes: 1000,
-        ..small(name, about, [3, 224, 224], build)
-    }
+    Model { classes: 1000, ..small(name, about, [3, 224, 224], build) }
 }
 
 /// Returns the network with a name, for images `[c, h, w]`: a name of [`MODELS`], with a colon and arguments for a family.
@@ -179,10 +152,8 @@ impl Model {
             None => (name, false),
         };
         let Some(model) = MODELS.iter().find(|model| model.name == family) else {
-            let known: Vec<String> = MODELS
-                .iter()
-                .map(|model| format!("{}{}", model.name, model.arguments))
-                .collect();
+            let known: Vec<String> =
+                MODELS.iter().map(|model| format!("{}{}", model.name, model.arguments)).collect();
             return Err(wrong(name, format!("there are {}", known.join(", "))));
         };
         if arguments && model.arguments.is_empty() {
@@ -219,10 +190,7 @@ fn sizes(text: &str) -> Result<Vec<usize>, String> {
 fn lenet5(_: &str, image: [usize; 3], classes: usize) -> Result<Net, String> {
     match image {
         [1, 28, 28] => Ok(Arc::new(LeNet5 { classes })),
-        _ => Err(format!(
-            "it takes images of 1 × 28 × 28, the data's are {}",
-            text(image)
-        )),
+        _ => Err(format!("it takes images of 1 × 28 × 28, the data's are {}", text(image))),
     }
 }
 
@@ -230,10 +198,7 @@ fn vgg(net: Vgg, image: [usize; 3]) -> Result<Net, String> {
     let [_, h, w] = image;
     let pools = net.layers.iter().filter(|&&l| l == VggLayer::Pool).count();
     if h.min(w).checked_shr(pools as u32).unwrap_or(0) == 0 {
-        return Err(format!(
-            "its {pools} pools halve images of {} to nothing",
-            text(image)
-        ));
+        return Err(format!("its {pools} pools halve images of {} to nothing", text(image)));
     }
     Ok(Arc::new(net))
 }
@@ -253,9 +218,5 @@ fn unet(arguments: &str, image: [usize; 3], classes: usize) -> Result<Net, Strin
             text(image)
         ));
     }
-    Ok(Arc::new(UNet {
-        base,
-        depth,
-        classes,
-    }))
+    Ok(Arc::new(UNet { base, depth, classes }))
 }

@@ -41,14 +41,9 @@ impl Network for UNet {
             let (s, width) = (s.at(format_args!("up{}", i + 1)), skip.shape()[1]);
             let twice = ConvOptions::default().stride(2);
             let y = s.at("up").conv_transpose2d(&x, width, 2, twice);
-            x = pair(
-                &s.at("conv.double_conv"),
-                &Tensor::concat(&[skip, y], 1),
-                width,
-            );
+            x = pair(&s.at("conv.double_conv"), &Tensor::concat(&[skip, y], 1), width);
         }
-        s.at("outc.conv")
-            .conv2d(&x, self.classes, 1, ConvOptions::default())
+        s.at("outc.conv").conv2d(&x, self.classes, 1, ConvOptions::default())
     }
 }
 

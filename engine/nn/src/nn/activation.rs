@@ -27,10 +27,7 @@ pub fn gelu(x: &Tensor) -> Tensor {
 /// If `p` is not in `[0, 1)`.
 #[track_caller]
 pub fn dropout(x: &Tensor, p: f64, key: Key) -> Tensor {
-    assert!(
-        (0.0..1.0).contains(&p),
-        "dropout: the probability must be in [0, 1), found {p}"
-    );
+    assert!((0.0..1.0).contains(&p), "dropout: the probability must be in [0, 1), found {p}");
     if p == 0.0 {
         return x.clone();
     }

@@ -64,33 +64,18 @@ pub enum Bias {
 
 impl Init {
     /// `kaiming_normal_(mode="fan_in", nonlinearity="relu")`
-    pub const KAIMING_NORMAL_FAN_IN: Init = Init::Kaiming {
-        fan: Fan::In,
-        law: Law::Normal,
-        gain: std::f64::consts::SQRT_2,
-    };
+    pub const KAIMING_NORMAL_FAN_IN: Init =
+        Init::Kaiming { fan: Fan::In, law: Law::Normal, gain: std::f64::consts::SQRT_2 };
     /// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`: torchvision's ResNets.
-    pub const KAIMING_NORMAL_FAN_OUT: Init = Init::Kaiming {
-        fan: Fan::Out,
-        law: Law::Normal,
-        gain: std::f64::consts::SQRT_2,
-    };
+    pub const KAIMING_NORMAL_FAN_OUT: Init =
+        Init::Kaiming { fan: Fan::Out, law: Law::Normal, gain: std::f64::consts::SQRT_2 };
     /// `kaiming_uniform_(mode="fan_in", nonlinearity="relu")`
-    pub const KAIMING_UNIFORM_FAN_IN: Init = Init::Kaiming {
-        fan: Fan::In,
-        law: Law::Uniform,
-        gain: std::f64::consts::SQRT_2,
-    };
+    pub const KAIMING_UNIFORM_FAN_IN: Init =
+        Init::Kaiming { fan: Fan::In, law: Law::Uniform, gain: std::f64::consts::SQRT_2 };
     /// `xavier_normal_()`
-    pub const XAVIER_NORMAL: Init = Init::Xavier {
-        law: Law::Normal,
-        gain: 1.0,
-    };
+    pub const XAVIER_NORMAL: Init = Init::Xavier { law: Law::Normal, gain: 1.0 };
     /// `xavier_uniform_()`
-    pub const XAVIER_UNIFORM: Init = Init::Xavier {
-        law: Law::Uniform,
-        gain: 1.0,
-    };
+    pub const XAVIER_UNIFORM: Init = Init::Xavier { law: Law::Uniform, gain: 1.0 };
 
     /// Draws a weight of shape `[out, in, ..]`.
     ///
@@ -126,10 +111,7 @@ fn symmetric(key: Key, bound: f64, shape: &[usize], dtype: DType, device: &Devic
 
 #[track_caller]
 fn fans(shape: &[usize]) -> (f64, f64) {
-    assert!(
-        shape.len() >= 2,
-        "init: fans need a weight [out, in, ..], found shape {shape:?}"
-    );
+    assert!(shape.len() >= 2, "init: fans need a weight [out, in, ..], found shape {shape:?}");
     let kernel: usize = shape[2..].iter().product();
     ((shape[1] * kernel) as f64, (shape[0] * kernel) as f64)
 }
@@ -155,10 +137,7 @@ mod tests {
         for (init, var) in cases {
             let w = init.draw(Key::new(1), &shape, DType::F64, &device);
             let found = w.var_axes(&[], 0, false).item().unwrap();
-            assert!(
-                (found / var - 1.0).abs() < 0.05,
-                "{init:?}: variance {found}, expected {var}"
-            );
+            assert!((found / var - 1.0).abs() < 0.05, "{init:?}: variance {found}, expected {var}");
             let bound = w.abs().max().item().unwrap();
             if matches!(init, Init::PyTorchDefault) {
                 assert!(bound <= 1.0 / fan_in.sqrt() && bound > 0.99 / fan_in.sqrt());

@@ -72,10 +72,6 @@ impl Scope {
 
 #[track_caller]
 fn channels(op: &str, x: &Tensor) -> usize {
-    assert!(
-        x.rank() == 4,
-        "{op}: the input must have 4 axes, found shape {:?}",
-        x.shape()
-    );
+    assert!(x.rank() == 4, "{op}: the input must have 4 axes, found shape {:?}", x.shape());
     x.shape()[1]
 }

@@ -42,9 +42,8 @@ impl CrossEntropy {
                     weights.shape() == [classes],
                     "cross_entropy: {classes} class weights are needed"
                 );
-                let weight = weights
-                    .take(0, &labels.reshape(&[labels.numel()]))
-                    .reshape(column.shape());
+                let weight =
+                    weights.take(0, &labels.reshape(&[labels.numel()])).reshape(column.shape());
                 let spread = -(&log_p * weights).sum() * (smooth / classes as f64);
                 ((hard * &weight).sum() * (1.0 - smooth) + spread) / weight.sum()
             }
@@ -80,10 +79,7 @@ fn rows(op: &str, logits: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
     let mut order: Vec<usize> = (0..logits.rank()).filter(|&a| a != 1).collect();
     order.push(1);
     let shape = [labels.numel(), logits.shape()[1]];
-    (
-        logits.permute(&order).reshape(&shape),
-        labels.reshape(&[labels.numel(), 1]),
-    )
+    (logits.permute(&order).reshape(&shape), labels.reshape(&[labels.numel(), 1]))
 }
 
 /// Mean binary cross-entropy of logits against targets in `[0, 1]`: `softplus(z) − t z`.
@@ -152,17 +148,11 @@ mod tests {
         });
         gradients("smoothed and weighted", &[&[3, 4], &[4]], 3, |x| {
             let weights = x[1].square() + 0.5;
-            let options = CrossEntropy {
-                label_smoothing: 0.1,
-                class_weights: Some(weights),
-            };
+            let options = CrossEntropy { label_smoothing: 0.1, class_weights: Some(weights) };
             options.loss(&x[0], &labels(&x[0], &[0, 3, 1], &[3]))
         });
         gradients("pixels", &[&[1, 3, 2, 2]], 2, |x| {
-            let options = CrossEntropy {
-                label_smoothing: 0.2,
-                class_weights: None,
-            };
+            let options = CrossEntropy { label_smoothing: 0.2, class_weights: None };
             options.loss(&x[0], &labels(&x[0], &[0, 2, 1, 1], &[1, 2, 2]))
         });
         gradients("bce", &[&[2, 3], &[2, 3]], 2, |x| {
@@ -173,9 +163,7 @@ mod tests {
         });
         gradients("softmax", &[&[2, 3]], 2, |x| softmax(&x[0], 1));
         gradients("gelu", &[&[5]], 2, |x| gelu(&x[0]));
-        gradients("dropout", &[&[4, 4]], 2, |x| {
-            dropout(&x[0], 0.5, Key::new(1)).square()
-        });
+        gradients("dropout", &[&[4, 4]], 2, |x| dropout(&x[0], 0.5, Key::new(1)).square());
     }
 
     /// `F.cross_entropy` of `z = [[1, 2, 3], [1, 0, -1]]`, `y = [2, 2]` in PyTorch 2.2; the second with
@@ -192,25 +180,15 @@ mod tests {
             let y = Tensor::new(&[2, 2], &[2], device).unwrap();
             let close = |t: Tensor, expected: f64| {
                 let found = t.item().unwrap();
-                assert!(
-                    (found - expected).abs() < 1e-5,
-                    "{found} against {expected}"
-                );
+                assert!((found - expected).abs() < 1e-5, "{found} against {expected}");
             };
             close(cross_entropy(&z, &y), PLAIN);
-            let weights = Tensor::new(&[1.0f32, 2.0, 0.5], &[3], device)
-                .unwrap()
-                .to_dtype(dtype);
-            let options = CrossEntropy {
-                label_smoothing: 0.1,
-                class_weights: Some(weights),
-            };
+            let weights = Tensor::new(&[1.0f32, 2.0, 0.5], &[3], device).unwrap().to_dtype(dtype);
+            let options = CrossEntropy { label_smoothing: 0.1, class_weights: Some(weights) };
             close(options.loss(&z, &y), WEIGHTED);
             close(accuracy(&z, &y), 0.5);
             let nan = f32::NAN;
-            let rows = [
-                3.0f32, 1.0, 2.0, 5.0, 5.0, 5.0, nan, nan, nan, 0.0, nan, 1.0,
-            ];
+            let rows = [3.0f32, 1.0, 2.0, 5.0, 5.0, 5.0, nan, nan, nan, 0.0, nan, 1.0];
             let rows = Tensor::new(&rows, &[4, 3], device).unwrap();
             let at = Tensor::new(&[1, 1, 0, 2], &[4], device).unwrap();
             let ranks = label_ranks(&rows, &at).to_vec::<f32>().unwrap();
@@ -221,13 +199,9 @@ mod tests {
             let at = Tensor::new(&[1, 1], &[1, 2], device).unwrap();
             let ranks = label_ranks(&pixels, &at).to_vec::<f32>().unwrap();
             assert_eq!(ranks, [1.0, 1.0]);
-            let large = Tensor::new(&[1000.0f32, -1000.0], &[1, 2], device)
-                .unwrap()
-                .to_dtype(dtype);
-            close(
-                cross_entropy(&large, &Tensor::new(&[1], &[1], device).unwrap()),
-                2000.0,
-            );
+            let large =
+                Tensor::new(&[1000.0f32, -1000.0], &[1, 2], device).unwrap().to_dtype(dtype);
+            close(cross_entropy(&large, &Tensor::new(&[1], &[1], device).unwrap()), 2000.0);
         });
     }
 }

@@ -35,10 +35,7 @@ impl BatchStats {
         let blend = |running: &Tensor, batch: &Tensor, factor: f64| {
             running * (1.0 - momentum) + batch.stop_gradient() * (momentum * factor)
         };
-        (
-            blend(running_mean, &self.mean, 1.0),
-            blend(running_var, &self.var, unbiased),
-        )
+        (blend(running_mean, &self.mean, 1.0), blend(running_var, &self.var, unbiased))
     }
 }
 
@@ -161,15 +158,10 @@ mod tests {
             let (_, stats) = batch_norm_train(&x[0], &x[1], &x[2], 1e-5);
             stats.mean * stats.var
         });
-        gradients(
-            "batch_norm",
-            &[&[3, 2, 2], &[2], &[2], &[2], &[2]],
-            3,
-            |x| {
-                let var = x[4].square() + 0.5;
-                batch_norm(&x[0], [&x[1], &x[2]], [&x[3], &var], 1e-5)
-            },
-        );
+        gradients("batch_norm", &[&[3, 2, 2], &[2], &[2], &[2], &[2]], 3, |x| {
+            let var = x[4].square() + 0.5;
+            batch_norm(&x[0], [&x[1], &x[2]], [&x[3], &var], 1e-5)
+        });
     }
 
     #[test]
@@ -185,10 +177,7 @@ mod tests {
         )
         .unwrap();
         let large = |shapes: &[Vec<usize>]| {
-            shapes
-                .iter()
-                .filter(|s| s.iter().product::<usize>() > 3)
-                .count()
+            shapes.iter().filter(|s| s.iter().product::<usize>() > 3).count()
         };
         let passes: Vec<(usize, usize)> = plan
             .kernels

@@ -62,13 +62,7 @@ impl Draw {
 
 impl Scope {
     fn root(params: Params, state: Params, mode: Mode, draw: Option<Draw>) -> Scope {
-        let variables = Variables {
-            params,
-            state,
-            mode,
-            draw,
-            dropouts: 0,
-        };
+        let variables = Variables { params, state, mode, draw, dropouts: 0 };
         Scope {
             path: String::new(),
             weights: Init::PyTorchDefault,
@@ -79,13 +73,7 @@ impl Scope {
 
     /// The scope of a network whose variables are drawn.
     pub(super) fn drawn(key: Key, dtype: DType, device: &Device) -> Scope {
-        let draw = Draw {
-            key,
-            weights: 0,
-            rest: key,
-            dtype,
-            device: device.clone(),
-        };
+        let draw = Draw { key, weights: 0, rest: key, dtype, device: device.clone() };
         Scope::root(Params::new(), Params::new(), Mode::Eval, Some(draw))
     }
 
@@ -104,26 +92,17 @@ impl Scope {
     /// Returns the scope of a part: names of its parameters begin with this scope's path, a dot and `name`.
     pub fn at(&self, name: impl Display) -> Scope {
         let path = self.join(name);
-        Scope {
-            path,
-            ..self.clone()
-        }
+        Scope { path, ..self.clone() }
     }
 
     /// Returns this scope with another initialiser for weights; the default is [`Init::PyTorchDefault`].
     pub fn with_weights(&self, weights: Init) -> Scope {
-        Scope {
-            weights,
-            ..self.clone()
-        }
+        Scope { weights, ..self.clone() }
     }
 
     /// Returns this scope with another initialiser for biases; the default is [`Bias::PyTorch`].
     pub fn with_bias(&self, bias: Bias) -> Scope {
-        Scope {
-            bias,
-            ..self.clone()
-        }
+        Scope { bias, ..self.clone() }
     }
 
     /// The name of this scope in the network: parts with dots between them, empty for the whole network.

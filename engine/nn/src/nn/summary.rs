@@ -59,11 +59,7 @@ impl Summary {
         let pair = images(2);
         let loss = |params: &Params| net.apply(params, &state, &pair, Mode::Train(key)).0.sum();
         let (loss, gradients) = value_and_grad(loss)(&params);
-        let step: Vec<Tensor> = gradients
-            .iter()
-            .map(|(.., g)| g.clone())
-            .chain([loss])
-            .collect();
+        let step: Vec<Tensor> = gradients.iter().map(|(.., g)| g.clone()).chain([loss]).collect();
         let weights = params.filter(|_, role| role == Role::Weight);
         let by_weight = flops_by_weight(std::slice::from_ref(&logits), &weights.leaves());
         let layer = |((name, _, weight), flops): ((&str, _, &Tensor), u64)| Layer {

@@ -24,21 +24,11 @@ pub struct Adam {
 impl Adam {
     /// Adam with PyTorch's defaults: betas 0.9 and 0.999, ε = 1e-8, no decay.
     pub fn new(lr: f64) -> Adam {
-        Adam {
-            lr,
-            betas: (0.9, 0.999),
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
-        }
+        Adam { lr, betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0, decoupled: false }
     }
     /// AdamW: Adam with decoupled weight decay λ.
     pub fn w(lr: f64, weight_decay: f64) -> Adam {
-        Adam {
-            weight_decay,
-            decoupled: true,
-            ..Adam::new(lr)
-        }
+        Adam { weight_decay, decoupled: true, ..Adam::new(lr) }
     }
 }
 
@@ -65,11 +55,7 @@ impl Optimizer for Adam {
 
     fn init<T: Tree>(&self, params: &T) -> AdamState<T> {
         let zeros = params.map_leaves(Tensor::zeros_like);
-        AdamState {
-            m: zeros.clone(),
-            v: zeros,
-            steps: 0,
-        }
+        AdamState { m: zeros.clone(), v: zeros, steps: 0 }
     }
 
     fn update<T: Tree>(&self, params: &T, grads: &T, state: &AdamState<T>) -> (T, AdamState<T>) {
@@ -77,19 +63,11 @@ impl Optimizer for Adam {
         let steps = state.steps + 1;
         let (params, grads) = match (self.weight_decay, self.decoupled) {
             (0.0, _) => (params.clone(), grads.clone()),
-            (decay, true) => (
-                params.map_leaves(|w| w * (1.0 - self.lr * decay)),
-                grads.clone(),
-            ),
-            (decay, false) => (
-                params.clone(),
-                grads.zip_leaves(params, |g, w| g + w * decay),
-            ),
+            (decay, true) => (params.map_leaves(|w| w * (1.0 - self.lr * decay)), grads.clone()),
+            (decay, false) => (params.clone(), grads.zip_leaves(params, |g, w| g + w * decay)),
         };
         let m = state.m.zip_leaves(&grads, |m, g| m * b1 + g * (1.0 - b1));
-        let v = state
-            .v
-            .zip_leaves(&grads, |v, g| v * b2 + g.square() * (1.0 - b2));
+        let v = state.v.zip_leaves(&grads, |v, g| v * b2 + g.square() * (1.0 - b2));
         let (c1, c2) = (1.0 - b1.powi(steps), 1.0 - b2.powi(steps));
         let step = m.zip_leaves(&v, |m, v| {
             m * (self.lr / c1) / (safe_sqrt(&(v * (1.0 / c2))) + self.epsilon)
@@ -133,10 +111,7 @@ mod tests {
                 fast = jitted(&fast).unwrap();
             }
             assert_eq!(fast.1.steps, 4);
-            assert_eq!(
-                fast.0.to_vec::<f64>().unwrap(),
-                plain.0.to_vec::<f64>().unwrap()
-            );
+            assert_eq!(fast.0.to_vec::<f64>().unwrap(), plain.0.to_vec::<f64>().unwrap());
         }
         assert_eq!(traced.load(Ordering::Relaxed), 4);
     }

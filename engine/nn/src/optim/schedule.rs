@@ -68,23 +68,13 @@ mod tests {
     fn factors() {
         let warm = Schedule::WarmUp {
             steps: 4,
-            then: Box::new(Schedule::Cosine {
-                total: 10,
-                floor: 0.0,
-            }),
+            then: Box::new(Schedule::Cosine { total: 10, floor: 0.0 }),
         };
         assert_eq!(warm.factor(0), 0.25);
         assert_eq!(warm.factor(3), 1.0);
         assert_eq!(warm.factor(4), 1.0);
         assert!((warm.factor(9) - 0.5).abs() < 1e-12);
         assert!(warm.factor(100).abs() < 1e-12);
-        assert_eq!(
-            Schedule::Step {
-                every: 30,
-                gamma: 0.1
-            }
-            .factor(59),
-            0.1
-        );
+        assert_eq!(Schedule::Step { every: 30, gamma: 0.1 }.factor(59), 0.1);
     }
 }

@@ -59,24 +59,15 @@ impl Sgd {
     }
     /// Sets the weight decay λ.
     pub fn weight_decay(self, weight_decay: f64) -> Sgd {
-        Sgd {
-            weight_decay,
-            ..self
-        }
+        Sgd { weight_decay, ..self }
     }
     /// Turns on Nesterov's momentum.
     pub fn nesterov(self) -> Sgd {
-        Sgd {
-            nesterov: true,
-            ..self
-        }
+        Sgd { nesterov: true, ..self }
     }
     /// Stops the gradient at the first momentum buffer.
     pub fn stop_first_momentum_gradient(self) -> Sgd {
-        Sgd {
-            stop_first_momentum_gradient: true,
-            ..self
-        }
+        Sgd { stop_first_momentum_gradient: true, ..self }
     }
 }
 
@@ -104,9 +95,8 @@ impl Optimizer for Sgd {
             return (next, SgdState { buffers: None });
         }
         let buffers = match &state.buffers {
-            Some(buffers) => buffers.zip_leaves(&direction, |b, d| {
-                b * self.momentum + d * (1.0 - self.dampening)
-            }),
+            Some(buffers) => buffers
+                .zip_leaves(&direction, |b, d| b * self.momentum + d * (1.0 - self.dampening)),
             None if self.stop_first_momentum_gradient => {
                 direction.map_leaves(Tensor::stop_gradient)
             }
@@ -117,12 +107,7 @@ impl Optimizer for Sgd {
             false => buffers.clone(),
         };
         let next = params.zip_leaves(&step, |w, s| w - s * self.lr);
-        (
-            next,
-            SgdState {
-                buffers: Some(buffers),
-            },
-        )
+        (next, SgdState { buffers: Some(buffers) })
     }
 
     fn lr(&self) -> f64 {

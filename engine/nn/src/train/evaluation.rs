@@ -34,11 +34,7 @@ impl Seen {
     /// Means over the labels. Without labels they are NaN.
     pub fn metrics(&self) -> Metrics {
         let n = self.labels as f64;
-        Metrics {
-            loss: self.loss / n,
-            top1: self.top1 as f64 / n,
-            top5: self.top5 as f64 / n,
-        }
+        Metrics { loss: self.loss / n, top1: self.top1 as f64 / n, top5: self.top5 as f64 / n }
     }
 }
 
@@ -61,10 +57,7 @@ fn forward(net: &Net) -> impl Fn(&Forward) -> (Tensor, Tensor) + Send + Sync {
     let net = net.clone();
     move |(params, state, batch)| {
         let (logits, _) = net.apply(params, state, &batch.images, Mode::Eval);
-        (
-            cross_entropy(&logits, &batch.labels),
-            label_ranks(&logits, &batch.labels),
-        )
+        (cross_entropy(&logits, &batch.labels), label_ranks(&logits, &batch.labels))
     }
 }
 
@@ -79,10 +72,7 @@ pub fn explain_evaluation(
     state: &Params,
     batch: &Batch,
 ) -> Result<Explanation> {
-    explain(
-        forward(net),
-        &(params.clone(), state.clone(), batch.clone()),
-    )
+    explain(forward(net), &(params.clone(), state.clone(), batch.clone()))
 }
 
 /// Loss and accuracies of a network over all batches, in evaluation mode.

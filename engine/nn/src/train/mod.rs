@@ -157,11 +157,7 @@ impl<O: Optimizer> Trainer<O> {
             let ((_, (loss, state, logits)), mut grads) = value_and_grad_aux(loss)(&input.params);
             let mut finite = None;
             if let Some(factor) = &input.factor {
-                let all = grads
-                    .leaves()
-                    .iter()
-                    .map(Tensor::all_finite)
-                    .reduce(|a, b| a.and(&b));
+                let all = grads.leaves().iter().map(Tensor::all_finite).reduce(|a, b| a.and(&b));
                 finite = all;
                 grads = grads.map_leaves(|g| g / factor);
             }
@@ -180,14 +176,7 @@ impl<O: Optimizer> Trainer<O> {
 
     /// The input of a training step, and its random key.
     fn input(&self, now: &TrainState<O>, batch: &Batch) -> (StepInput<O>, Key) {
-        let factor = || {
-            Tensor::full(
-                now.loss_scale.factor,
-                &[],
-                DType::F32,
-                batch.images.device(),
-            )
-        };
+        let factor = || Tensor::full(now.loss_scale.factor, &[], DType::F32, batch.images.device());
         let input = StepInput {
             params: now.params.clone(),
             state: now.state.clone(),
@@ -219,21 +208,13 @@ impl<O: Optimizer> Trainer<O> {
     /// no [scale](LossScale); [`Error::Device`].
     pub fn step(&self, now: &TrainState<O>, batch: &Batch) -> Result<TrainState<O>> {
         let (input, key) = self.input(now, batch);
-        let output = self
-            .compiled
-            .call(self.precision, self.function(key), &input)?;
-        let not_finite = |what: &str| Error::NonFinite {
-            step: now.step,
-            what: what.into(),
-        };
+        let output = self.compiled.call(self.precision, self.function(key), &input)?;
+        let not_finite = |what: &str| Error::NonFinite { step: now.step, what: what.into() };
         let loss = output.loss.item()?;
         if !loss.is_finite() {
             return Err(not_finite("training loss"));
         }
-        let mut next = TrainState {
-            step: now.step + 1,
-            ..now.clone()
-        };
+        let mut next = TrainState { step: now.step + 1, ..now.clone() };
         let mut good = true;
         if let Some(finite) = output.finite {
             good = finite.item()? != 0.0;

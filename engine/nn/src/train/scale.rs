@@ -14,10 +14,7 @@ pub struct LossScale {
 impl Default for LossScale {
     /// A factor of 65,536.
     fn default() -> Self {
-        LossScale {
-            factor: 65_536.0,
-            steps: 0,
-        }
+        LossScale { factor: 65_536.0, steps: 0 }
     }
 }
 
@@ -35,10 +32,7 @@ impl LossScale {
             false if factor < 2.0 => None,
             false => Some(changed(factor / 2.0)),
             true if steps + 1 == Self::PATIENCE => Some(changed((factor * 2.0).min(Self::LARGEST))),
-            true => Some(LossScale {
-                factor,
-                steps: steps + 1,
-            }),
+            true => Some(LossScale { factor, steps: steps + 1 }),
         }
     }
 }
@@ -58,18 +52,9 @@ mod tests {
             scale
         };
         assert_eq!(after(start, 1_999).factor, 65_536.0);
-        assert_eq!(
-            after(start, 2_000),
-            LossScale {
-                factor: 131_072.0,
-                steps: 0
-            }
-        );
+        assert_eq!(after(start, 2_000), LossScale { factor: 131_072.0, steps: 0 });
         assert_eq!(after(start, 100_000).factor, LossScale::LARGEST);
-        let one = LossScale {
-            factor: 1.0,
-            steps: 7,
-        };
+        let one = LossScale { factor: 1.0, steps: 7 };
         assert_eq!(one.after(false), None);
     }
 }

@@ -53,11 +53,7 @@ fn a_step_that_overflows_changes_only_the_scale() {
     now.loss_scale.factor = 2f64.powi(127);
     let next = trainer.step(&now, &batch).unwrap();
     let values = |params: &Params| -> Vec<Vec<f64>> {
-        params
-            .leaves()
-            .iter()
-            .map(|t| t.to_f64s().unwrap())
-            .collect()
+        params.leaves().iter().map(|t| t.to_f64s().unwrap()).collect()
     };
     assert_eq!(values(&next.params), values(&now.params));
     assert!(next.optimizer.buffers.is_none());
@@ -66,13 +62,7 @@ fn a_step_that_overflows_changes_only_the_scale() {
     // These parameters give infinite gradients at any scale.
     now.loss_scale.factor = 1.0;
     let huge = params.map_leaves(|p| p * 1e12);
-    let error = trainer.step(
-        &TrainState {
-            params: huge,
-            ..now
-        },
-        &batch,
-    );
+    let error = trainer.step(&TrainState { params: huge, ..now }, &batch);
     assert!(matches!(error, Err(Error::NonFinite { .. })));
 }
 
@@ -81,17 +71,12 @@ fn a_step_that_overflows_changes_only_the_scale() {
 fn adam_trains() {
     let (net, params, state, batch) = subject(&Device::cpu());
     let adam = Adam::new(0.01);
-    let trainer = Trainer::new(&net, adam).schedule(Schedule::Step {
-        every: 1,
-        gamma: 0.5,
-    });
+    let trainer = Trainer::new(&net, adam).schedule(Schedule::Step { every: 1, gamma: 0.5 });
     let mut now = trainer.start(&params, &state);
     let (mut w, mut moments) = (params.clone(), adam.init(&params));
     for epoch in 0..3 {
         let batches = || [Ok(batch.clone()), Ok::<_, Error>(batch.clone())];
-        (now, _) = trainer
-            .epoch(now, batches(), |_| ControlFlow::Continue(()))
-            .unwrap();
+        (now, _) = trainer.epoch(now, batches(), |_| ControlFlow::Continue(())).unwrap();
         for _ in 0..2 {
             let loss = |w: &Params| {
                 let (logits, _) = net.apply(w, &state, &batch.images, Mode::Train(Key::new(0)));

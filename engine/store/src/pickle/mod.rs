@@ -149,9 +149,7 @@ impl<'a> Pickle<'a> {
     /// The value of a text key, the last if there are several.
     pub fn get(&self, node: Node, key: &str) -> Option<Node> {
         let mut items = self.items(node)?.iter().rev();
-        items
-            .find(|(k, _)| self.text(*k) == Some(key))
-            .map(|&(_, value)| value)
+        items.find(|(k, _)| self.text(*k) == Some(key)).map(|&(_, value)| value)
     }
 
     /// Module and name of a global.
@@ -206,12 +204,8 @@ mod tests {
     fn values_of_every_type_are_read() {
         let pickle = Pickle::read(ALL).unwrap();
         let list = pickle.get(pickle.root(), "a").unwrap();
-        let list: Vec<&Value> = pickle
-            .elements(list)
-            .unwrap()
-            .iter()
-            .map(|&node| &pickle[node])
-            .collect();
+        let list: Vec<&Value> =
+            pickle.elements(list).unwrap().iter().map(|&node| &pickle[node]).collect();
         let expected = [
             Value::Int(1),
             Value::Int(-2),
@@ -227,10 +221,8 @@ mod tests {
         let tuple = pickle.get(pickle.root(), "b").unwrap();
         let parts = pickle.elements(tuple).unwrap();
         assert_eq!(pickle[parts[0]], Value::Bytes(b"x"));
-        let sizes: Vec<usize> = parts[1..]
-            .iter()
-            .map(|&part| pickle.elements(part).unwrap().len())
-            .collect();
+        let sizes: Vec<usize> =
+            parts[1..].iter().map(|&part| pickle.elements(part).unwrap().len()).collect();
         assert_eq!(sizes, [1, 0, 3]);
     }
 
@@ -243,10 +235,7 @@ mod tests {
         ] {
             let pickle = Pickle::read(bytes).unwrap();
             let (module, name, args) = pickle.call(pickle.root()).unwrap();
-            assert_eq!(
-                (module, name, pickle.text(args[0])),
-                ("os", "system", Some("echo"))
-            );
+            assert_eq!((module, name, pickle.text(args[0])), ("os", "system", Some("echo")));
         }
     }
 
@@ -276,10 +265,7 @@ mod tests {
             (&b""[..], "cut short"),
             (b"\x80\x06N.", "protocol 6"),
             (b"\x80\x02X\xff\xff\xff\x7fabc", "cut short"),
-            (
-                b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xffabc",
-                "cut short",
-            ),
+            (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xffabc", "cut short"),
             (b"\x80\x02h\x05.", "5"),
             (b"\x80\x02.", "nothing"),
             (b"\x80\x02(.", "nothing"),

@@ -17,10 +17,7 @@ impl<'a> Pickle<'a> {
         else {
             return None;
         };
-        let Value::Object {
-            state: Some(state), ..
-        } = self[node]
-        else {
+        let Value::Object { state: Some(state), .. } = self[node] else {
             return None;
         };
         let &[_, shape, dtype, fortran, data] = self.elements(state)? else {
@@ -75,9 +72,7 @@ mod tests {
             let bytes = cifar(fortran, kind);
             let pickle = Pickle::read(&bytes).unwrap();
             let data = pickle.get(pickle.root(), "data").unwrap();
-            pickle
-                .byte_array(data)
-                .map(|(shape, values)| (shape, values.to_vec()))
+            pickle.byte_array(data).map(|(shape, values)| (shape, values.to_vec()))
         };
         let plain = (vec![2, 3], vec![0, 1, 2, 3, 4, 255]);
         assert_eq!(array(0x89, "u1"), Some(plain));

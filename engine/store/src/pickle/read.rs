@@ -47,10 +47,7 @@ impl<'a> Machine<'a> {
 
     /// Returns an error at the current position.
     fn wrong<T>(&self, reason: impl Into<String>) -> Result<T> {
-        Err(PickleError {
-            at: self.at,
-            reason: reason.into(),
-        })
+        Err(PickleError { at: self.at, reason: reason.into() })
     }
 
     /// Executes one opcode.
@@ -101,12 +98,7 @@ impl<'a> Machine<'a> {
                 let args = self.pop()?;
                 let function = self.pop()?;
                 let (items, state) = (Vec::new(), None);
-                self.push(Value::Object {
-                    function,
-                    args,
-                    items,
-                    state,
-                });
+                self.push(Value::Object { function, args, items, state });
             }
             b'b' => {
                 let given = self.pop()?;
@@ -230,11 +222,7 @@ impl<'a> Machine<'a> {
         if length > 16 {
             return self.wrong("expected an integer of at most 128 bits, found a longer one");
         }
-        let sign = if bytes.last().is_some_and(|b| b >> 7 == 1) {
-            0xff
-        } else {
-            0
-        };
+        let sign = if bytes.last().is_some_and(|b| b >> 7 == 1) { 0xff } else { 0 };
         let mut whole = [sign; 16];
         whole[..length].copy_from_slice(bytes);
         Ok(i128::from_le_bytes(whole))
@@ -243,9 +231,7 @@ impl<'a> Machine<'a> {
     /// Converts a length that was read, which must not be negative.
     fn length<T: TryInto<usize> + std::fmt::Display + Copy>(&self, length: T) -> Result<usize> {
         length.try_into().or_else(|_| {
-            self.wrong(format!(
-                "expected a length that fits in memory, found {length}"
-            ))
+            self.wrong(format!("expected a length that fits in memory, found {length}"))
         })
     }
 

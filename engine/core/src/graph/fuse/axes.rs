@@ -31,11 +31,8 @@ pub(super) fn through(graph: &Graph, view: &Node, map: &AxisMap) -> AxisMap {
         }
         Op::Reshape => {
             let mut long = (0..view.shape.len()).filter(|&a| view.shape[a] != 1);
-            let next = |&size: &usize| {
-                (size != 1)
-                    .then(|| long.next().and_then(|a| map[a]))
-                    .flatten()
-            };
+            let next =
+                |&size: &usize| (size != 1).then(|| long.next().and_then(|a| map[a])).flatten();
             from.iter().map(next).collect()
         }
         _ => unreachable!("no axis map"),
@@ -46,12 +43,6 @@ pub(super) fn through(graph: &Graph, view: &Node, map: &AxisMap) -> AxisMap {
 pub(super) fn stretched(from: &[usize], to: &[usize], map: &AxisMap) -> AxisMap {
     let extra = to.len() - from.len();
     (0..from.len())
-        .map(|a| {
-            if from[a] == 1 && to[a + extra] != 1 {
-                None
-            } else {
-                map[a + extra]
-            }
-        })
+        .map(|a| if from[a] == 1 && to[a + extra] != 1 { None } else { map[a + extra] })
         .collect()
 }

@@ -59,10 +59,7 @@ fn decide(graph: &Graph, live: &[bool], roles: &[Role], users: &[usize], stored:
         costs[id] = loop {
             let (cost, parts) = cost(graph, roles, stored, &costs, id);
             let fits = cost.inputs.len() < BINDINGS && cost.instructions <= LENGTH;
-            match parts
-                .into_iter()
-                .max_by_key(|&part| costs[part].inputs.len())
-            {
+            match parts.into_iter().max_by_key(|&part| costs[part].inputs.len()) {
                 Some(largest) if !fits => stored[largest] = true,
                 _ => break cost,
             }

@@ -25,11 +25,7 @@ pub(super) const LENGTH: usize = 40;
 /// One kernel: an operation by itself, or a program for one or more nodes.
 pub(crate) enum Fused {
     Op(Id),
-    Program {
-        program: Program,
-        inputs: Vec<Id>,
-        outputs: Vec<Id>,
-    },
+    Program { program: Program, inputs: Vec<Id>, outputs: Vec<Id> },
 }
 
 impl Fused {
@@ -86,11 +82,7 @@ pub(crate) fn fuse(graph: &Graph, targets: &[Id]) -> Vec<Fused> {
     let live = live(graph, targets);
     let roles: Vec<Role> = graph.nodes.iter().map(|n| role(graph, n)).collect();
     let stored = stored(graph, targets, &live, &roles);
-    let pass = Fusion {
-        graph,
-        roles,
-        stored,
-    };
+    let pass = Fusion { graph, roles, stored };
     pass.kernels(&live)
 }
 
@@ -157,14 +149,7 @@ impl Fusion<'_> {
     fn place_program(&self, order: &mut KernelList, id: Id) {
         let alone = self.program(&[id]);
         let key = (alone.domain.clone(), alone.summed.clone());
-        let earlier = order
-            .open
-            .get(&key)
-            .into_iter()
-            .flatten()
-            .rev()
-            .take(8)
-            .copied();
+        let earlier = order.open.get(&key).into_iter().flatten().rev().take(8).copied();
         let joined = earlier
             .filter_map(|at| self.joined(order, at, id, &alone).map(|both| (at, both)))
             .next();
@@ -191,10 +176,7 @@ impl Fusion<'_> {
         alone: &ProgramBuilder,
     ) -> Option<(Vec<Id>, ProgramBuilder)> {
         let nodes = &self.graph.nodes;
-        let Some(Fused::Program {
-            outputs, inputs, ..
-        }) = &order.kernels[at]
-        else {
+        let Some(Fused::Program { outputs, inputs, .. }) = &order.kernels[at] else {
             return None;
         };
         // The joined kernel runs in the later place, so that no kernel in between may read the earlier one's outputs.
@@ -233,11 +215,7 @@ impl Fusion<'_> {
             inputs: builder.inputs,
             code: builder.code,
         };
-        Fused::Program {
-            program,
-            inputs: builder.sources,
-            outputs,
-        }
+        Fused::Program { program, inputs: builder.sources, outputs }
     }
 
     /// Builds the program that computes the members, which have the same domain.
@@ -303,10 +281,7 @@ impl Fusion<'_> {
             _ if self.stored[id] && !fresh && !inside => {
                 let axes = to.axes(map);
                 to.sources.push(id);
-                to.inputs.push(Input {
-                    dtype: node.dtype,
-                    axes,
-                });
+                to.inputs.push(Input { dtype: node.dtype, axes });
                 Instr::Load(to.inputs.len() - 1)
             }
             op => {
@@ -373,8 +348,6 @@ struct ProgramBuilder {
 impl ProgramBuilder {
     /// Returns the input's axis for each axis of the domain.
     fn axes(&self, map: &AxisMap) -> Vec<Option<usize>> {
-        (0..self.domain.len())
-            .map(|d| map.iter().position(|&a| a == Some(d)))
-            .collect()
+        (0..self.domain.len()).map(|d| map.iter().position(|&a| a == Some(d))).collect()
     }
 }

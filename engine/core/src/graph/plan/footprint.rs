@@ -47,10 +47,7 @@ impl Plan {
         self.walk(device, own, |at, change, _| {
             live += change;
             if live > peak.grown as i64 {
-                peak = Peak {
-                    grown: live as u64,
-                    at,
-                };
+                peak = Peak { grown: live as u64, at };
             }
         });
         peak
@@ -153,17 +150,11 @@ impl Plan {
         let outputs = outputs.flat_map(|step| &step.outputs);
         with(&MemoryRequest {
             more: peak.grown,
-            largest: outputs
-                .map(|(slot, _)| self.bytes[*slot])
-                .max()
-                .unwrap_or(0),
+            largest: outputs.map(|(slot, _)| self.bytes[*slot]).max().unwrap_or(0),
             during: &|| {
                 let step = &self.steps[peak.at];
                 let shape = &step.outputs[0].1.shape;
-                format!(
-                    "computing {} of shape {shape:?}",
-                    short(&step.action.to_string())
-                )
+                format!("computing {} of shape {shape:?}", short(&step.action.to_string()))
             },
             alive: &|| self.alive(device, peak.at),
         })

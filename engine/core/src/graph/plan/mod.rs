@@ -78,11 +78,7 @@ impl Plan {
             .into_iter()
             .map(|kernel| {
                 let device = graph.nodes[kernel.outputs()[0]].device.clone();
-                let operand = |&slot: &Id| Operand {
-                    slot,
-                    meta: meta(slot),
-                    last: false,
-                };
+                let operand = |&slot: &Id| Operand { slot, meta: meta(slot), last: false };
                 let inputs: Vec<Operand> = kernel.inputs(graph).iter().map(operand).collect();
                 let outputs = kernel.outputs().iter().map(|&id| (id, meta(id))).collect();
                 let action = match kernel {
@@ -92,12 +88,7 @@ impl Plan {
                         Action::Program(Box::new(CompiledProgram::new(program, &metas, &device)))
                     }
                 };
-                PlanStep {
-                    action,
-                    device,
-                    inputs,
-                    outputs,
-                }
+                PlanStep { action, device, inputs, outputs }
             })
             .collect();
         let mut ended: Vec<bool> = vec![false; graph.nodes.len()];
@@ -163,10 +154,7 @@ impl Plan {
                 flops: match &step.action {
                     Action::Op(op) => {
                         let inner = step.inputs.first().and_then(|o| o.meta.shape.last());
-                        op.flops(
-                            crate::ir::shape::numel(&step.outputs[0].1.shape),
-                            inner.copied(),
-                        )
+                        op.flops(crate::ir::shape::numel(&step.outputs[0].1.shape), inner.copied())
                     }
                     Action::Program(_) => 0,
                 },
@@ -176,9 +164,7 @@ impl Plan {
 
     /// Returns true if a step draws random numbers.
     pub fn is_random(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| matches!(step.action, Action::Op(Op::Random(_))))
+        self.steps.iter().any(|step| matches!(step.action, Action::Op(Op::Random(_))))
     }
 
     /// Computes the targets' values from the leaves' values. A value is dropped after its last use.
@@ -197,11 +183,7 @@ impl Plan {
                 .iter()
                 .map(|operand| {
                     let slot = &mut slots[operand.slot];
-                    let value = if operand.last {
-                        slot.take()
-                    } else {
-                        slot.clone()
-                    };
+                    let value = if operand.last { slot.take() } else { slot.clone() };
                     value.expect("operands are computed before their users")
                 })
                 .collect();

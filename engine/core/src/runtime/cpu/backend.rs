@@ -34,11 +34,7 @@ impl Backed for Flex {
         }
     }
     fn int_dtype(dtype: DType) -> IntDType {
-        if dtype == DType::U8 {
-            IntDType::U8
-        } else {
-            IntDType::I32
-        }
+        if dtype == DType::U8 { IntDType::U8 } else { IntDType::I32 }
     }
     fn same_float_memory(a: &FlexTensor, b: &FlexTensor) -> bool {
         same_flex(a, b)
@@ -68,9 +64,6 @@ impl Backed for Flex {
         }
     }
     fn random(draw: Draw, shape: &[usize], device: &Self::Device) -> FlexTensor {
-        Flex::float_from_data(
-            TensorData::new(values(draw, numel(shape)), shape.to_vec()),
-            device,
-        )
+        Flex::float_from_data(TensorData::new(values(draw, numel(shape)), shape.to_vec()), device)
     }
 }

@@ -57,13 +57,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
             })
             .collect();
         let (places, scratch) = places(program);
-        BoundProgram {
-            program,
-            loops: Loops::new(program, &strides),
-            sources,
-            places,
-            scratch,
-        }
+        BoundProgram { program, loops: Loops::new(program, &strides), sources, places, scratch }
     }
 
     /// Returns a pointer to a block of an input: into the input's memory if the block is contiguous there, else to a
@@ -72,10 +66,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
     pub(super) fn load(&self, input: usize, rows: &Rows<'_>, column: usize, to: *mut T) -> *mut T {
         let stride = *self.loops.strides[input].last().expect("there is an axis");
         let inputs = self.sources.len();
-        let starts = rows.starts[input..]
-            .iter()
-            .step_by(inputs)
-            .map(|s| s + column * stride);
+        let starts = rows.starts[input..].iter().step_by(inputs).map(|s| s + column * stride);
         let len = rows.len;
         // SAFETY: a block has at most `BLOCK` elements, which is what there is room for.
         let block = unsafe { std::slice::from_raw_parts_mut(to, starts.len() * len) };
@@ -109,10 +100,7 @@ fn gather<S: Copy, T: Copy>(
     for (start, row) in starts.zip(block.chunks_mut(len)) {
         match stride {
             0 => row.fill(convert(x[start])),
-            1 => row
-                .iter_mut()
-                .zip(&x[start..start + len])
-                .for_each(|(to, &v)| *to = convert(v)),
+            1 => row.iter_mut().zip(&x[start..start + len]).for_each(|(to, &v)| *to = convert(v)),
             _ => row
                 .iter_mut()
                 .zip(x[start..].iter().step_by(stride))

@@ -88,11 +88,7 @@ impl<T> Isa<T> {
     /// Returns how many of the `left` vectors the next register tile takes: about half if a full tile would leave only
     /// one.
     pub fn next_vectors(&self, left: usize) -> usize {
-        if left == self.vectors + 1 {
-            left.div_ceil(2)
-        } else {
-            left.min(self.vectors)
-        }
+        if left == self.vectors + 1 { left.div_ceil(2) } else { left.min(self.vectors) }
     }
 }
 

@@ -53,10 +53,7 @@ impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
             let own = |block: usize| unsafe { base.add(block * BLOCK) };
             self.registers[register] = match (bound.places[register], instr) {
                 (RegisterPlace::Scratch(block), Instr::Load(input)) => {
-                    let rows = Rows {
-                        starts: &self.starts,
-                        len,
-                    };
+                    let rows = Rows { starts: &self.starts, len };
                     bound.load(*input, &rows, column, own(block))
                 }
                 (RegisterPlace::Scratch(block), _) => own(block),
@@ -67,11 +64,7 @@ impl<'r, 'a, T: Real + Element> BlockMachine<'r, 'a, T> {
                 }
             };
         }
-        let block = Block {
-            code: &bound.program.code,
-            registers: &self.registers,
-            len: n,
-        };
+        let block = Block { code: &bound.program.code, registers: &self.registers, len: n };
         // SAFETY: all registers point to `BLOCK` elements of scratch, to elements of an input that are only
         // read, or into an output; `n` is at most `BLOCK`.
         unsafe { block::run(&block) };

@@ -49,8 +49,7 @@ fn convolve_as<T: Float + Element + bytemuck::Pod>(
 
 /// Returns the elements of a contiguous tensor, in order.
 fn elements<T: Element + bytemuck::Pod>(t: &FlexTensor) -> &[T] {
-    t.as_slice()
-        .expect("a contiguous tensor of the operation's type")
+    t.as_slice().expect("a contiguous tensor of the operation's type")
 }
 
 /// Adds values at indices along `axis` to zeros of length `size`, in order.

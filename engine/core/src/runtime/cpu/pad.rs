@@ -36,25 +36,19 @@ fn pad_as<T: Element + bytemuck::Pod>(
     let mut out = vec![T::zeroed(); shape.iter().product()];
     let (row, outer) = padding.split_last().expect("a tensor has an axis");
     let rows = (TASK / row.out_size).max(1);
-    out.par_chunks_mut(rows * row.out_size)
-        .enumerate()
-        .for_each(|(task, out)| {
-            for (i, out) in out.chunks_exact_mut(row.out_size).enumerate() {
-                let Some(source) = source(outer, task * rows + i) else {
-                    continue;
-                };
-                let from = &from[source * row.size..][..row.size];
-                let to = &mut out[row.low..];
-                match row.step {
-                    1 => to[..row.size].copy_from_slice(from),
-                    step => to
-                        .iter_mut()
-                        .step_by(step)
-                        .zip(from)
-                        .for_each(|(to, from)| *to = *from),
-                }
+    out.par_chunks_mut(rows * row.out_size).enumerate().for_each(|(task, out)| {
+        for (i, out) in out.chunks_exact_mut(row.out_size).enumerate() {
+            let Some(source) = source(outer, task * rows + i) else {
+                continue;
+            };
+            let from = &from[source * row.size..][..row.size];
+            let to = &mut out[row.low..];
+            match row.step {
+                1 => to[..row.size].copy_from_slice(from),
+                step => to.iter_mut().step_by(step).zip(from).for_each(|(to, from)| *to = *from),
             }
-        });
+        }
+    });
     FlexTensor::from_data(TensorData::new(out, Shape::from(shape.to_vec())))
 }
 

@@ -67,16 +67,11 @@ pub(in crate::runtime) fn pool_scatter(
 fn planes<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let size = size.max(1);
     if out.len() <= SMALL {
-        out.chunks_mut(size)
-            .enumerate()
-            .for_each(|(n, out)| f(n, out));
+        out.chunks_mut(size).enumerate().for_each(|(n, out)| f(n, out));
         return;
     }
     let together = (SMALL / 8 / size).max(1);
-    out.par_chunks_mut(size)
-        .with_min_len(together)
-        .enumerate()
-        .for_each(|(n, out)| f(n, out));
+    out.par_chunks_mut(size).with_min_len(together).enumerate().for_each(|(n, out)| f(n, out));
 }
 
 fn tensor<T: Element>(values: Vec<T>, shape: [usize; 4]) -> FlexTensor {
@@ -138,11 +133,7 @@ impl Tap {
             let from = padding.saturating_sub(tap).div_ceil(stride);
             let to = (width + padding).saturating_sub(tap).div_ceil(stride);
             let to = to.min(window.output[1]);
-            (from < to).then(|| Tap {
-                from,
-                to,
-                column: from * stride + tap - padding,
-            })
+            (from < to).then(|| Tap { from, to, column: from * stride + tap - padding })
         };
         (0..o.kernel[1]).filter_map(tap).collect()
     }
@@ -166,9 +157,7 @@ const LANES: usize = 8;
 /// Replaces best values, and their indices, by values that are larger or NaN.
 #[inline(always)]
 fn larger<T: Pixel>(line: &[T], step: usize, first: i32, best: &mut [T], out: &mut [i32]) {
-    let vectors = best
-        .chunks_exact_mut(LANES)
-        .zip(out.chunks_exact_mut(LANES));
+    let vectors = best.chunks_exact_mut(LANES).zip(out.chunks_exact_mut(LANES));
     for (n, (best, out)) in vectors.enumerate() {
         let at = n * LANES * step;
         let values = &line[at..][..(LANES - 1) * step + 1];

@@ -44,22 +44,16 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
     /// Computes all outputs.
     fn outputs(&self) -> Vec<FlexTensor> {
         let reduces = self.program.is_reduction();
-        let mut values: Vec<Vec<T>> = self
-            .program
-            .outputs
-            .iter()
-            .map(|o| Vec::with_capacity(numel(&o.shape)))
-            .collect();
+        let mut values: Vec<Vec<T>> =
+            self.program.outputs.iter().map(|o| Vec::with_capacity(numel(&o.shape))).collect();
         if numel(&self.program.domain) == 0 {
             values
                 .iter_mut()
                 .zip(&self.program.outputs)
                 .for_each(|(v, o)| v.resize(numel(&o.shape), T::ZERO));
         } else if !reduces {
-            let outs: Vec<OutputStart<T>> = values
-                .iter_mut()
-                .map(|v| OutputStart(v.as_mut_ptr()))
-                .collect();
+            let outs: Vec<OutputStart<T>> =
+                values.iter_mut().map(|v| OutputStart(v.as_mut_ptr())).collect();
             self.store(&outs);
             for (v, o) in values.iter_mut().zip(&self.program.outputs) {
                 // SAFETY: `store` wrote every element of the domain, which is the output's shape.
@@ -80,11 +74,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
                 _ => TensorData::new(v, shape),
             })
         };
-        values
-            .into_iter()
-            .zip(&self.program.outputs)
-            .map(tensor)
-            .collect()
+        values.into_iter().zip(&self.program.outputs).map(tensor).collect()
     }
 
     /// Returns the size of the innermost axis.
@@ -100,11 +90,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         let total = rows * inner;
         // Blocks of whole rows, or parts of one row.
         let group = (BLOCK / inner).max(1);
-        let tasks = if total < PARALLEL {
-            1
-        } else {
-            4 * rayon::current_num_threads()
-        };
+        let tasks = if total < PARALLEL { 1 } else { 4 * rayon::current_num_threads() };
         let split_rows = rows >= tasks;
         let run = |task: usize| {
             let mut machine = BlockMachine::new(self);
@@ -115,11 +101,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
             let mut walk = Walk::new(&self.loops, &axes, from, vec![0; self.sources.len()]);
             let mut row = from;
             while row < to {
-                let count = if left == 0 && right == inner {
-                    group.min(to - row)
-                } else {
-                    1
-                };
+                let count = if left == 0 && right == inner { group.min(to - row) } else { 1 };
                 machine.starts.clear();
                 for _ in 0..count {
                     machine.starts.extend_from_slice(&walk.offsets);
@@ -159,10 +141,8 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
                     Walk::new(&self.loops, &kept, output, vec![0; self.sources.len()]).offsets;
                 let (from, part) = (piece / parts * rows_each, piece % parts);
                 let to = (from + rows_each).min(rows);
-                let (left, right) = (
-                    part * inner.div_ceil(parts),
-                    ((part + 1) * inner.div_ceil(parts)).min(inner),
-                );
+                let (left, right) =
+                    (part * inner.div_ceil(parts), ((part + 1) * inner.div_ceil(parts)).min(inner));
                 let mut walk = Walk::new(&self.loops, &summed, from, base);
                 let mut sums = vec![0.0; values.len()];
                 let mut row = from;
@@ -189,9 +169,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         let items = outputs * pieces;
         let partial: Vec<Vec<f64>> = if outputs * rows * inner < PARALLEL {
             let mut machine = BlockMachine::new(self);
-            (0..items)
-                .map(|i| run(&mut machine, i / pieces, i % pieces))
-                .collect()
+            (0..items).map(|i| run(&mut machine, i / pieces, i % pieces)).collect()
         } else {
             (0..items)
                 .into_par_iter()
@@ -216,13 +194,8 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
         let (outer, rows) = (size(&kept), size(&summed));
         let parts = inner.div_ceil(BLOCK);
         let run = |machine: &mut BlockMachine<'_, 'a, T>, item: usize| -> Vec<Vec<T>> {
-            let base = Walk::new(
-                &self.loops,
-                &kept,
-                item / parts,
-                vec![0; self.sources.len()],
-            )
-            .offsets;
+            let base =
+                Walk::new(&self.loops, &kept, item / parts, vec![0; self.sources.len()]).offsets;
             let column = item % parts * BLOCK;
             let len = (inner - column).min(BLOCK);
             let mut walk = Walk::new(&self.loops, &summed, 0, base);
@@ -238,9 +211,7 @@ impl<'a, T: Real + Element> BoundProgram<'a, T> {
                     }
                 }
             }
-            sums.into_iter()
-                .map(|s| s.into_iter().map(T::of).collect())
-                .collect()
+            sums.into_iter().map(|s| s.into_iter().map(T::of).collect()).collect()
         };
         let items = outer * parts;
         let parts: Vec<Vec<Vec<T>>> = if outer * rows * inner < PARALLEL {

@@ -25,10 +25,8 @@ pub(super) fn places(program: &Program) -> (Vec<RegisterPlace>, usize) {
     }
     let direct = |register: usize| {
         let computed = !matches!(program.code[register], Instr::Load(_) | Instr::Const(_));
-        let found = program
-            .outputs
-            .iter()
-            .position(|o| o.register == register && o.dtype.is_float());
+        let found =
+            program.outputs.iter().position(|o| o.register == register && o.dtype.is_float());
         found.filter(|_| computed && !program.is_reduction())
     };
     let (mut free, mut count) = (Vec::new(), 0);

@@ -18,12 +18,7 @@ impl<'a> Walk<'a> {
         mut row: usize,
         base: Vec<usize>,
     ) -> Walk<'a> {
-        let mut walk = Walk {
-            loops,
-            axes,
-            index: vec![0; axes.len()],
-            offsets: base,
-        };
+        let mut walk = Walk { loops, axes, index: vec![0; axes.len()], offsets: base };
         for (at, &axis) in axes.iter().enumerate().rev() {
             walk.index[at] = row % loops.sizes[axis];
             row /= loops.sizes[axis];

@@ -144,26 +144,13 @@ impl Writer<'_> {
         let splits = rows.div_ceil(rows_each) * parts;
         self.guard(index, outputs * splits);
         let words = [splits, parts, rows_each, rows, part, inner].map(|n| self.word(n));
-        let [
-            splits_word,
-            parts_word,
-            each,
-            rows_word,
-            part_word,
-            inner_word,
-        ] = &words;
+        let [splits_word, parts_word, each, rows_word, part_word, inner_word] = &words;
         self.line(&format!("let output = task / {splits_word};"));
         self.line(&format!("let piece = task % {splits_word};"));
         self.line(&format!("let first_row = (piece / {parts_word}) * {each};"));
-        self.line(&format!(
-            "let end_row = min(first_row + {each}, {rows_word});"
-        ));
-        self.line(&format!(
-            "let first = (piece % {parts_word}) * {part_word};"
-        ));
-        self.line(&format!(
-            "let end = min(first + {part_word}, {inner_word});"
-        ));
+        self.line(&format!("let end_row = min(first_row + {each}, {rows_word});"));
+        self.line(&format!("let first = (piece % {parts_word}) * {part_word};"));
+        self.line(&format!("let end = min(first + {part_word}, {inner_word});"));
         self.decode("output", &kept);
         self.bases("k", None, &kept);
         self.sums("sum");
@@ -185,9 +172,7 @@ impl Writer<'_> {
         let outputs_word = self.word(outputs);
         for index in 0..self.program.outputs.len() {
             let sum = self.total(index);
-            self.line(&format!(
-                "out{index}[piece * {outputs_word} + output] = {sum};"
-            ));
+            self.line(&format!("out{index}[piece * {outputs_word} + output] = {sum};"));
         }
         (outputs * splits, splits)
     }
@@ -205,9 +190,7 @@ impl Writer<'_> {
         let [splits_word, each_word, count_word, outputs_word] = &words;
         self.line(&format!("let output = task / {splits_word};"));
         self.line(&format!("let piece = task % {splits_word};"));
-        self.line(&format!(
-            "let end = min((piece + 1u) * {each_word}, {count_word});"
-        ));
+        self.line(&format!("let end = min((piece + 1u) * {each_word}, {count_word});"));
         self.decode("output", &kept);
         self.bases("k", None, &kept);
         self.sums("sum");
@@ -225,10 +208,7 @@ impl Writer<'_> {
             self.line(&format!("tree{index}[lane] = {sum};"));
         }
         self.line("workgroupBarrier();");
-        self.open(&format!(
-            "for (var half = {}u; half > 0u; half /= 2u) {{",
-            workgroup / 2
-        ));
+        self.open(&format!("for (var half = {}u; half > 0u; half /= 2u) {{", workgroup / 2));
         self.open("if lane < half {");
         for index in 0..self.program.outputs.len() {
             self.line(&format!("tree{index}[lane] += tree{index}[lane + half];"));
@@ -238,9 +218,7 @@ impl Writer<'_> {
         self.close();
         self.open("if lane == 0u {");
         for index in 0..self.program.outputs.len() {
-            self.line(&format!(
-                "out{index}[piece * {outputs_word} + output] = tree{index}[0];"
-            ));
+            self.line(&format!("out{index}[piece * {outputs_word} + output] = tree{index}[0];"));
         }
         self.close();
         (outputs * splits, splits)
@@ -257,12 +235,8 @@ impl Writer<'_> {
         let words = [outputs, rows_each, rows].map(|n| self.word(n));
         let [outputs_word, each, rows_word] = &words;
         self.line(&format!("let output = task % {outputs_word};"));
-        self.line(&format!(
-            "let first_row = (task / {outputs_word}) * {each};"
-        ));
-        self.line(&format!(
-            "let end_row = min(first_row + {each}, {rows_word});"
-        ));
+        self.line(&format!("let first_row = (task / {outputs_word}) * {each};"));
+        self.line(&format!("let end_row = min(first_row + {each}, {rows_word});"));
         self.decode("output", &kept);
         let outer = self.loops.outer(false);
         self.bases("k", None, &outer);

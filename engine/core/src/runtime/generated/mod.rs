@@ -60,12 +60,8 @@ impl GeneratedKernel {
         let software = class != Class::Gpu;
         let workgroup = if software { NARROW } else { WORKGROUP };
         let division = division(program, &loops, software);
-        let KernelText {
-            source,
-            words,
-            tasks,
-            splits,
-        } = text::write(program, &loops, width, division, workgroup);
+        let KernelText { source, words, tasks, splits } =
+            text::write(program, &loops, width, division, workgroup);
         let groups = match division {
             Division::Tree { .. } => tasks,
             _ => tasks.div_ceil(workgroup),
@@ -74,11 +70,7 @@ impl GeneratedKernel {
             let outputs: Vec<usize> = program.outputs.iter().map(|o| numel(&o.shape)).collect();
             let adder = adder(program, splits, outputs[0]);
             let shape = [splits, outputs[0]];
-            Box::new(GeneratedKernel::new(
-                &adder,
-                &vec![&shape[..]; outputs.len()],
-                class,
-            ))
+            Box::new(GeneratedKernel::new(&adder, &vec![&shape[..]; outputs.len()], class))
         });
         GeneratedKernel {
             source: source.into(),
@@ -115,11 +107,7 @@ impl GeneratedKernel {
                 if self.splits > 1 {
                     shape = vec![self.splits, numel(&o.shape)];
                 }
-                let dtype = if o.dtype == DType::Bool {
-                    bool_dtype
-                } else {
-                    BurnDType::F32
-                };
+                let dtype = if o.dtype == DType::Bool { bool_dtype } else { BurnDType::F32 };
                 wgsl::output(&client, device, &shape, dtype)
             })
             .collect();
@@ -127,31 +115,21 @@ impl GeneratedKernel {
             let params = self
                 .params
                 .get_or_init(|| client.create_from_slice(bytemuck::cast_slice(&self.words)));
-            let buffers = inputs
-                .iter()
-                .chain(&outputs)
-                .map(|t| &t.handle)
-                .chain([params]);
+            let buffers = inputs.iter().chain(&outputs).map(|t| &t.handle).chain([params]);
             let source = WgslSource(self.source.clone());
             wgsl::launch_generated(&client, source, self.workgroup, self.groups, buffers);
         }
-        let values = outputs
-            .into_iter()
-            .zip(&self.outputs)
-            .map(|(t, o)| match o.dtype {
-                DType::Bool => Value::Bool(t),
-                _ => Value::Float(t),
-            });
+        let values = outputs.into_iter().zip(&self.outputs).map(|(t, o)| match o.dtype {
+            DType::Bool => Value::Bool(t),
+            _ => Value::Float(t),
+        });
         match &self.second {
             None => Ok(values.collect()),
             Some(second) => second.run(values.collect(), device).map(|values| {
-                let shaped = values
-                    .into_iter()
-                    .zip(&self.outputs)
-                    .map(|(value, o)| match value {
-                        Value::Float(t) => Value::Float(reshaped(t, &physical(&o.shape))),
-                        other => other,
-                    });
+                let shaped = values.into_iter().zip(&self.outputs).map(|(value, o)| match value {
+                    Value::Float(t) => Value::Float(reshaped(t, &physical(&o.shape))),
+                    other => other,
+                });
                 shaped.collect()
             }),
         }
@@ -167,13 +145,7 @@ impl GeneratedKernel {
 fn reshaped(t: CubeTensor, shape: &[usize]) -> CubeTensor {
     let shape = burn_backend::Shape::from(shape.to_vec());
     debug_assert_eq!(t.shape().num_elements(), shape.num_elements());
-    CubeTensor::new_contiguous(
-        t.client.clone(),
-        t.device.clone(),
-        shape,
-        t.handle.clone(),
-        t.dtype,
-    )
+    CubeTensor::new_contiguous(t.client.clone(), t.device.clone(), shape, t.handle.clone(), t.dtype)
 }
 
 /// Groups the innermost loop by as many elements as the device reads with one instruction.
@@ -202,33 +174,18 @@ fn division(program: &Program, loops: &Loops, software: bool) -> Division {
         return Division::Store { run };
     }
     match (loops.summed.last() == Some(&true), software) {
-        (true, true) => Division::Serial {
-            rows: (SERIAL / inner.max(1)).max(1),
-            part: inner.clamp(1, SERIAL),
-        },
+        (true, true) => {
+            Division::Serial { rows: (SERIAL / inner.max(1)).max(1), part: inner.clamp(1, SERIAL) }
+        }
         (true, false) => {
             let count = rows * inner;
-            let splits = BUSY
-                .div_ceil(kept.max(1))
-                .min(count.div_ceil(8 * WORKGROUP))
-                .max(1);
-            Division::Tree {
-                each: count.div_ceil(splits).max(1),
-            }
+            let splits = BUSY.div_ceil(kept.max(1)).min(count.div_ceil(8 * WORKGROUP)).max(1);
+            Division::Tree { each: count.div_ceil(splits).max(1) }
         }
         (false, _) => {
-            let wanted = if software {
-                1
-            } else {
-                (BUSY * 64).div_ceil((kept * inner).max(1))
-            };
-            let splits = wanted
-                .min(rows.div_ceil(16))
-                .max(rows.div_ceil(SERIAL))
-                .max(1);
-            Division::Column {
-                rows: rows.div_ceil(splits).max(1),
-            }
+            let wanted = if software { 1 } else { (BUSY * 64).div_ceil((kept * inner).max(1)) };
+            let splits = wanted.min(rows.div_ceil(16)).max(rows.div_ceil(SERIAL)).max(1);
+            Division::Column { rows: rows.div_ceil(splits).max(1) }
         }
     }
 }
@@ -240,20 +197,10 @@ fn adder(program: &Program, splits: usize, count: usize) -> Program {
         float: program.float,
         domain: vec![splits, count],
         summed: vec![true, false],
-        inputs: vec![
-            Input {
-                dtype: DType::F32,
-                axes: vec![Some(0), Some(1)],
-            };
-            outputs
-        ],
+        inputs: vec![Input { dtype: DType::F32, axes: vec![Some(0), Some(1)] }; outputs],
         code: (0..outputs).map(Instr::Load).collect(),
         outputs: (0..outputs)
-            .map(|register| Output {
-                register,
-                dtype: DType::F32,
-                shape: vec![1, count],
-            })
+            .map(|register| Output { register, dtype: DType::F32, shape: vec![1, count] })
             .collect(),
     }
 }
@@ -268,9 +215,7 @@ impl KernelSource for WgslSource {
     fn id(&self) -> KernelId {
         // Unchecked: the compiler adds no bounds checks and no counters to loops. Indices are within bounds, and loops
         // end.
-        KernelId::new::<Self>()
-            .mode(ExecutionMode::Unchecked)
-            .info(self.0.clone())
+        KernelId::new::<Self>().mode(ExecutionMode::Unchecked).info(self.0.clone())
     }
     fn lang(&self) -> &'static str {
         "wgsl"

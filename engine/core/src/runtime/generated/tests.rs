@@ -13,20 +13,9 @@ use crate::{DType, Device, Key, Tensor};
 
 /// Programs of random expressions, with the shapes of their inputs.
 fn samples(count: u64) -> Vec<(Program, Vec<Vec<usize>>)> {
-    let sizes = [
-        [2, 3, 5],
-        [4, 1, 7],
-        [3, 8, 70],
-        [2, 4, 600],
-        [5, 40, 3],
-        [1, 9, 4100],
-    ];
+    let sizes = [[2, 3, 5], [4, 1, 7], [3, 8, 70], [2, 4, 600], [5, 40, 3], [1, 9, 4100]];
     let sample = |seed: u64| {
-        let leaves = leaves(
-            &Device::cpu(),
-            DType::F32,
-            sizes[seed as usize % sizes.len()],
-        );
+        let leaves = leaves(&Device::cpu(), DType::F32, sizes[seed as usize % sizes.len()]);
         let made = expression(seed + 1000, &leaves, |_| {});
         let asked: Vec<Tensor> = made.into_iter().step_by(3).collect();
         let stand_ins: Vec<Tensor> = Vec::new();
@@ -90,30 +79,19 @@ fn every_class_computes_what_the_cpu_computes() {
         ];
         for class in classes {
             let compiled = GeneratedKernel::new(&program, &shapes, class);
-            for stage in [Some(&compiled), compiled.second.as_deref()]
-                .into_iter()
-                .flatten()
-            {
+            for stage in [Some(&compiled), compiled.second.as_deref()].into_iter().flatten() {
                 validate(&stage.source);
                 let bindings = stage.source.matches("@binding").count();
                 assert!(bindings <= 8, "{bindings} buffers: {program}");
             }
-            let found = compiled
-                .run(values::<Wgpu>(&inputs, &place.burn), &place.burn)
-                .unwrap();
+            let found = compiled.run(values::<Wgpu>(&inputs, &place.burn), &place.burn).unwrap();
             for ((a, b), output) in found.iter().zip(&expected).zip(&program.outputs) {
-                let pairs = numbers(a, output.dtype)
-                    .into_iter()
-                    .zip(numbers(b, output.dtype));
+                let pairs = numbers(a, output.dtype).into_iter().zip(numbers(b, output.dtype));
                 for (x, y) in pairs {
                     let close =
                         (x - y).abs() <= 1e-4 * (1.0 + y.abs()) || x.to_bits() == y.to_bits();
                     let both_nan = x.is_nan() && y.is_nan();
-                    assert!(
-                        close || both_nan,
-                        "{x} against {y}: {program}\n{}",
-                        compiled.source
-                    );
+                    assert!(close || both_nan, "{x} against {y}: {program}\n{}", compiled.source);
                 }
             }
         }

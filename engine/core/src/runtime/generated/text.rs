@@ -106,10 +106,7 @@ pub(super) fn write(
     buffer("p".into(), "u32");
     if let Division::Tree { .. } = division {
         for index in 0..program.outputs.len() {
-            let _ = writeln!(
-                source,
-                "var<workgroup> tree{index}: array<f32, {workgroup}>;"
-            );
+            let _ = writeln!(source, "var<workgroup> tree{index}: array<f32, {workgroup}>;");
         }
     }
     if width == Width::Eight {
@@ -124,12 +121,7 @@ pub(super) fn write(
          @builtin(local_invocation_index) lane: u32,\n) {{\n{}}}\n",
         writer.body
     );
-    KernelText {
-        source,
-        words: writer.words,
-        tasks,
-        splits,
-    }
+    KernelText { source, words: writer.words, tasks, splits }
 }
 
 /// Writer of a kernel's body and parameters.
@@ -147,20 +139,12 @@ pub(super) struct Writer<'a> {
 impl Writer<'_> {
     /// Returns the WGSL type of a register that holds a number.
     pub(super) fn number(&self) -> &'static str {
-        if self.width == Width::One {
-            "f32"
-        } else {
-            "vec4<f32>"
-        }
+        if self.width == Width::One { "f32" } else { "vec4<f32>" }
     }
 
     /// Returns the WGSL type of a register's bits.
     pub(super) fn bits(&self) -> &'static str {
-        if self.width == Width::One {
-            "u32"
-        } else {
-            "vec4<u32>"
-        }
+        if self.width == Width::One { "u32" } else { "vec4<u32>" }
     }
 
     /// Adds a size or stride to the parameters and returns its WGSL.
@@ -224,11 +208,7 @@ impl Writer<'_> {
                 }
             }
         }
-        if terms.is_empty() {
-            "0u".into()
-        } else {
-            terms.join(" + ")
-        }
+        if terms.is_empty() { "0u".into() } else { terms.join(" + ") }
     }
 
     /// Writes WGSL that declares for every input its offset from the coordinates of `axes`:
@@ -272,8 +252,7 @@ impl Writer<'_> {
                 continue;
             }
             let call = |text: &str, a: usize, b: usize| {
-                text.replace("{a}", &format!("x{a}"))
-                    .replace("{b}", &format!("x{b}"))
+                text.replace("{a}", &format!("x{a}")).replace("{b}", &format!("x{b}"))
             };
             let text = match *instr {
                 Instr::Load(input) => {
@@ -326,10 +305,7 @@ impl Writer<'_> {
 
     /// Returns WGSL of a unary function of a register.
     fn unary(&mut self, f: Unary, x: usize) -> String {
-        let text = f
-            .wgsl()
-            .replace("NUM", self.number())
-            .replace("{x}", &format!("x{x}"));
+        let text = f.wgsl().replace("NUM", self.number()).replace("{x}", &format!("x{x}"));
         match f {
             Unary::Powf(p) if text.contains("{p}") => text.replace("{p}", &self.constant(p as f32)),
             _ => text,
@@ -349,11 +325,7 @@ impl Writer<'_> {
     /// Adds a number to the parameters and returns its WGSL.
     pub(super) fn parameter(&mut self, value: f32) -> String {
         self.words.push(value.to_bits());
-        format!(
-            "{}(bitcast<f32>(p[{}u]))",
-            self.number(),
-            self.words.len() - 1
-        )
+        format!("{}(bitcast<f32>(p[{}u]))", self.number(), self.words.len() - 1)
     }
 
     /// Returns true if a register is a divisor. WGSL leaves division by a literal zero undefined, so such a constant

@@ -47,10 +47,8 @@ pub(super) fn permute<B: Backed>(x: Arg<B>, axes: &[usize]) -> Value<B> {
 }
 
 pub(super) fn slice<B: Backed>(x: Arg<B>, axes: &[SliceAxis]) -> Value<B> {
-    let slices: Vec<Slice> = axes
-        .iter()
-        .map(|a| range(a.start, (a.len - 1) * a.step + 1, a.step))
-        .collect();
+    let slices: Vec<Slice> =
+        axes.iter().map(|a| range(a.start, (a.len - 1) * a.step + 1, a.step)).collect();
     each_kind!(
         x.value,
         |t| B::float_slice(t, &slices),
@@ -98,12 +96,7 @@ pub(super) fn pad<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value
         if let Some(padded) = B::pad(&value, &joined, &out.shape) {
             return padded;
         }
-        let x = Arg {
-            value,
-            shape,
-            dtype,
-            device,
-        };
+        let x = Arg { value, shape, dtype, device };
         return pad_by_burn(x, axes, out);
     }
     pad_by_burn(x, axes, out)
@@ -114,13 +107,7 @@ fn pad_by_burn<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B>
     let slices: Vec<Slice> = axes
         .iter()
         .zip(&x.shape)
-        .map(|(a, &n)| {
-            range(
-                a.low,
-                n.saturating_sub(1) * (a.interior + 1) + 1,
-                a.interior + 1,
-            )
-        })
+        .map(|(a, &n)| range(a.low, n.saturating_sub(1) * (a.interior + 1) + 1, a.interior + 1))
         .collect();
     let shape = Shape::from(out.shape.clone());
     let device = &out.device;
@@ -143,17 +130,13 @@ fn pad_by_burn<B: Backed>(x: Arg<B>, axes: &[PadAxis], out: &Out<B>) -> Value<B>
 
 pub(super) fn concat<B: Backed>(parts: Vec<Arg<B>>, axis: usize) -> Value<B> {
     match parts[0].dtype {
-        DType::F32 | DType::F64 => Value::Float(B::float_cat(
-            parts.into_iter().map(Arg::float).collect(),
-            axis,
-        )),
+        DType::F32 | DType::F64 => {
+            Value::Float(B::float_cat(parts.into_iter().map(Arg::float).collect(), axis))
+        }
         DType::I32 | DType::U8 => {
             Value::Int(B::int_cat(parts.into_iter().map(Arg::int).collect(), axis))
         }
-        DType::Bool => Value::Bool(B::bool_cat(
-            parts.into_iter().map(Arg::bool).collect(),
-            axis,
-        )),
+        DType::Bool => Value::Bool(B::bool_cat(parts.into_iter().map(Arg::bool).collect(), axis)),
     }
 }
 

@@ -96,11 +96,9 @@ pub(super) fn run<B: Backed>(op: &Op, args: Vec<Arg<B>>, out: &Out<B>) -> Result
         Op::Data | Op::Full(_) | Op::Call { .. } | Op::Logic(_) | Op::IsFinite => {
             unreachable!("{} is not computed by a kernel of its own", op.name())
         }
-        Op::Iota => Value::Int(B::int_arange(
-            0..out.shape[0] as i64,
-            &out.device,
-            B::int_dtype(out.dtype),
-        )),
+        Op::Iota => {
+            Value::Int(B::int_arange(0..out.shape[0] as i64, &out.device, B::int_dtype(out.dtype)))
+        }
         Op::Random(draw) => {
             let values = B::random(*draw, &out.shape, &out.device);
             Value::Float(if out.dtype == DType::F64 {

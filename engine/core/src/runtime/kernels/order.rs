@@ -13,9 +13,7 @@ pub(super) fn sum<B: Backed>(
     out: &Out<B>,
 ) -> B::IntTensorPrimitive {
     let limit = out.loop_limit.unwrap_or(usize::MAX);
-    axes.iter()
-        .rev()
-        .fold(x, |x, &axis| sum_axis::<B>(x, axis, limit))
+    axes.iter().rev().fold(x, |x, &axis| sum_axis::<B>(x, axis, limit))
 }
 
 /// Sums along one axis in blocks of at most `limit` elements, then sums the blocks' sums.
@@ -36,15 +34,9 @@ fn sum_axis<B: Backed>(
     };
     let blocks = len / limit;
     shape.splice(axis..=axis, [blocks, limit]);
-    let whole = B::int_reshape(
-        part(t.clone(), 0, blocks * limit),
-        Shape::from(shape.clone()),
-    );
+    let whole = B::int_reshape(part(t.clone(), 0, blocks * limit), Shape::from(shape.clone()));
     shape.remove(axis + 1);
-    let mut sums = vec![B::int_reshape(
-        B::int_sum_dim(whole, axis + 1),
-        Shape::from(shape),
-    )];
+    let mut sums = vec![B::int_reshape(B::int_sum_dim(whole, axis + 1), Shape::from(shape))];
     if blocks * limit < len {
         sums.push(B::int_sum_dim(part(t, blocks * limit, len), axis));
     }
@@ -92,14 +84,8 @@ pub(super) fn argsort<B: Backed>(
         order.extend(0..len as i32);
         order.sort_by(|i, j| {
             let (a, b) = (key(i), key(j));
-            let ascending = a
-                .partial_cmp(&b)
-                .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
-            if descending && !a.is_nan() && !b.is_nan() {
-                ascending.reverse()
-            } else {
-                ascending
-            }
+            let ascending = a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
+            if descending && !a.is_nan() && !b.is_nan() { ascending.reverse() } else { ascending }
         });
         for (place, &i) in order.iter().enumerate() {
             indices[start + place * step] = i;

@@ -55,18 +55,14 @@ fn max_pools_and_their_gradients() {
         let shape = [d[6] + 1, 3, 4 + d[7] * 5, 4 + d[8] * 9];
         let [n, c, h, w] = shape;
         // Few distinct values, so that there are many ties; all sums are exact.
-        let x: Vec<f32> = draws(seed + 100, 5, n * c * h * w)
-            .iter()
-            .map(|&v| v as f32 - 2.0)
-            .collect();
+        let x: Vec<f32> =
+            draws(seed + 100, 5, n * c * h * w).iter().map(|&v| v as f32 - 2.0).collect();
         let wide: Vec<f64> = x.iter().copied().map(f64::from).collect();
         each_device(|device, dtype| {
             let tensor = Tensor::new(&x, &shape, device).unwrap().to_dtype(dtype);
             let (y, pull) = vjp(|x: &Tensor| x.max_pool2d(o), &tensor);
             let output = [y.shape()[2], y.shape()[3]];
-            let dy = Tensor::arange(y.numel(), device)
-                .reshape(y.shape())
-                .to_dtype(dtype);
+            let dy = Tensor::arange(y.numel(), device).reshape(y.shape()).to_dtype(dtype);
             let values = dy.to_f64s().unwrap();
             let expected = max_pool(&wide, [n * c, h, w], o, output, &values);
             let found = (y.to_f64s().unwrap(), pull.call(&dy).to_f64s().unwrap());
@@ -135,10 +131,7 @@ fn zeros_around_and_between() {
                 let pad = Tensor::apply(Op::Pad(axes.clone()), &[&x], out.clone(), dtype);
                 let expected = padded(&x.to_f64s().unwrap(), &shape, &axes, &out);
                 let found = pad.to_f64s().unwrap();
-                assert_eq!(
-                    found, expected,
-                    "{axes:?} of {shape:?} in {dtype} on {device}"
-                );
+                assert_eq!(found, expected, "{axes:?} of {shape:?} in {dtype} on {device}");
             }
         });
     }

@@ -24,11 +24,7 @@ impl Score for f32 {
     fn key(self) -> u64 {
         let bits = self.to_bits();
         let flip = if bits >> 31 == 1 { u32::MAX } else { 1 << 31 };
-        if self.is_nan() {
-            0
-        } else {
-            (bits ^ flip).into()
-        }
+        if self.is_nan() { 0 } else { (bits ^ flip).into() }
     }
 }
 
@@ -57,18 +53,13 @@ pub(super) fn masks(scores: &[FlexTensor], k: usize) -> Vec<FlexTensor> {
 
 /// Returns the masks for contiguous scores of type `T`.
 fn masks_of<T: Score>(scores: &[FlexTensor], k: usize) -> Vec<Vec<bool>> {
-    let scores: Vec<&[T]> = scores
-        .iter()
-        .map(|t| t.as_slice().expect("contiguous, of one type"))
-        .collect();
+    let scores: Vec<&[T]> =
+        scores.iter().map(|t| t.as_slice().expect("contiguous, of one type")).collect();
     let blocks: Vec<&[T]> = scores.iter().flat_map(|s| s.chunks(BLOCK)).collect();
     let threshold = Threshold::new(&blocks, k);
     let befores = threshold.befores(&blocks);
     let mut masks: Vec<Vec<bool>> = scores.iter().map(|s| vec![false; s.len()]).collect();
-    let outs: Vec<&mut [bool]> = masks
-        .iter_mut()
-        .flat_map(|mask| mask.chunks_mut(BLOCK))
-        .collect();
+    let outs: Vec<&mut [bool]> = masks.iter_mut().flat_map(|mask| mask.chunks_mut(BLOCK)).collect();
     outs.into_par_iter()
         .zip(&blocks)
         .zip(befores)
@@ -145,16 +136,11 @@ fn digits<T: Score>(blocks: &[&[T]], prefix: u64, shift: u32) -> Vec<usize> {
         }
         counts
     };
-    blocks
-        .par_chunks(blocks.len().div_ceil(tasks))
-        .map(count)
-        .reduce(
-            || vec![0; DIGITS],
-            |mut a, b| {
-                a.iter_mut()
-                    .zip(b)
-                    .for_each(|(a, b): (&mut usize, usize)| *a += b);
-                a
-            },
-        )
+    blocks.par_chunks(blocks.len().div_ceil(tasks)).map(count).reduce(
+        || vec![0; DIGITS],
+        |mut a, b| {
+            a.iter_mut().zip(b).for_each(|(a, b): (&mut usize, usize)| *a += b);
+            a
+        },
+    )
 }

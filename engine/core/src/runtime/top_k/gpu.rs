@@ -25,11 +25,7 @@ pub(super) fn masks(scores: Vec<CubeTensor>, k: usize) -> Vec<CubeTensor> {
     for shift in [24, 16, 8, 0] {
         let mask = u32::MAX.checked_shl(shift + 8).unwrap_or(0);
         for (scores, &len) in scores.iter().zip(&lens) {
-            let params = TopKHistogram {
-                len: small(len),
-                mask,
-                shift,
-            };
+            let params = TopKHistogram { len: small(len), mask, shift };
             launch(&client, &params, len, &[&scores.handle, &state]);
         }
         launch(&client, &TopKDigit { shift }, 1, &[&state]);
@@ -47,25 +43,17 @@ pub(super) fn masks(scores: Vec<CubeTensor>, k: usize) -> Vec<CubeTensor> {
     let ties = client.empty(4 * blocks);
     let tensors = || scores.iter().zip(&lens).zip(&firsts);
     for ((scores, &len), &first) in tensors() {
-        let params = TopKTies {
-            len: small(len),
-            first: small(first),
-        };
+        let params = TopKTies { len: small(len), first: small(first) };
         launch(&client, &params, len, &[&scores.handle, &state, &ties]);
     }
-    let params = TopKScan {
-        blocks: small(blocks),
-    };
+    let params = TopKScan { blocks: small(blocks) };
     launch(&client, &params, 1, &[&ties]);
     let bool = Wgpu::bool_dtype(&device).into();
     tensors()
         .map(|((scores, &len), &first)| {
             let shape: Vec<usize> = scores.shape().to_vec();
             let out = output(&client, &device, &shape, bool);
-            let params = TopKMask {
-                len: small(len),
-                first: small(first),
-            };
+            let params = TopKMask { len: small(len), first: small(first) };
             let buffers = [&scores.handle, &state, &ties, &out.handle];
             launch(&client, &params, len, &buffers);
             out

@@ -79,10 +79,9 @@ impl Geometry {
             passes: Vec::new(),
         };
         match conv.kind {
-            ConvKind::Forward | ConvKind::WeightGrad => Geometry {
-                passes: vec![forward(conv)],
-                ..common
-            },
+            ConvKind::Forward | ConvKind::WeightGrad => {
+                Geometry { passes: vec![forward(conv)], ..common }
+            }
             ConvKind::InputGrad => Geometry {
                 rows: ins,
                 channels: outs,
@@ -141,10 +140,7 @@ fn phases(conv: &Conv) -> Vec<Pass> {
                 })
                 .collect();
             passes.push(Pass {
-                grid: [
-                    (conv.x[2] - a).div_ceil(o.stride[0]),
-                    (width - b).div_ceil(o.stride[1]),
-                ],
+                grid: [(conv.x[2] - a).div_ceil(o.stride[0]), (width - b).div_ceil(o.stride[1])],
                 stride: [1, 1],
                 taps,
                 base: a * width + b,

@@ -46,11 +46,7 @@ pub(super) fn run(
 ) {
     let row_tiles = params.rows.div_ceil(kernel.tile.bm as u32);
     let column_tiles = params.columns.div_ceil(kernel.tile.bn as u32);
-    let params = GemmParams {
-        row_tiles,
-        column_tiles,
-        ..params
-    };
+    let params = GemmParams { row_tiles, column_tiles, ..params };
     let (x, y) = prospr_shaders::dispatch("gemm", row_tiles as usize * column_tiles as usize);
     let workgroups = (x, y, params.groups * parts as u32);
     let kernel = WgslKernel::Gemm(kernel);
@@ -62,11 +58,7 @@ pub(super) fn convolve(launch: &Launch) {
     let (g, client) = (&launch.geometry, &launch.out.client);
     // With few channels, slices of one tap would be mostly zeros. Only a forward pass has all taps in order.
     let flat = g.channels < 12 && g.taps > 1 && g.w_channel == g.taps;
-    let depth = if flat {
-        g.channels * g.taps
-    } else {
-        g.channels
-    };
+    let depth = if flat { g.channels * g.taps } else { g.channels };
     let columns = g.images * g.passes[0].pixels();
     let tile = choose(launch.arithmetic, [g.rows, depth, columns], g.groups, false);
     let rows = g.rows.next_multiple_of(tile.bm);

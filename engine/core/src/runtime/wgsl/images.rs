@@ -44,11 +44,7 @@ pub(in crate::runtime) fn pool_gather(x: CubeTensor, indices: CubeTensor) -> Cub
     let [n, c, oh, ow]: [usize; 4] = indices.shape().dims();
     let out = output(&x.client, &x.device, &[n, c, oh, ow], x.dtype);
     let count = n * c * oh * ow;
-    let params = PoolGather {
-        len: count as u32,
-        out_size: divisor(oh * ow),
-        size: (h * w) as u32,
-    };
+    let params = PoolGather { len: count as u32, out_size: divisor(oh * ow), size: (h * w) as u32 };
     let buffers = [&x.handle, &indices.handle, &out.handle];
     launch(&x.client, &params, count, &buffers);
     out

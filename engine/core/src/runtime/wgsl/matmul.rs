@@ -183,11 +183,7 @@ fn gpu(
         right_group: b_group as u32,
         right_k: b_k as u32,
         right_column: b_column as u32,
-        out_layout: OutLayout {
-            group: (m * n) as u32,
-            row: n as u32,
-            ..OutLayout::default()
-        },
+        out_layout: OutLayout { group: (m * n) as u32, row: n as u32, ..OutLayout::default() },
         ..GemmParams::default()
     };
     let buffers = [&a.tensor.handle, &b.tensor.handle, &out.handle];

@@ -179,12 +179,7 @@ struct Axis {
 
 /// Returns an axis with zeros at its end only.
 fn axis(size: usize, limit: usize, stride: usize) -> Axis {
-    Axis {
-        size,
-        low: 0,
-        limit,
-        stride,
-    }
+    Axis { size, low: 0, limit, stride }
 }
 
 /// Packs an array with `shaders/wgsl/pack.wgsl`; the size of the last axis is a multiple of four.
@@ -210,10 +205,7 @@ fn pack(client: &Client, x: &Handle, mut axes: [Axis; 5]) -> Handle {
 
 /// Adds `parts` arrays of `count` floats with `shaders/wgsl/sum_parts.wgsl`.
 fn sum_parts(client: &Client, memory: &Handle, count: usize, parts: usize, out: &Handle) {
-    let params = prospr_shaders::SumParts {
-        count: count as u32,
-        parts: parts as u32,
-    };
+    let params = prospr_shaders::SumParts { count: count as u32, parts: parts as u32 };
     launch(client, &params, count, &[memory, out]);
 }
 
@@ -234,11 +226,7 @@ pub(super) fn uniform(key: [u32; 2], shape: &[usize], device: &CubeDevice) -> Cu
     let client = device.client();
     let out = output(&client, device, shape, DType::F32);
     let count = crate::ir::shape::numel(shape);
-    let params = prospr_shaders::Threefry {
-        key,
-        count: count as u32,
-        pad: 0,
-    };
+    let params = prospr_shaders::Threefry { key, count: count as u32, pad: 0 };
     launch(&client, &params, count, &[&out.handle]);
     out
 }
@@ -278,8 +266,6 @@ pub(super) fn scatter_add(
 /// Copies a multiple of four floats with `shaders/wgsl/copy.wgsl`.
 pub(super) fn copy(from: &CubeTensor, to: &CubeTensor) {
     let vectors = from.shape().num_elements() / 4;
-    let params = prospr_shaders::Copy {
-        count: vectors as u32,
-    };
+    let params = prospr_shaders::Copy { count: vectors as u32 };
     launch(&from.client, &params, vectors, &[&from.handle, &to.handle]);
 }

@@ -40,11 +40,7 @@ struct Packed {
 /// Returns the number of zero rows that taps read before the image, and the number of rows from the first to the last
 /// row that is read; the same for columns if `i` = 1.
 fn extent(g: &Geometry, i: usize) -> (usize, usize) {
-    let taps = || {
-        g.passes
-            .iter()
-            .flat_map(|p| p.taps.iter().map(move |t| (p, t)))
-    };
+    let taps = || g.passes.iter().flat_map(|p| p.taps.iter().map(move |t| (p, t)));
     let place = |t: &Tap| if i == 0 { t.row } else { t.column };
     let low = taps().map(|(_, t)| -place(t)).max().unwrap_or(0).max(0);
     let end = |(p, t): (&Pass, &Tap)| ((p.grid[i] - 1) * p.stride[i]) as i64 + place(t) + 1;
@@ -70,29 +66,13 @@ fn pack_images(launch: &Launch, channels: usize) -> Packed {
         launch.images,
         [
             axis(g.images, g.images, g.groups * g.channels * plane),
-            Axis {
-                size: height,
-                low: top,
-                limit: g.size[0],
-                stride: g.size[1],
-            },
-            Axis {
-                size: width,
-                low: left,
-                limit: g.size[1],
-                stride: 1,
-            },
+            Axis { size: height, low: top, limit: g.size[0], stride: g.size[1] },
+            Axis { size: width, low: left, limit: g.size[1], stride: 1 },
             axis(g.groups, g.groups, g.channels * plane),
             axis(channels, g.channels, plane),
         ],
     );
-    Packed {
-        handle,
-        low: [top, left],
-        size: [height, width],
-        pixel: g.groups * channels,
-        channels,
-    }
+    Packed { handle, low: [top, left], size: [height, width], pixel: g.groups * channels, channels }
 }
 
 impl Packed {
@@ -151,11 +131,7 @@ impl Product<'_> {
                 tap_count: self.taps.len() as u32,
                 ..self.params
             };
-            let kernel = Rasterizer::Gemm {
-                wide: self.wide,
-                add: begin > 0,
-                quads: self.quads,
-            };
+            let kernel = Rasterizer::Gemm { wide: self.wide, add: begin > 0, quads: self.quads };
             dispatch(
                 client,
                 WgslKernel::Rasterizer(kernel),

@@ -83,12 +83,7 @@ fn rounded(tensor: &Tensor) -> Tensor {
             false => f32::from_bits((bits + 0xfff + (bits >> 13 & 1)) & !0x1fff),
         }
     };
-    let values: Vec<f32> = tensor
-        .to_vec::<f32>()
-        .unwrap()
-        .into_iter()
-        .map(round)
-        .collect();
+    let values: Vec<f32> = tensor.to_vec::<f32>().unwrap().into_iter().map(round).collect();
     Tensor::new(&values, tensor.shape(), tensor.device()).unwrap()
 }
 
@@ -96,10 +91,7 @@ fn rounded(tensor: &Tensor) -> Tensor {
 fn close(what: &str, found: &[f64], expected: &[f64]) {
     let scale = expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!(
-            (a - b).abs() <= 2e-5 * scale,
-            "{what}: element {i} is {a}, not {b}"
-        );
+        assert!((a - b).abs() <= 2e-5 * scale, "{what}: element {i} is {a}, not {b}");
     }
     assert_eq!(found.len(), expected.len(), "{what}");
 }
@@ -111,13 +103,7 @@ fn conv(kind: ConvKind, x: [usize; 4], w: [usize; 4], options: ConvOptions) -> O
             .checked_sub(span)
             .map(|room| room / options.stride[i] + 1)
     };
-    Some(Conv {
-        kind,
-        options,
-        x,
-        w,
-        y: [x[0], w[0], size(0)?, size(1)?],
-    })
+    Some(Conv { kind, options, x, w, y: [x[0], w[0], size(0)?, size(1)?] })
 }
 
 fn shapes(conv: &Conv) -> [[usize; 4]; 3] {
@@ -136,9 +122,7 @@ fn apply(conv: &Conv, seed: u64, device: &Device) -> Tensor {
 fn apply_to(conv: &Conv, seed: u64, device: &Device, first: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let [a, b, out] = shapes(conv);
     let draw = |shape: [usize; 4], i: u64| {
-        let values = Key::new(seed)
-            .fold_in(i)
-            .normal(&shape, DType::F32, &Device::cpu());
+        let values = Key::new(seed).fold_in(i).normal(&shape, DType::F32, &Device::cpu());
         first(&values).to_device(device).unwrap()
     };
     let (a, b) = (draw(a, 0), draw(b, 1));
@@ -238,11 +222,7 @@ fn products_of_every_class_agree_with_the_cpu() {
             let expected = product(&Device::cpu()).to_f64s().unwrap();
             for class in CLASSES {
                 let found = on(class, product);
-                close(
-                    &format!("{class:?} {a:?} {b:?} {turned}"),
-                    &found,
-                    &expected,
-                );
+                close(&format!("{class:?} {a:?} {b:?} {turned}"), &found, &expected);
             }
         }
     }
@@ -293,11 +273,9 @@ fn mixed_precision_rounds_operands_and_nothing_else() {
                 continue;
             };
             let expected = apply_to(&conv, i as u64, &Device::cpu(), |t| rounded(&untied(t)));
-            check(
-                &format!("{conv:?}"),
-                expected.to_f64s().unwrap(),
-                &|device| apply_to(&conv, i as u64, device, untied),
-            );
+            check(&format!("{conv:?}"), expected.to_f64s().unwrap(), &|device| {
+                apply_to(&conv, i as u64, device, untied)
+            });
         }
     }
     for (a, b) in [
@@ -309,14 +287,10 @@ fn mixed_precision_rounds_operands_and_nothing_else() {
         let cpu = Device::cpu();
         let operand = |shape: &[usize], seed: u64| untied(&draw(shape, seed, &cpu));
         let expected = rounded(&operand(a, 1)).matmul(&rounded(&operand(b, 2)));
-        check(
-            &format!("{a:?} {b:?}"),
-            expected.to_f64s().unwrap(),
-            &|device| {
-                let on = |t: Tensor| t.to_device(device).unwrap();
-                on(operand(a, 1)).matmul(&on(operand(b, 2)))
-            },
-        );
+        check(&format!("{a:?} {b:?}"), expected.to_f64s().unwrap(), &|device| {
+            let on = |t: Tensor| t.to_device(device).unwrap();
+            on(operand(a, 1)).matmul(&on(operand(b, 2)))
+        });
     }
 }
 
@@ -326,31 +300,20 @@ fn losses(count: usize, precision: Precision, device: &Device) -> Vec<f64> {
         let values = Key::new(n).normal(shape, DType::F32, &Device::cpu());
         values.to_device(device).unwrap()
     };
-    let one_hot: Vec<f32> = (0..80)
-        .map(|i| f32::from(u8::from(i % 10 == i / 10 % 3)))
-        .collect();
-    let batch = (
-        draw(0, &[8, 1, 28, 28]),
-        Tensor::new(&one_hot, &[8, 10], device).unwrap(),
-    );
-    let step = jit_with(
-        precision,
-        |((w, v), (x, y)): &((Tensor, Tensor), (Tensor, Tensor))| {
-            let loss = |(w, v): &(Tensor, Tensor)| {
-                let hidden = x.conv2d(w, ConvOptions::default()).relu();
-                let hidden = hidden.max_pool2d(PoolOptions::new(2)).flatten_from(1);
-                let logits = hidden.matmul(v);
-                let log_sum = logits.exp().sum_axes(&[1], true).log();
-                ((log_sum - &logits) * y).sum() / 8.0
-            };
-            let (loss, (dw, dv)) = value_and_grad(loss)(&(w.clone(), v.clone()));
-            ((w - dw * 0.02, v - dv * 0.02), loss)
-        },
-    );
-    let mut params = (
-        draw(1, &[6, 1, 5, 5]) * 0.2,
-        draw(2, &[6 * 12 * 12, 10]) * 0.03,
-    );
+    let one_hot: Vec<f32> = (0..80).map(|i| f32::from(u8::from(i % 10 == i / 10 % 3))).collect();
+    let batch = (draw(0, &[8, 1, 28, 28]), Tensor::new(&one_hot, &[8, 10], device).unwrap());
+    let step = jit_with(precision, |((w, v), (x, y)): &((Tensor, Tensor), (Tensor, Tensor))| {
+        let loss = |(w, v): &(Tensor, Tensor)| {
+            let hidden = x.conv2d(w, ConvOptions::default()).relu();
+            let hidden = hidden.max_pool2d(PoolOptions::new(2)).flatten_from(1);
+            let logits = hidden.matmul(v);
+            let log_sum = logits.exp().sum_axes(&[1], true).log();
+            ((log_sum - &logits) * y).sum() / 8.0
+        };
+        let (loss, (dw, dv)) = value_and_grad(loss)(&(w.clone(), v.clone()));
+        ((w - dw * 0.02, v - dv * 0.02), loss)
+    });
+    let mut params = (draw(1, &[6, 1, 5, 5]) * 0.2, draw(2, &[6 * 12 * 12, 10]) * 0.03);
     let mut losses = Vec::new();
     for _ in 0..count {
         let (next, loss) = step(&(params, batch.clone())).unwrap();

@@ -89,9 +89,7 @@ impl ResNet {
         ResNet {
             stem: 64,
             block,
-            stages: stages
-                .map(|(width, blocks)| Stage { width, blocks })
-                .collect(),
+            stages: stages.map(|(width, blocks)| Stage { width, blocks }).collect(),
             shortcut: Shortcut::Project,
             projection: "downsample".into(),
             linear: "fc".into(),
@@ -114,10 +112,7 @@ impl ResNet {
     /// Returns the network with the stem for large images: [`ResNet::resnet18`] and [`ResNet::resnet50`] are
     /// then torchvision's, with 11,689,512 and 25,557,032 parameters at 1,000 classes.
     pub fn imagenet(self) -> ResNet {
-        ResNet {
-            large_images: true,
-            ..self
-        }
+        ResNet { large_images: true, ..self }
     }
 
     /// One block with convolutions of this width.
@@ -143,9 +138,7 @@ impl ResNet {
                 );
                 let (h, w, new) = (x.shape()[2], x.shape()[3], to - from);
                 let around = [(0, 0), (new / 2, new - new / 2), (0, 0), (0, 0)];
-                x.slice(2, 0, h, stride)
-                    .slice(3, 0, w, stride)
-                    .pad(&around, 0.0)
+                x.slice(2, 0, h, stride).slice(3, 0, w, stride).pad(&around, 0.0)
             }
         };
         (y + shortcut).relu()
@@ -209,16 +202,7 @@ mod tests {
         for shortcut in [Shortcut::Pad, Shortcut::Project] {
             let net = ResNet {
                 stem: 2,
-                stages: vec![
-                    Stage {
-                        width: 3,
-                        blocks: 1,
-                    },
-                    Stage {
-                        width: 6,
-                        blocks: 2,
-                    },
-                ],
+                stages: vec![Stage { width: 3, blocks: 1 }, Stage { width: 6, blocks: 2 }],
                 shortcut,
                 ..ResNet::resnet20(5)
             };

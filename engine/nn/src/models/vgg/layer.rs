@@ -47,10 +47,7 @@ impl fmt::Display for VggLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             VggLayer::Pool => write!(f, "M"),
-            VggLayer::Conv {
-                channels,
-                kernel: 3,
-            } => write!(f, "{channels}"),
+            VggLayer::Conv { channels, kernel: 3 } => write!(f, "{channels}"),
             VggLayer::Conv { channels, kernel } => write!(f, "{channels}k{kernel}"),
         }
     }
@@ -67,11 +64,7 @@ mod tests {
         let back: Vec<String> = layers.iter().map(VggLayer::to_string).collect();
         assert_eq!(back.join(","), text);
         for bad in ["", "m", "0", "8k4", "k3"] {
-            assert!(
-                bad.parse::<VggLayer>()
-                    .unwrap_err()
-                    .contains("is not a layer")
-            );
+            assert!(bad.parse::<VggLayer>().unwrap_err().contains("is not a layer"));
         }
     }
 }

@@ -68,10 +68,7 @@ pub struct Vgg {
 /// The layers of VGG-16 and VGG-19, from the numbers of convolutions before each of the five pools.
 fn published(convs: [usize; 5]) -> Vec<VggLayer> {
     let stage = |(convs, channels)| {
-        let conv = VggLayer::Conv {
-            channels,
-            kernel: 3,
-        };
+        let conv = VggLayer::Conv { channels, kernel: 3 };
         std::iter::repeat_n(conv, convs).chain([VggLayer::Pool])
     };
     let widths = [64, 128, 256, 512, 512];
@@ -107,10 +104,7 @@ impl Vgg {
     /// Returns the network with torchvision's classifier, as `vgg16_bn` and `vgg19_bn`: 138,365,992 and
     /// 143,678,248 parameters at 1,000 classes.
     pub fn imagenet(self) -> Vgg {
-        let head = Head::Hidden {
-            width: 4096,
-            dropout: 0.5,
-        };
+        let head = Head::Hidden { width: 4096, dropout: 0.5 };
         Vgg { head, ..self }
     }
 }
@@ -120,9 +114,7 @@ impl Network for Vgg {
     /// deviation 0.01, biases zero.
     fn forward(&self, s: &Scope, images: &Tensor) -> Tensor {
         let bias = |has| if has { Bias::Zero } else { Bias::None };
-        let convs = s
-            .with_weights(Init::KAIMING_NORMAL_FAN_OUT)
-            .with_bias(bias(self.conv_bias));
+        let convs = s.with_weights(Init::KAIMING_NORMAL_FAN_OUT).with_bias(bias(self.conv_bias));
         let module = |index: usize| convs.at(format_args!("{}{index}", self.prefix));
         let (mut x, mut index) = (images.clone(), 0);
         for &layer in &self.layers {
@@ -149,9 +141,7 @@ impl Network for Vgg {
             Head::Hidden { .. } => x.adaptive_avg_pool2d(7, 7),
         };
         x = x.flatten_from(1);
-        let linear = s
-            .with_weights(Init::Normal(0.01))
-            .with_bias(bias(self.linear_bias));
+        let linear = s.with_weights(Init::Normal(0.01)).with_bias(bias(self.linear_bias));
         let classifier = linear.at(&self.classifier);
         let Head::Hidden { width, dropout } = self.head else {
             return classifier.linear(&x, self.classes);
@@ -213,14 +203,8 @@ mod tests {
     #[test]
     fn dropout_is_for_training() {
         let device = Device::cpu();
-        let head = Head::Hidden {
-            width: 50,
-            dropout: 0.5,
-        };
-        let net = Vgg {
-            head,
-            ..Vgg::new(layers("4,M"), 5)
-        };
+        let head = Head::Hidden { width: 50, dropout: 0.5 };
+        let net = Vgg { head, ..Vgg::new(layers("4,M"), 5) };
         let images = Key::new(1).normal(&[2, 3, 8, 8], DType::F64, &device);
         let (params, state) = net.init(Key::new(0), &[3, 8, 8], DType::F64, &device);
         let logits = |mode| {
@@ -237,10 +221,9 @@ mod tests {
     fn every_option_applies() {
         let device = Device::cpu();
         let images = Key::new(1).normal(&[2, 3, 8, 8], DType::F64, &device);
-        for (yes, pool, head) in [
-            (true, PoolKind::Average, Head::GlobalAverage),
-            (false, PoolKind::Max, Head::Flatten),
-        ] {
+        for (yes, pool, head) in
+            [(true, PoolKind::Average, Head::GlobalAverage), (false, PoolKind::Max, Head::Flatten)]
+        {
             let mut net = Vgg::new(layers("4k5,M,6"), 5);
             (net.batch_norm, net.conv_bias, net.linear_bias) = (yes, !yes, yes);
             (net.pool, net.head) = (pool, head);

@@ -32,11 +32,7 @@ fn panels(rows: usize, longest: usize) -> Vec<Panel> {
     (0..count)
         .map(|i| {
             let (first, end) = (i * rows / count, (i + 1) * rows / count);
-            Panel {
-                index: i,
-                first,
-                len: end - first,
-            }
+            Panel { index: i, first, len: end - first }
         })
         .collect()
 }

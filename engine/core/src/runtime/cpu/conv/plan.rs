@@ -109,21 +109,13 @@ impl<'a, T: Float> CorrelationPlan<'a, T> {
                 }
             })
             .collect();
-        let images = if phases.iter().all(|p| p.in_place) {
-            1
-        } else {
-            images
-        };
+        let images = if phases.iter().all(|p| p.in_place) { 1 } else { images };
         let per_image = if c.groups > 1 {
             c.groups
         } else {
             // Each part has at least two panels of the largest number of rows.
             let two = 2 * isa.rows();
-            if c.out[0].is_multiple_of(two) {
-                c.out[0] / two
-            } else {
-                1
-            }
+            if c.out[0].is_multiple_of(two) { c.out[0] / two } else { 1 }
         };
         let parts = if images > 1 {
             1
@@ -177,10 +169,7 @@ fn pack<T: Float>(
     if weights.len() < SMALL / 16 {
         weights.chunks_mut(room * depth).enumerate().for_each(fill);
     } else {
-        weights
-            .par_chunks_mut(room * depth)
-            .enumerate()
-            .for_each(fill);
+        weights.par_chunks_mut(room * depth).enumerate().for_each(fill);
     }
     weights
 }

@@ -10,18 +10,13 @@ struct Numbers(u64);
 impl Numbers {
     /// Returns an integer from `low` to `high`, both included.
     fn next(&mut self, low: usize, high: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         low + (self.0 >> 33) as usize % (high - low + 1)
     }
 
     fn values(&mut self, n: usize) -> Vec<f64> {
         // Exact in f32.
-        (0..n)
-            .map(|_| self.next(0, 4095) as f64 / 2048.0 - 1.0)
-            .collect()
+        (0..n).map(|_| self.next(0, 4095) as f64 / 2048.0 - 1.0).collect()
     }
 
     fn geometry(&mut self) -> Conv {
@@ -48,12 +43,7 @@ impl Numbers {
             };
             let conv = Conv {
                 kind: ConvKind::Forward,
-                options: ConvOptions {
-                    stride,
-                    padding,
-                    dilation,
-                    groups,
-                },
+                options: ConvOptions { stride, padding, dilation, groups },
                 x: [n, groups * c_in, size[0], size[1]],
                 w: [c_out, c_in, kernel[0], kernel[1]],
                 y: [n, c_out, oh, ow],
@@ -150,10 +140,7 @@ fn conv_kernels_agree_with_a_direct_sum() {
     for _ in 0..250 {
         let conv = numbers.geometry();
         for kind in KINDS {
-            let conv = Conv {
-                kind,
-                ..conv.clone()
-            };
+            let conv = Conv { kind, ..conv.clone() };
             let (a, b) = operands(&conv);
             let (a, b) = (numbers.values(a), numbers.values(b));
             let expected = direct(&conv, &a, &b);
@@ -193,19 +180,11 @@ fn large() -> Vec<Conv> {
 
 #[test]
 fn conv_results_do_not_depend_on_the_number_of_threads() {
-    let pools = [1, 2].map(|n| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(n)
-            .build()
-            .unwrap()
-    });
+    let pools = [1, 2].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
     let mut numbers = Numbers(3);
     for conv in large() {
         for kind in KINDS {
-            let conv = Conv {
-                kind,
-                ..conv.clone()
-            };
+            let conv = Conv { kind, ..conv.clone() };
             let (a, b) = operands(&conv);
             let (a, b) = (numbers.values(a), numbers.values(b));
             let expected = direct(&conv, &a, &b);

@@ -141,11 +141,7 @@ impl<T: Float> PhaseTask<'_, T> {
                 joins
             });
         }
-        let end = self
-            .segments
-            .iter()
-            .map(|s| s.out + (s.len - 1) * step + 1)
-            .max();
+        let end = self.segments.iter().map(|s| s.out + (s.len - 1) * step + 1).max();
         assert!((channels - 1) * plane + end.unwrap_or(0) <= self.out.len());
         // SAFETY: the segments lie in the tile, and their places in `out`, which is checked.
         unsafe {

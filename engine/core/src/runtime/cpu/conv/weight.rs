@@ -91,20 +91,12 @@ pub(super) fn weight_grad<T: Float>(
     let block = plan.block;
     let blocks = m.div_ceil(block);
     let per_task = block * plan.slots.len() * isa.lanes;
-    let chunks = (SUMS / (per_task * blocks * g.groups))
-        .clamp(1, CHUNKS)
-        .min(plan.bands.len());
+    let chunks = (SUMS / (per_task * blocks * g.groups)).clamp(1, CHUNKS).min(plan.bands.len());
     let task = |i: usize| {
         let (chunk, i) = (i / (blocks * g.groups), i % (blocks * g.groups));
         let bands = chunk * plan.bands.len() / chunks..(chunk + 1) * plan.bands.len() / chunks;
         let (group, first) = (i / blocks, i % blocks * block);
-        plan.task(
-            x,
-            dy,
-            group,
-            first..m.min(first + block),
-            &plan.bands[bands],
-        )
+        plan.task(x, dy, group, first..m.min(first + block), &plan.bands[bands])
     };
     let tasks = chunks * blocks * g.groups;
     let sums: Vec<Vec<T>> = if dy.len() * channels * taps < SMALL {
@@ -127,9 +119,7 @@ pub(super) fn weight_grad<T: Float>(
     if out.len() < SMALL / 16 {
         out.chunks_mut(channels * taps).enumerate().for_each(row);
     } else {
-        out.par_chunks_mut(channels * taps)
-            .enumerate()
-            .for_each(row);
+        out.par_chunks_mut(channels * taps).enumerate().for_each(row);
     }
     out
 }
@@ -165,35 +155,18 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
         let columns = g.cols.taps.len();
         // Adjacent columns are one run.
         let joined = columns == 1 || g.cols.taps[1] == g.cols.taps[0] + 1;
-        let (runs, run) = if joined {
-            (1, columns * channels)
-        } else {
-            (columns, channels)
-        };
+        let (runs, run) = if joined { (1, columns * channels) } else { (columns, channels) };
         let mut slots = Vec::new();
         let mut offsets = Vec::new();
         for (u, &tap) in g.rows.taps.iter().enumerate() {
             for v in 0..runs {
                 for first in (0..run).step_by(isa.lanes) {
                     offsets.push(padded.at(tap - top, g.cols.taps[v]) * channels + first);
-                    slots.push(Slot {
-                        u,
-                        v,
-                        first,
-                        len: isa.lanes.min(run - first),
-                    });
+                    slots.push(Slot { u, v, first, len: isa.lanes.min(run - first) });
                 }
             }
         }
-        WeightGradPlan {
-            isa,
-            grad: g,
-            padded,
-            slots,
-            offsets,
-            bands,
-            block,
-        }
+        WeightGradPlan { isa, grad: g, padded, slots, offsets, bands, block }
     }
 
     /// Returns a group's sums over some bands for a block of `dy`'s channels, `[m][slot][lane]`.
@@ -214,14 +187,7 @@ impl<'a, T: Float> WeightGradPlan<'a, T> {
             for band in bands {
                 for (i, image) in band.images.clone().enumerate() {
                     self.turn_x(x, image * g.groups + group, band, i, turned_x);
-                    self.turn_y(
-                        dy,
-                        image * g.groups + group,
-                        band,
-                        i,
-                        block.clone(),
-                        turned_y,
-                    );
+                    self.turn_y(dy, image * g.groups + group, band, i, block.clone(), turned_y);
                 }
                 self.add_band(band, &panels, turned_x, turned_y, block.len(), &mut sums);
             }
